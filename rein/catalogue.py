@@ -1,0 +1,75 @@
+"""What can be named, for `rein list`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args
+
+from rein import config
+from rein.config_io import shipped
+from rein.data.domains import DOMAINS
+from rein.ledger import runs
+
+
+def entries(kind: str, runs_root: Path) -> list[dict[str, Any]]:
+    """Rows of one kind: experiments, sweeps, reports, runs, domains, tunings or backbones."""
+    makers: dict[str, Callable[[], list[dict[str, Any]]]] = {
+        "experiments": lambda: _files(config.Experiment),
+        "sweeps": lambda: _files(config.Sweep),
+        "reports": lambda: _files(config.Report),
+        "runs": lambda: _runs(runs_root),
+        "domains": _domains,
+        "tunings": _tunings,
+        "backbones": _backbones,
+    }
+    return makers[kind]()
+
+
+def _files(kind: type) -> list[dict[str, Any]]:
+    return [{"name": name, "about": _first_comment(path)} for name, path in sorted(shipped(kind).items())]
+
+
+def _first_comment(path: Path) -> str:
+    first = path.read_text(encoding="utf-8").partition("\n")[0]
+    return first.lstrip("# ") if first.startswith("#") else ""
+
+
+def _runs(root: Path) -> list[dict[str, Any]]:
+    rows = []
+    for run in runs(root):
+        status, experiment = run.status(), run.experiment()
+        rows.append(
+            {
+                "run": run.id,
+                "state": status.get("state", "to do"),
+                "step": f"{status.get('step', 0)}/{experiment.steps}",
+                "backbone": experiment.backbone.name,
+                "tuning": experiment.tuning.method,
+                "sources": ",".join(experiment.data.sources),
+                "seed": experiment.seed,
+            }
+        )
+    return rows
+
+
+def _domains() -> list[dict[str, Any]]:
+    return [{"name": d.name, "folder": d.root, "splits": ",".join(d.splits), "about": d.note} for d in DOMAINS.values()]
+
+
+def _tunings() -> list[dict[str, Any]]:
+    methods = get_args(get_args(config.Tuning)[0])
+    return [
+        {"method": kind.method, "about": kind.__doc__.splitlines()[0], "keys": ", ".join(_keys(kind))}
+        for kind in methods
+    ]
+
+
+def _keys(kind: type) -> list[str]:
+    return [f"{key}={value}" for key, value in config.flatten(kind()).items() if key != "method"]
+
+
+def _backbones() -> list[dict[str, Any]]:
+    from rein.models.backbone import known_backbones
+
+    return known_backbones()

@@ -1,0 +1,246 @@
+"""The command line: names and overrides in, results on stdout, progress and logs on stderr.
+
+Exit status: 0 done, 1 a run failed, 2 a usage or config error, 130 interrupted (the same command goes on).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    name="rein",
+    help=__doc__.splitlines()[0] if __doc__ else None,
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Overrides = Annotated[list[str] | None, typer.Argument(help="dotted.key=value changes, for example tuning.rank=8")]
+Runs = Annotated[Path, typer.Option("--runs", envvar="REIN_RUNS", help="Where runs are recorded.")]
+DataDir = Annotated[Path, typer.Option("--data", envvar="REIN_DATA", help="Folder that holds the data sets.")]
+Weights = Annotated[Path, typer.Option("--weights", envvar="REIN_WEIGHTS", help="Folder of local weight files.")]
+Device = Annotated[str, typer.Option(envvar="REIN_DEVICE", help="cpu, cuda, or auto.")]
+Workers = Annotated[int, typer.Option(help="Loader processes a run; 0 loads in the training process.")]
+Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
+Track = Annotated[bool, typer.Option("--track/--no-track", help="Copy the runs to MLflow (MLFLOW_TRACKING_URI).")]
+
+
+class Kind(StrEnum):
+    """What `rein list` can print."""
+
+    experiments = "experiments"
+    sweeps = "sweeps"
+    reports = "reports"
+    runs = "runs"
+    domains = "domains"
+    tunings = "tunings"
+    backbones = "backbones"
+
+
+@app.callback()
+def _options(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more, with tracebacks.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only results and errors.")] = False,
+) -> None:
+    level = logging.DEBUG if verbose else logging.ERROR if quiet else logging.INFO
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("rein").setLevel(level)
+
+
+@app.command()
+def train(
+    experiment: Annotated[str, typer.Argument(help="A YAML file or a shipped name.")],
+    overrides: Overrides = None,
+    runs: Runs = Path("runs"),
+    data: DataDir = Path("data"),
+    weights: Weights = Path("weights"),
+    device: Device = "auto",
+    workers: Workers = 0,
+    track: Track = True,
+    as_json: Json = False,
+) -> None:
+    """Train and score one experiment; the same command goes on where it was cut."""
+    from rein.config import Experiment
+    from rein.config_io import load
+    from rein.sweeps.drive import drive_one
+
+    machine = _machine(runs, data, weights, device, workers)
+    _print(drive_one(load(Experiment, experiment, overrides or ()), machine, Path(experiment).stem, track), as_json)
+
+
+@app.command()
+def evaluate(
+    run: Annotated[str, typer.Argument(help="A run's id (or its beginning) or folder.")],
+    domains: Annotated[
+        list[str] | None, typer.Option("--domains", help="Score these domains instead of the run's.")
+    ] = None,
+    runs: Runs = Path("runs"),
+    data: DataDir = Path("data"),
+    weights: Weights = Path("weights"),
+    device: Device = "auto",
+    workers: Workers = 0,
+    as_json: Json = False,
+) -> None:
+    """Score a finished run on its own or other domains."""
+    from rein.inference import evaluate_run
+
+    _print(evaluate_run(run, domains or [], _machine(runs, data, weights, device, workers)), as_json)
+
+
+@app.command()
+def predict(
+    run: Annotated[str, typer.Argument(help="A run's id (or its beginning) or folder.")],
+    images: Annotated[list[Path], typer.Argument(help="Image files.")],
+    out: Annotated[Path, typer.Option(help="Where masks and overlays go.")] = Path("predictions"),
+    runs: Runs = Path("runs"),
+    weights: Weights = Path("weights"),
+    device: Device = "auto",
+) -> None:
+    """Write a mask of train ids and a coloured overlay for each image."""
+    from rein.inference import predict_images
+
+    for path in predict_images(run, images, out, _machine(runs, Path("data"), weights, device, 0)):
+        typer.echo(path)
+
+
+@app.command()
+def sweep(
+    name: Annotated[str, typer.Argument(metavar="SWEEP", help="A YAML file or a shipped name.")],
+    overrides: Overrides = None,
+    runs: Runs = Path("runs"),
+    data: DataDir = Path("data"),
+    weights: Weights = Path("weights"),
+    device: Device = "auto",
+    workers: Workers = 0,
+    address: Annotated[
+        str | None, typer.Option(help="A Ray cluster: auto, ray://host:10001; else this machine.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the runs and what is left of them; start none.")
+    ] = False,
+    track: Track = True,
+    as_json: Json = False,
+) -> None:
+    """Run what a sweep still lacks: skips what is done, goes on with what was cut, adds what the axes gained."""
+    from rein.sweeps.drive import drive, plan_table
+
+    machine = _machine(runs, data, weights, device, workers)
+    if dry_run:
+        _print(plan_table(name, overrides or [], machine), as_json)
+        return
+    result = drive(name, overrides or [], machine, address, track)
+    _print(result, as_json)
+    if result["failed"]:
+        raise typer.Exit(1)
+
+
+@app.command()
+def report(
+    name: Annotated[str, typer.Argument(metavar="REPORT", help="A YAML file or a shipped name.")],
+    overrides: Overrides = None,
+    out: Annotated[Path | None, typer.Option(help="Where the document goes; default reports/out/NAME.")] = None,
+    runs: Runs = Path("runs"),
+) -> None:
+    """Write a report of what the ledger holds: Markdown, LaTeX, HTML and figures."""
+    from rein.config import Report
+    from rein.config_io import load
+    from rein.reports.write import write
+
+    target = out or Path("reports/out") / Path(name).stem
+    for path in write(load(Report, name, overrides or ()), runs.absolute(), target, name=Path(name).stem):
+        typer.echo(path)
+
+
+@app.command("list")
+def list_names(kind: Kind, runs: Runs = Path("runs"), as_json: Json = False) -> None:
+    """Print what can be named: experiments, sweeps, reports, runs, domains, tunings, backbones."""
+    from rein.catalogue import entries
+
+    _print(entries(kind.value, runs), as_json)
+
+
+@app.command()
+def check(
+    domains: Annotated[list[str] | None, typer.Argument(help="Domains; default: all that are found.")] = None,
+    data: DataDir = Path("data"),
+    as_json: Json = False,
+) -> None:
+    """Look at the data: what was found where, how many images, which cannot be read."""
+    from rein.check import check_domains
+
+    rows = check_domains(domains or [], data.absolute())
+    _print(rows, as_json)
+    if any(row["problems"] for row in rows):
+        raise typer.Exit(1)
+
+
+@app.command()
+def init(folder: Annotated[Path, typer.Argument(help="A new folder.")]) -> None:
+    """Make a study folder with one commented experiment, sweep and report to start from."""
+    from rein.scaffold import create
+
+    for path in create(folder):
+        typer.echo(path)
+
+
+def main() -> None:
+    """Entry point of the `rein` command: errors of the user's words or files become one line and an exit status."""
+    from rein.config import ConfigError
+
+    try:
+        app(standalone_mode=False)
+    except typer.Exit as stop:
+        sys.exit(stop.exit_code)
+    except ConfigError as error:
+        _fail(error, 2)
+    except KeyboardInterrupt:
+        typer.echo("interrupted; the same command goes on from the last checkpoint", err=True)
+        sys.exit(130)
+    except Exception as error:
+        import click
+
+        if isinstance(error, click.ClickException):
+            error.show()
+            sys.exit(error.exit_code)
+        if isinstance(error, click.Abort):
+            sys.exit(130)
+        _fail(error, 1)
+
+
+def _fail(error: Exception, status: int) -> None:
+    logging.getLogger("rein").debug("traceback", exc_info=error)
+    typer.echo(f"rein: {error}", err=True)
+    sys.exit(status)
+
+
+def _machine(runs: Path, data: Path, weights: Path, device: str, workers: int) -> Any:
+    from rein.config import Machine
+
+    return replace(
+        Machine(),
+        runs=runs.absolute(),
+        data=data.absolute(),
+        weights=weights.absolute(),
+        device=device,
+        workers=workers,
+    )
+
+
+def _print(value: Any, as_json: bool) -> None:
+    """A mapping or a list of mappings: JSON for programs, aligned columns for people."""
+    if as_json:
+        typer.echo(json.dumps(value, indent=1, default=str))
+        return
+    from tabulate import tabulate
+
+    rows = value if isinstance(value, list) else [{"": key, " ": item} for key, item in value.items()]
+    typer.echo(tabulate(rows, headers="keys" if isinstance(value, list) else (), tablefmt="plain"))

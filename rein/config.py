@@ -1,0 +1,300 @@
+"""What a run is: an `Experiment` is a frozen value, and its hash is the run's name.
+
+Every field is reachable by its dotted key (`tuning.rank`): the YAML path, the command-line override, the sweep
+axis, the MLflow parameter and the results column are all this one string. Defaults are the paper's 512 recipe
+(arXiv 2312.04265), so a file states only what differs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
+
+# Raised whenever a change to the code gives an unchanged config another meaning: old runs then keep their numbers
+# and new ones get new names.
+SCHEMA_VERSION = 1
+
+_STRICT = ConfigDict(extra="forbid")
+
+
+class ConfigError(ValueError):
+    """A wrong word in a file or on the command line; the message names it, its place and the next step."""
+
+
+# ------------------------------------------------------------------------------------------------ the experiment
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backbone:
+    """The vision foundation model: any plain ViT of timm, by name."""
+
+    __pydantic_config__ = _STRICT
+    name: str = "vit_large_patch14_dinov2.lvd142m"
+    #: `pretrained` (timm's hub, or the file shipped with the package), `none` (random), or a weight file.
+    #: A file is looked up as given, then in the weights folder; only its name enters the run id.
+    weights: str = "pretrained"
+    #: Side of a patch in pixels; kernels trained at another size (DINOv2: 14) are resized. None keeps the model's own.
+    patch_size: PositiveInt | None = 16
+    #: How patch kernel and position table are resized: `reference` is plain bicubic, `timm` its pseudo-inverse.
+    resize: Literal["reference", "timm"] = "reference"
+    #: 0-based blocks whose outputs feed the head; None takes the four of METHOD 2 (7, 11, 15, 23 of 24).
+    blocks: tuple[NonNegativeInt, ...] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frozen:
+    """Nothing of the backbone trains; the head alone does."""
+
+    __pydantic_config__ = _STRICT
+    method: Literal["frozen"] = "frozen"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Full:
+    """Every parameter of the backbone trains, at `optim.backbone_lr`."""
+
+    __pydantic_config__ = _STRICT
+    method: Literal["full"] = "full"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rein:
+    """Learnable tokens refine the features after every frozen block (arXiv 2312.04265, section 3)."""
+
+    __pydantic_config__ = _STRICT
+    method: Literal["rein"] = "rein"
+    token_length: PositiveInt = 100
+    #: Rank of the token factorisation `T = A B`; None makes every layer's tokens a free parameter.
+    rank: PositiveInt | None = 16
+    #: One set of MLPs for all layers; False gives each layer its own.
+    shared: bool = True
+    #: What the tokens do to the head's queries: `replace` them (the paper), `add` to learned ones, or `none`.
+    link: Literal["replace", "add", "none"] = "replace"
+    softmax: bool = True
+    #: `learnable`: updates are scaled by a scalar that starts at 0.001; `zero_init`: W_f and b_f start at zero.
+    scale: Literal["learnable", "zero_init"] = "learnable"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoRA:
+    """Low-rank updates of the attention's linear layers (arXiv 2106.09685)."""
+
+    __pydantic_config__ = _STRICT
+    method: Literal["lora"] = "lora"
+    rank: PositiveInt = 8
+    #: The update is scaled by alpha / rank.
+    alpha: PositiveFloat = 8.0
+    #: Names of the linear layers inside a block; `qkv` is the fused projection.
+    targets: tuple[str, ...] = ("qkv",)
+
+
+Tuning = Annotated[Frozen | Full | Rein | LoRA, Field(discriminator="method")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mask2Former:
+    """The paper's head (arXiv 2112.01527); the defaults have 20.6 M parameters on ViT-L."""
+
+    __pydantic_config__ = _STRICT
+    method: Literal["mask2former"] = "mask2former"
+    width: PositiveInt = 256
+    encoder_layers: PositiveInt = 6
+    decoder_layers: PositiveInt = 9
+    heads: PositiveInt = 8
+    #: Learned queries; a linked Rein has as many queries as tokens instead.
+    queries: PositiveInt = 100
+    encoder_ffn: PositiveInt = 1024
+    decoder_ffn: PositiveInt = 2048
+    #: Points at which a mask is compared with its target in the losses and in the matching.
+    points: PositiveInt = 12544
+    class_weight: float = 2.0
+    mask_weight: float = 5.0
+    dice_weight: float = 5.0
+    no_object_weight: float = 0.1
+
+
+# A second head makes this a union on `method`, as the tunings are.
+Head = Mask2Former
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """Which domains are trained on and tested on, and how a training crop is cut (METHOD 3)."""
+
+    __pydantic_config__ = _STRICT
+    sources: tuple[str, ...] = ("gta",)
+    #: Domains never seen in training. The sources' own val splits are scored besides and kept apart.
+    targets: tuple[str, ...] = ("cityscapes", "bdd100k", "mapillary")
+    crop_size: PositiveInt = 512
+    #: The short side is drawn from these multiples of `crop_size`, in steps of 0.1.
+    scale: tuple[PositiveFloat, PositiveFloat] = (0.5, 2.0)
+    #: A crop is drawn again (ten times at most) while one class covers more than this share of it.
+    max_class_share: PositiveFloat = 0.75
+    flip: float = 0.5
+    photometric: bool = True
+    batch_size: PositiveInt = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optim:
+    """AdamW with polynomial decay to zero."""
+
+    __pydantic_config__ = _STRICT
+    lr: PositiveFloat = 1e-4
+    #: Learning rate of the backbone's own parameters where the tuning trains them.
+    backbone_lr: PositiveFloat = 1e-5
+    weight_decay: float = 0.05
+    betas: tuple[float, float] = (0.9, 0.999)
+    power: PositiveFloat = 0.9
+    warmup_steps: NonNegativeInt = 0
+    precision: Literal["fp32", "bf16"] = "fp32"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """When and how a run is scored (METHOD 4)."""
+
+    __pydantic_config__ = _STRICT
+    #: Score every so many steps as well as at the end; None scores at the end only.
+    every: PositiveInt | None = None
+    #: Side of the sliding window; None is the crop size.
+    window: PositiveInt | None = None
+    #: Distance of two windows; None is two thirds of the window (512 -> 341).
+    stride: PositiveInt | None = None
+    #: Images per domain, evenly spaced over the file list; None takes all.
+    images: PositiveInt | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """Everything that determines a run's numbers, and nothing else."""
+
+    __pydantic_config__ = _STRICT
+    backbone: Backbone = field(default_factory=Backbone)
+    tuning: Tuning = field(default_factory=Rein)
+    head: Head = field(default_factory=Mask2Former)
+    data: Data = field(default_factory=Data)
+    optim: Optim = field(default_factory=Optim)
+    evaluation: Evaluation = field(default_factory=Evaluation)
+    steps: PositiveInt = 40_000
+    seed: NonNegativeInt = 0
+
+
+# ------------------------------------------------------------------------------------------- questions and documents
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """What one run may use; fractions of a GPU share it."""
+
+    __pydantic_config__ = _STRICT
+    cpu: PositiveFloat = 1
+    gpu: float = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """A question: a base experiment, named points, axes. Every point is crossed with every combination of the axes."""
+
+    __pydantic_config__ = _STRICT
+    #: Name or path of the base experiment.
+    experiment: str
+    #: Name of a variant -> its overrides; the name is the variant's row in a table.
+    points: dict[str, dict[str, Any]] = field(default_factory=dict)
+    #: Dotted key -> values; lists make a grid.
+    vary: dict[str, list[Any]] = field(default_factory=dict)
+    resources: Resources = field(default_factory=Resources)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Rows of variants against columns of domains, of classes (mean over the targets), or of the training loss."""
+
+    __pydantic_config__ = _STRICT
+    name: str
+    kind: Literal["domains", "classes", "convergence"] = "domains"
+    caption: str = ""
+    #: Columns of the results that name a row; `point` is the sweep's own name of a variant.
+    rows: tuple[str, ...] = ("point",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """One picture of the results."""
+
+    __pydantic_config__ = _STRICT
+    name: str
+    kind: Literal["inverted_u", "curves", "predictions"]
+    caption: str = ""
+    #: Points to draw; empty draws all.
+    points: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """A document: a view of the runs of one sweep."""
+
+    __pydantic_config__ = _STRICT
+    title: str
+    sweep: str
+    text: str = ""
+    #: Which checkpoint of a run counts: its `last`, the best on the sources' val split, or (labelled) the best on test.
+    selection: Literal["last", "source_val", "oracle"] = "last"
+    tables: tuple[Table, ...] = ()
+    figures: tuple[Figure, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """Where and on what a run executes. Never hashed: it must not change a result."""
+
+    data: Path = field(default_factory=lambda: Path(os.environ.get("REIN_DATA", "data")).absolute())
+    runs: Path = field(default_factory=lambda: Path(os.environ.get("REIN_RUNS", "runs")).absolute())
+    weights: Path = field(default_factory=lambda: Path(os.environ.get("REIN_WEIGHTS", "weights")).absolute())
+    #: `auto` takes CUDA where there is one.
+    device: str = "auto"
+    #: Loader processes; 0 loads in the training process.
+    workers: int = 0
+    #: Threads of torch on the CPU; None leaves torch's choice.
+    threads: int | None = None
+    #: Seconds between two checkpoints: what a killed run loses at most.
+    checkpoint_seconds: float = 300
+
+
+# ------------------------------------------------------------------------------------------------ values as mappings
+
+
+def to_dict(value: Any) -> dict[str, Any]:
+    """The plain nested mapping of a config value, defaults filled in, tuples as lists."""
+    return json.loads(json.dumps(asdict(value)))
+
+
+def flatten(value: Any) -> dict[str, Any]:
+    """Dotted key -> value over a whole config: `{"tuning.rank": 16, ...}`."""
+    return dict(_walk(to_dict(value), ""))
+
+
+def run_id(experiment: Experiment) -> str:
+    """The run's name: 12 hex digits of sha256 over the canonical JSON of the experiment.
+
+    Places are not part of it: of a weight file only the name counts (its digest is recorded in the run).
+    """
+    values = to_dict(experiment)
+    values["backbone"]["weights"] = Path(values["backbone"]["weights"]).name
+    canonical = json.dumps({"schema": SCHEMA_VERSION, **values}, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+def _walk(node: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for key, value in node.items():
+        if isinstance(value, dict):
+            yield from _walk(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

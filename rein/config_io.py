@@ -1,0 +1,169 @@
+"""Configs from YAML and the command line: find, override, validate, write; every refusal names the key and its place."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import is_dataclass
+from pathlib import Path
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from rein.config import ConfigError, Experiment, to_dict
+from rein.data.domains import DOMAINS
+
+T = TypeVar("T")
+
+
+def load(kind: type[T], name: str | Path, overrides: Iterable[str] = ()) -> T:
+    """Read an experiment, sweep or report by file or shipped name and apply `dotted.key=value` overrides."""
+    path = find(kind, name)
+    return build(kind, override(read_yaml(path), parse_overrides(overrides)), str(path))
+
+
+def build(kind: type[T], values: Mapping[str, Any], where: str = "config") -> T:
+    """Validate a nested mapping into a config type; `where` (mostly a file) opens every error line."""
+    try:
+        value = TypeAdapter(kind).validate_python(values)
+    except ValidationError as error:
+        raise ConfigError("\n".join(f"{where}: {_explain(kind, item)}" for item in error.errors())) from None
+    if isinstance(value, Experiment):
+        _check_domains(value, where)
+    return value
+
+
+def dump(value: Any) -> str:
+    """YAML that `load` reads back to the same value."""
+    return yaml.safe_dump(to_dict(value), sort_keys=False)
+
+
+def find(kind: type, name: str | Path) -> Path:
+    """The file that a name stands for: a path, a file of the working folder's own study, or a shipped one."""
+    if Path(name).suffix in {".yaml", ".yml"}:
+        if Path(name).is_file():
+            return Path(name)
+        raise ConfigError(f"{name}: no such file")
+    known = shipped(kind)
+    if str(name) in known:
+        return known[str(name)]
+    raise ConfigError(
+        f"{name}: no {kind.__name__.lower()} of that name{nearest(str(name), known)}; "
+        f"give a YAML file or one of `rein list {_folder(kind)}`"
+    )
+
+
+def shipped(kind: type) -> dict[str, Path]:
+    """Name -> file of all that can be named; the working folder's own files come before the shipped ones."""
+    package = Path(__file__).parent
+    # In a checkout the YAML folders lie beside the package, in a wheel inside it.
+    roots = [package / "shipped", package.parent, Path.cwd()]
+    return {file.stem: file for root in roots for file in sorted((root / _folder(kind)).glob("*.yaml"))}
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """A YAML file as a mapping; an empty file is an empty mapping."""
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as YAML: {error}") from None
+    if values is not None and not isinstance(values, dict):
+        raise ConfigError(f"{path}: expected `key: value` lines, found a {type(values).__name__}")
+    return values or {}
+
+
+def parse_overrides(items: Iterable[str]) -> dict[str, Any]:
+    """`["tuning.rank=8"]` -> `{"tuning.rank": 8}`; the value is read as YAML."""
+    pairs = {}
+    for item in items:
+        key, equals, value = item.partition("=")
+        if not equals or not key:
+            raise ConfigError(f"{item!r}: an override reads `dotted.key=value`, for example tuning.rank=8")
+        try:
+            pairs[key] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise ConfigError(f"{item!r}: {value!r} is not a YAML value") from None
+    return pairs
+
+
+def override(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of nested `values` with dotted `changes`. Naming another `method` drops the old method's own fields."""
+    result = json.loads(json.dumps(values))
+    # Methods first: `tuning.rank=4 tuning.method=lora` means LoRA of rank 4 in any order.
+    for key in sorted(changes, key=lambda key: not key.endswith(".method")):
+        *parents, leaf = key.split(".")
+        node = result
+        for parent in parents:
+            node = node.setdefault(parent, {})
+            if not isinstance(node, dict):
+                raise ConfigError(f"{key}: `{parent}` is a value, not a group of keys")
+        if leaf == "method" and node.get("method") != changes[key]:
+            node.clear()
+        node[leaf] = changes[key]
+    return result
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """` (did you mean `x`?)`, or nothing where no known word is near."""
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f" (did you mean `{close[0]}`?)" if close else ""
+
+
+def _folder(kind: type) -> str:
+    return kind.__name__.lower() + "s"
+
+
+def _check_domains(experiment: Experiment, where: str) -> None:
+    for key in ("sources", "targets"):
+        for name in getattr(experiment.data, key):
+            if name not in DOMAINS:
+                raise ConfigError(
+                    f"{where}: `data.{key}` names the unknown domain {name!r}{nearest(name, DOMAINS)}; "
+                    f"`rein list domains` prints them all"
+                )
+    for name in experiment.data.sources:
+        if "train" not in DOMAINS[name].splits:
+            raise ConfigError(f"{where}: `data.sources`: {name} has no training split; it can only be a target")
+
+
+def _explain(kind: type, item: Mapping[str, Any]) -> str:
+    path, siblings = _locate(kind, item["loc"])
+    dotted = ".".join(path)
+    match item["type"]:
+        case "extra_forbidden" | "unexpected_keyword_argument":
+            return f"unknown key `{dotted}`{nearest(path[-1], siblings)}; known here: {', '.join(siblings)}"
+        case "union_tag_invalid":
+            expected = str(item["ctx"]["expected_tags"]).replace("'", "")
+            tag = str(item["ctx"]["tag"])
+            return f"`{dotted}.method` is {tag!r}{nearest(tag, expected.split(', '))}; known: {expected}"
+        case "union_tag_not_found":
+            return f"`{dotted}.method` is missing"
+        case "missing" | "missing_argument":
+            return f"`{dotted}` is missing"
+    return f"`{dotted}` is {item['input']!r}: {item['msg'][0].lower()}{item['msg'][1:]}"
+
+
+def _locate(kind: type, location: Sequence[Any]) -> tuple[list[str], list[str]]:
+    """The dotted path that a person would write, and the keys that its last group knows."""
+    node: Any = kind
+    path: list[str] = []
+    siblings: list[str] = []
+    for part in location:
+        member = next((member for member in _members(node) if getattr(member, "method", None) == part), None)
+        if member is not None:  # pydantic puts the chosen member of a union into the location; people do not
+            node = member
+            continue
+        path.append(str(part))
+        hints = get_type_hints(node, include_extras=True) if is_dataclass(node) else {}
+        siblings = list(hints)
+        node = hints.get(part)
+    return path, siblings
+
+
+def _members(node: Any) -> tuple[Any, ...]:
+    """The members of a (perhaps annotated) union; nothing for any other type."""
+    if get_origin(node) is not None and hasattr(node, "__metadata__"):
+        node = get_args(node)[0]
+    return get_args(node) if get_origin(node) is Union or type(node).__name__ == "UnionType" else ()

@@ -1,0 +1,1 @@
+"""Domains, labels, crops and loaders."""

@@ -1,0 +1,126 @@
+"""The recipe's augmentation (METHOD 3): random size, class-limited random crop, flip, photometric distortion.
+
+Every random draw comes from the generator that is passed in, so a sample is a function of its seed.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+from rein.config import Data
+from rein.data.classes import VOID
+
+
+def training_crop(image: Tensor, label: Tensor, data: Data, generator: Generator) -> tuple[Tensor, Tensor]:
+    """uint8 image (3, H, W) and train ids (h, w) -> uint8 crop (3, C, C) and int64 train ids (C, C)."""
+    image, label = random_resize(image, label, data, generator)
+    image, label = random_crop(image, label, data.crop_size, data.max_class_share, generator)
+    if _uniform(generator) < data.flip:
+        image, label = image.flip(-1), label.flip(-1)
+    if data.photometric:
+        image = photometric_distortion(image, generator)
+    return _pad(image, data.crop_size, 0), _pad(label, data.crop_size, VOID).long()
+
+
+def match_label(label: Tensor, image: Tensor) -> Tensor:
+    """The label at its image's size, by nearest neighbour where they differ."""
+    if label.shape == image.shape[1:]:
+        return label
+    return F.interpolate(label[None, None], list(image.shape[1:]), mode="nearest-exact")[0, 0]
+
+
+def random_resize(image: Tensor, label: Tensor, data: Data, generator: Generator) -> tuple[Tensor, Tensor]:
+    """Resize to a short side drawn from the scales' multiples of the crop, the long side at most 4 crops."""
+    low, high = (round(10 * scale) for scale in data.scale)
+    short = int(data.crop_size * (low + _integer(high - low + 1, generator)) / 10)
+    height, width = image.shape[1:]
+    factor = min(short / min(height, width), 4 * data.crop_size / max(height, width))
+    size = [int(height * factor + 0.5), int(width * factor + 0.5)]
+    resized = F.interpolate(image[None].float(), size, mode="bilinear", align_corners=False)[0]
+    return resized.round_().to(torch.uint8), F.interpolate(label[None, None], size, mode="nearest-exact")[0, 0]
+
+
+def random_crop(
+    image: Tensor, label: Tensor, side: int, max_class_share: float, generator: Generator, tries: int = 10
+) -> tuple[Tensor, Tensor]:
+    """A square crop in which no class covers more than a share of the labelled pixels; the last try is taken anyway."""
+    rows = cols = slice(0)
+    for _ in range(tries):
+        rows, cols = (_window(length, side, generator) for length in label.shape)
+        counts = torch.bincount(label[rows, cols].flatten())[:VOID]
+        # A crop of one class alone is drawn again as well, as the reference does.
+        if (counts > 0).sum() > 1 and counts.max() <= max_class_share * counts.sum():
+            break
+    return image[:, rows, cols], label[rows, cols]
+
+
+def photometric_distortion(image: Tensor, generator: Generator) -> Tensor:
+    """Brightness, contrast, saturation and hue, each with probability a half; contrast first or last of the four.
+
+    Ranges of METHOD 3: +-32, 0.5..1.5, 0.5..1.5, +-18 degrees.
+    """
+    pixels = image.float()
+    contrast_first = _integer(2, generator)
+    if _integer(2, generator):
+        pixels = _clip(pixels + 64 * _uniform(generator) - 32)
+    contrast = 0.5 + _uniform(generator) if _integer(2, generator) else 1.0
+    if contrast_first:
+        pixels = _clip(pixels * contrast)
+    if _integer(2, generator):
+        pixels = saturate(pixels, 0.5 + _uniform(generator))
+    if _integer(2, generator):
+        pixels = rotate_hue(pixels, 36 * _uniform(generator) - 18)
+    if not contrast_first:
+        pixels = _clip(pixels * contrast)
+    return pixels.round_().to(torch.uint8)
+
+
+def saturate(pixels: Tensor, factor: float) -> Tensor:
+    """Multiply the saturation of HSV, at most to 1, with hue and value kept; pixels (3, H, W) in 0..255."""
+    value, lowest = pixels.amax(0), pixels.amin(0)
+    saturation = (value - lowest) / value.clamp(min=1e-6)
+    # With hue and value fixed, a channel's distance from the value is proportional to the saturation.
+    stretch = (saturation * factor).clamp(max=1) / saturation.clamp(min=1e-6)
+    return value - (value - pixels) * stretch
+
+
+def rotate_hue(pixels: Tensor, degrees: float) -> Tensor:
+    """Add an angle to the hue of HSV with saturation and value kept; pixels (3, H, W) in 0..255."""
+    value, lowest = pixels.amax(0), pixels.amin(0)
+    chroma = (value - lowest).clamp(min=1e-6)
+    red, green, blue = pixels
+    sector = torch.where(
+        value == red,
+        (green - blue) / chroma % 6,
+        torch.where(value == green, (blue - red) / chroma + 2, (red - green) / chroma + 4),
+    )
+    sector = sector + degrees / 60
+    # Each channel as a function of the hue: full within a sector of its own, falling to the lowest value beyond.
+    offset = torch.tensor([5.0, 3.0, 1.0]).view(3, 1, 1)
+    position = (sector + offset) % 6
+    share = torch.minimum(position, 4 - position).clamp(0, 1)
+    return value - (value - lowest) * share
+
+
+def _window(length: int, side: int, generator: Generator) -> slice:
+    start = _integer(max(length - side, 0) + 1, generator)
+    return slice(start, start + side)
+
+
+def _pad(pixels: Tensor, side: int, value: int) -> Tensor:
+    height, width = pixels.shape[-2:]
+    return F.pad(pixels, (0, max(side - width, 0), 0, max(side - height, 0)), value=value)
+
+
+def _clip(pixels: Tensor) -> Tensor:
+    return pixels.clamp_(0, 255)
+
+
+def _uniform(generator: Generator) -> float:
+    return float(torch.rand((), generator=generator))
+
+
+def _integer(below: int, generator: Generator) -> int:
+    return int(torch.randint(below, (), generator=generator))

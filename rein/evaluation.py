@@ -1,0 +1,138 @@
+"""Scores of a network on domains: sliding windows, confusion matrices, rows for the ledger (METHOD 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from rein import metrics
+from rein.config import Experiment
+from rein.data.classes import CLASSES
+from rein.data.dataset import DomainDataset
+from rein.models.segmenter import Segmenter
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a network did on one domain: the confusion matrix (K, K), and a few images to look at."""
+
+    domain: str
+    role: str
+    matrix: Tensor
+    #: (file stem, image (3, H, W), label (h, w), prediction (h, w)), all uint8.
+    examples: list[tuple[str, Tensor, Tensor, Tensor]]
+
+    @property
+    def miou(self) -> float:
+        """Mean IoU in 0..1."""
+        return metrics.miou(self.matrix)
+
+    def rows(self, step: int) -> Iterator[dict[str, Any]]:
+        """Rows of scores.csv: the mIoU, then every class that occurs."""
+        constant = {"step": step, "domain": self.domain, "role": self.role}
+        yield {**constant, "class": "all", "metric": "miou", "value": self.miou}
+        for name, value in zip(CLASSES, metrics.iou(self.matrix), strict=True):
+            if value == value:
+                yield {**constant, "class": name, "metric": "iou", "value": value}
+
+
+def evaluate(
+    model: Segmenter, experiment: Experiment, root: Path, device: torch.device, workers: int = 0, examples: int = 0
+) -> list[Score]:
+    """Score a network on all targets and on the val split of every source that has one, which is no target's score."""
+    return [
+        score_domain(model, experiment, domain, role, root, device, workers, examples)
+        for domain, role in scored_domains(experiment)
+    ]
+
+
+def scored_domains(experiment: Experiment) -> list[tuple[str, str]]:
+    """(domain, role) of every val split that a run is scored on; a source named as a target stays a source."""
+    from rein.data.domains import DOMAINS
+
+    sources = [name for name in experiment.data.sources if "val" in DOMAINS[name].splits]
+    targets = [name for name in experiment.data.targets if name not in experiment.data.sources]
+    return [(name, "target") for name in targets] + [(name, "source") for name in sources]
+
+
+@torch.inference_mode()
+def score_domain(
+    model: Segmenter,
+    experiment: Experiment,
+    domain: str,
+    role: str,
+    root: Path,
+    device: torch.device,
+    workers: int = 0,
+    examples: int = 0,
+) -> Score:
+    """Score a network on the val split of one domain; the first, evenly spaced `examples` are kept to be shown."""
+    evaluation = experiment.evaluation
+    window = evaluation.window or experiment.data.crop_size
+    stride = evaluation.stride or window * 2 // 3
+    dataset = DomainDataset(domain, "val", root, evaluation.images)
+    shown = {i * len(dataset) // examples for i in range(min(examples, len(dataset)))}
+    kept = []
+    matrix = metrics.zeros().to(device)
+    was_training = model.training
+    model.eval()
+    loader = DataLoader(dataset, batch_size=None, num_workers=workers, pin_memory=device.type == "cuda")
+    for index, (image, label) in enumerate(loader):
+        pixels = fit_inside(image.to(device, non_blocking=True)[None], dataset.domain.evaluation_size)
+        with autocast(experiment, device):
+            scores = sliding_window(model, pixels, window, stride)
+        scores = F.interpolate(scores, label.shape, mode="bilinear", align_corners=False)
+        prediction = scores.argmax(1)[0]
+        matrix += metrics.confusion(prediction, label.to(device, non_blocking=True).long())
+        if index in shown:
+            kept.append((dataset.files[index][0].stem, image, label, prediction.to(torch.uint8).cpu()))
+    model.train(was_training)
+    return Score(domain, role, matrix.cpu(), kept)
+
+
+def sliding_window(model: Segmenter, image: Tensor, window: int, stride: int) -> Tensor:
+    """Class scores (1, K, H, W) of an image (1, 3, H, W): windows averaged by how many of them cover a pixel.
+
+    Windows stand at multiples of the stride, the last one shifted back inside; a smaller image is one window.
+    """
+    height, width = image.shape[-2:]
+    boxes = [(top, left) for top in starts(height, window, stride) for left in starts(width, window, stride)]
+    crops = torch.cat([image[..., top : top + window, left : left + window] for top, left in boxes])
+    scores = model.logits(crops).float()
+    total = scores.new_zeros(1, scores.shape[1], height, width)
+    cover = scores.new_zeros(1, 1, height, width)
+    for (top, left), score in zip(boxes, scores, strict=True):
+        total[..., top : top + window, left : left + window] += score
+        cover[..., top : top + window, left : left + window] += 1
+    return total / cover
+
+
+def starts(length: int, window: int, stride: int) -> list[int]:
+    """Where windows start along one axis; max(length - window + stride - 1, 0) // stride + 1 of them."""
+    count = max(length - window + stride - 1, 0) // stride + 1
+    return [min(i * stride, max(length - window, 0)) for i in range(count)]
+
+
+def fit_inside(image: Tensor, size: tuple[int, int] | None) -> Tensor:
+    """Resize an image (1, 3, H, W) to the largest size of its aspect inside (width, height); None keeps it."""
+    if size is None:
+        return image
+    height, width = image.shape[-2:]
+    factor = min(max(size) / max(height, width), min(size) / min(height, width))
+    target = [int(height * factor + 0.5), int(width * factor + 0.5)]
+    return F.interpolate(image.float(), target, mode="bilinear", align_corners=False)
+
+
+def autocast(experiment: Experiment, device: torch.device) -> AbstractContextManager[Any]:
+    """The precision a run computes in."""
+    if experiment.optim.precision == "fp32":
+        return nullcontext()
+    return torch.autocast(device.type, torch.bfloat16)

@@ -1,0 +1,63 @@
+"""A finished run as a network: load it, score it on any domain, predict any image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+
+from rein import checkpoint
+from rein.config import Experiment, Machine, to_dict
+from rein.config_io import build
+from rein.data.dataset import read_image
+from rein.evaluation import autocast, evaluate, fit_inside, sliding_window
+from rein.ledger import Run, find
+from rein.models.segmenter import Segmenter, build_model
+from rein.panels import overlay, save_mask
+from rein.training import select_device
+
+
+def load_model(run: Run | str | Path, machine: Machine | None = None) -> tuple[Segmenter, Experiment]:
+    """The trained network of a run (id, folder or record) in eval mode on the machine's device, and its experiment."""
+    machine = machine or Machine()
+    record = run if isinstance(run, Run) else find(machine.runs, str(run))
+    experiment = record.experiment()
+    model = build_model(experiment, machine.weights)
+    checkpoint.load_model(checkpoint.newest(record.path / "checkpoint"), model)
+    return model.eval().to(select_device(machine.device)), experiment
+
+
+def evaluate_run(run: str, domains: list[str], machine: Machine) -> list[dict[str, Any]]:
+    """mIoU in percent of a run on its own domains, or on others, which are then all counted as targets."""
+    model, experiment = load_model(run, machine)
+    if domains:
+        values = to_dict(experiment)
+        values["data"]["targets"] = domains
+        experiment = build(Experiment, values, "--domains")
+    scores = evaluate(model, experiment, machine.data, select_device(machine.device), machine.workers)
+    wanted = [score for score in scores if not domains or score.domain in domains]
+    return [{"domain": score.domain, "role": score.role, "miou": round(100 * score.miou, 2)} for score in wanted]
+
+
+def predict_images(run: str, images: Iterable[Path], out: Path, machine: Machine) -> Iterator[Path]:
+    """Write `<stem>_mask.png` (train ids, in colour) and `<stem>_overlay.png` for each image; yields the files."""
+    model, experiment = load_model(run, machine)
+    device = select_device(machine.device)
+    window = experiment.evaluation.window or experiment.data.crop_size
+    stride = experiment.evaluation.stride or window * 2 // 3
+    out.mkdir(parents=True, exist_ok=True)
+    for path in images:
+        image = read_image(path)
+        with torch.inference_mode(), autocast(experiment, device):
+            scores = sliding_window(model, fit_inside(image[None].to(device), None), window, stride)
+        train_ids = F.interpolate(scores, image.shape[1:], mode="bilinear").argmax(1)[0].to(torch.uint8).cpu().numpy()
+        mask, picture = out / f"{path.stem}_mask.png", out / f"{path.stem}_overlay.png"
+        save_mask(mask, train_ids)
+        Image.fromarray(overlay(np.asarray(image.permute(1, 2, 0)), train_ids)).save(picture)
+        yield from (mask, picture)

@@ -1,0 +1,156 @@
+"""The ledger: one directory a run, on disk, the truth of what was run and what came out.
+
+Every file is complete or absent (written beside and renamed), or only ever appended to, so a run killed at any
+instant can be read and continued. Nothing here knows torch, Ray or MLflow.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import logging
+import os
+import socket
+import time
+import traceback
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from rein.config import ConfigError, Experiment, run_id
+from rein.config_io import build, dump, nearest, read_yaml
+
+log = logging.getLogger(__name__)
+
+State = Literal["running", "done", "pruned", "failed", "oom", "diverged", "preempted"]
+
+#: Columns of scores.csv; one row a (checkpoint step, domain, class, metric).
+SCORE_COLUMNS = ("step", "domain", "role", "class", "metric", "value")
+
+
+class Run:
+    """One run's directory. Creating the object touches nothing; `create` does."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def id(self) -> str:
+        return self.path.name
+
+    @classmethod
+    def create(cls, root: Path, experiment: Experiment) -> Run:
+        """The run of an experiment, its directory made if it is new."""
+        run = cls(root / run_id(experiment))
+        run.path.mkdir(parents=True, exist_ok=True)
+        if not (run.path / "experiment.yaml").is_file():
+            write_atomic(run.path / "experiment.yaml", dump(experiment))
+        return run
+
+    # ---------------------------------------------------------------- reading
+
+    def experiment(self) -> Experiment:
+        """What was run."""
+        path = self.path / "experiment.yaml"
+        return build(Experiment, read_yaml(path), str(path))
+
+    def status(self) -> dict[str, Any]:
+        """The latest status; empty for a run that never started."""
+        try:
+            return json.loads((self.path / "status.json").read_text())
+        except FileNotFoundError:
+            return {}
+
+    @property
+    def state(self) -> State | None:
+        return self.status().get("state")
+
+    def metrics(self, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
+        """Records appended to metrics.jsonl behind a byte offset, and the offset behind the last complete one.
+
+        Of a step that was logged twice (the run was cut and went on from an earlier checkpoint) both records are
+        here, the valid one last.
+        """
+        try:
+            with open(self.path / "metrics.jsonl", "rb") as file:
+                file.seek(offset)
+                complete = file.read().rpartition(b"\n")
+        except FileNotFoundError:
+            return [], offset
+        return [json.loads(line) for line in complete[0].splitlines()], offset + len(complete[0]) + len(complete[1])
+
+    # ---------------------------------------------------------------- writing
+
+    def start(self, **facts: Any) -> None:
+        """Mark the run as running; counts the attempts."""
+        attempt = self.status().get("attempt", 0) + 1
+        (self.path / "traceback.txt").unlink(missing_ok=True)
+        place = {"host": socket.gethostname(), "pid": os.getpid(), "attempt": attempt}
+        self.update(state="running", started=time.time(), ended=None, error=None, **place, **facts)
+
+    def update(self, **facts: Any) -> None:
+        """Merge facts into status.json."""
+        write_atomic(self.path / "status.json", json.dumps({**self.status(), **facts}, indent=1))
+
+    def finish(self, state: State, error: BaseException | None = None) -> None:
+        """Set the final state; of a failure the traceback is kept with the run, since a worker's node may vanish."""
+        if error is not None:
+            write_atomic(self.path / "traceback.txt", "".join(traceback.format_exception(error)))
+        text = None if error is None else (str(error).strip() or type(error).__name__).splitlines()[0]
+        self.update(state=state, ended=time.time(), error=text)
+
+    def append(self, record: Mapping[str, Any]) -> None:
+        """Append one record to metrics.jsonl."""
+        with open(self.path / "metrics.jsonl", "a") as file:
+            file.write(json.dumps(record) + "\n")
+
+    def environment(self, facts: Mapping[str, Any]) -> None:
+        """Write environment.json; say so where an earlier attempt had other data or weights."""
+        path = self.path / "environment.json"
+        before = json.loads(path.read_text()) if path.is_file() else facts
+        for kind in ("data", "weights"):
+            if before.get(kind) != facts.get(kind):
+                log.warning("%s: the %s changed since this run began; its numbers mix both", self.id, kind)
+        write_atomic(path, json.dumps(facts, indent=1))
+
+    def scores(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Put scores into scores.csv; rows of a step already there are replaced (a resumed run scores it again)."""
+        rows = list(rows)
+        steps = {str(row["step"]) for row in rows}
+        path = self.path / "scores.csv"
+        if path.is_file():
+            with open(path, newline="") as file:
+                rows = [row for row in csv.DictReader(file) if row["step"] not in steps] + rows
+        text = io.StringIO()
+        writer = csv.DictWriter(text, SCORE_COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        write_atomic(path, text.getvalue())
+
+
+def runs(root: Path) -> Iterator[Run]:
+    """Every run below a runs folder, in the order of their ids."""
+    for path in sorted(root.glob("*/experiment.yaml")):
+        yield Run(path.parent)
+
+
+def find(root: Path, name: str) -> Run:
+    """A run by its folder, its id, or the beginning of its id."""
+    if (Path(name) / "experiment.yaml").is_file():
+        return Run(Path(name).absolute())
+    known = {run.id: run for run in runs(root)}
+    matches = [run for id, run in known.items() if id.startswith(name)]
+    if len(matches) == 1:
+        return matches[0]
+    problem = "no run of that id" if not matches else f"{len(matches)} runs begin so"
+    raise ConfigError(
+        f"{name}: {problem} in {root}{nearest(name, known)}; `rein list runs` prints them, --runs names another folder"
+    )
+
+
+def write_atomic(path: Path, content: str | bytes) -> None:
+    """Write a file so that readers see the old content or the new, never a part."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+    os.replace(temporary, path)

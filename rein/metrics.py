@@ -1,0 +1,36 @@
+"""IoU from confusion matrices (METHOD 4)."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rein.data.classes import CLASSES, VOID
+
+
+def confusion(prediction: Tensor, label: Tensor) -> Tensor:
+    """Confusion matrix (K, K) as int64, rows the label's class, columns the prediction's; void pixels are left out."""
+    from torchmetrics.functional.classification import multiclass_confusion_matrix
+
+    return multiclass_confusion_matrix(prediction, label, len(CLASSES), ignore_index=VOID, validate_args=False)
+
+
+def iou(matrix: np.ndarray | Tensor) -> np.ndarray:
+    """IoU per class in 0..1; nan where a class is in neither label nor prediction, 0 where it is in one alone."""
+    counts = np.asarray(matrix, np.float64)
+    hits = np.diag(counts)
+    union = counts.sum(0) + counts.sum(1) - hits
+    return np.divide(hits, union, out=np.full(len(counts), np.nan), where=union > 0)
+
+
+def miou(matrix: np.ndarray | Tensor) -> float:
+    """The mean IoU over the classes that occur; nan where none does."""
+    present = iou(matrix)
+    present = present[~np.isnan(present)]
+    return float(present.mean()) if len(present) else float("nan")
+
+
+def zeros() -> Tensor:
+    """An empty confusion matrix."""
+    return torch.zeros(len(CLASSES), len(CLASSES), dtype=torch.int64)

@@ -1,0 +1,1 @@
+"""The models: backbone, tuning, heads and their loss."""

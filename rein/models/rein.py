@@ -1,0 +1,115 @@
+"""Rein: learnable tokens that refine the features between the layers of a frozen backbone (arXiv 2312.04265)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+class Rein(nn.Module):
+    """The tokens of all layers, the refinement they make (section 3.2), and the queries they lend the head (3.3).
+
+    Shapes: N layers, m tokens, c channels of the backbone, r rank, q width of the head's queries, n patches.
+
+    Args:
+        layers, width: N and c.
+        token_length: m.
+        rank: r of `T_i = A_i B_i`; None makes every `T_i` (m x c) a free parameter.
+        shared: one W_T, W_f and W_Q for all layers, or one set per layer.
+        link: `replace` and `add` build queries for the head, `none` does not.
+        softmax: normalise similarities over the tokens; without it they are not scaled either.
+        scale: `learnable` multiplies updates by a scalar that starts at 0.001; `zero_init` starts W_f and b_f at zero.
+        query_width: q.
+    """
+
+    def __init__(
+        self,
+        layers: int,
+        width: int,
+        token_length: int = 100,
+        rank: int | None = 16,
+        shared: bool = True,
+        link: str = "replace",
+        softmax: bool = True,
+        scale: str = "learnable",
+        query_width: int = 256,
+    ) -> None:
+        super().__init__()
+        self.rank, self.shared, self.link, self.softmax = rank, shared, link, softmax
+        if rank is None:
+            self.tokens = nn.Parameter(torch.empty(layers, token_length, width))
+        else:
+            self.tokens_a = nn.Parameter(torch.empty(layers, token_length, rank))
+            self.tokens_b = nn.Parameter(torch.empty(layers, rank, width))
+        copies = 1 if shared else layers
+        self.token_to_feature = nn.ModuleList(nn.Linear(width, width) for _ in range(copies))  # W_T
+        self.delta_to_feature = nn.ModuleList(nn.Linear(width, width) for _ in range(copies))  # W_f
+        self.scale = nn.Parameter(torch.tensor(0.001)) if scale == "learnable" else None
+        if link != "none":
+            self.token_to_query = nn.ModuleList(nn.Linear(width, query_width) for _ in range(copies))  # W_Q
+            self.merge = nn.Linear(3 * query_width, query_width)
+        self._initialise()
+
+    def _initialise(self, patch_size: int = 16) -> None:
+        # The bounds of METHOD 1.9 always take the patch of 16 that the features have.
+        if self.rank is None:
+            bound = math.sqrt(6 / (3 * patch_size**2 + self.tokens.shape[-1]))
+            nn.init.uniform_(self.tokens, -bound, bound)
+        else:
+            bound = math.sqrt(6 / (3 * patch_size**2 + math.sqrt(self.tokens_b.shape[-1] * self.rank)))
+            nn.init.uniform_(self.tokens_a, -bound, bound)
+            nn.init.uniform_(self.tokens_b, -bound, bound)
+        for linear in [*self.token_to_feature, *self.delta_to_feature]:
+            nn.init.kaiming_uniform_(linear.weight, a=math.sqrt(5))
+        if self.scale is None:
+            for linear in self.delta_to_feature:
+                nn.init.zeros_(linear.weight)
+                nn.init.zeros_(linear.bias)
+        if self.link == "add":
+            # The head starts from its own queries and learns how much of the tokens to mix in.
+            nn.init.zeros_(self.merge.weight)
+            nn.init.zeros_(self.merge.bias)
+
+    def layer_tokens(self, layer: int) -> Tensor:
+        """`T_i`, (m, c)."""
+        return self.tokens[layer] if self.rank is None else self.tokens_a[layer] @ self.tokens_b[layer]
+
+    def forward(self, features: Tensor, layer: int) -> Tensor:
+        """Refine the patch features (B, n, c) that leave block `layer`; equations 2-6 and METHOD 1.3-1.6."""
+        copy = 0 if self.shared else layer
+        tokens = self.layer_tokens(layer)  # (m, c)
+        similarity = features @ tokens.T  # (B, n, m)
+        if self.softmax:
+            similarity = (similarity / math.sqrt(features.shape[-1])).softmax(-1)
+        # The first token takes its share of the softmax and gives nothing: a patch that matches none stays as it is.
+        change = similarity[..., 1:] @ self.token_to_feature[copy](tokens[1:])  # (B, n, c)
+        delta = self.delta_to_feature[copy](change + features)
+        return features + (delta if self.scale is None else delta * self.scale)
+
+    def queries(self) -> Tensor | None:
+        """The queries linked to the head (m, q), or None without a link; equations 7-8 and METHOD 1.7."""
+        if self.link == "none":
+            return None
+        tokens = self.tokens if self.rank is None else self.tokens_a @ self.tokens_b  # (N, m, c)
+        if self.shared:
+            per_layer = self.token_to_query[0](tokens)  # (N, m, q)
+        else:
+            per_layer = torch.stack([linear(own) for linear, own in zip(self.token_to_query, tokens, strict=True)])
+        kinds = torch.stack([per_layer.amax(0), per_layer.mean(0), per_layer[-1]], dim=-1)  # (m, q, 3)
+        # Flattened over (channel, kind), as the published `merge` weights have it.
+        return self.merge(kinds.flatten(1))
+
+
+class Refined(nn.Module):
+    """A frozen block followed by the refinement of its output; the class and register tokens pass unchanged."""
+
+    def __init__(self, block: nn.Module, rein: Rein, layer: int, prefix_tokens: int) -> None:
+        super().__init__()
+        self.block, self.rein, self.layer, self.prefix_tokens = block, rein, layer, prefix_tokens
+
+    def forward(self, tokens: Tensor, *args: object, **kwargs: object) -> Tensor:
+        tokens = self.block(tokens, *args, **kwargs)  # (B, prefix + n, c)
+        prefix, patches = tokens[:, : self.prefix_tokens], tokens[:, self.prefix_tokens :]
+        return torch.cat([prefix, self.rein(patches, self.layer)], dim=1)

@@ -1,0 +1,61 @@
+"""AdamW and its schedule (METHOD 3)."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.optim import AdamW, Optimizer
+
+from rein.config import Optim
+from rein.models.mask2former import Mask2FormerHead
+from rein.models.rein import Rein
+from rein.models.segmenter import Segmenter
+
+#: Modules whose own parameters (not their children's) are not decayed: norms, Rein's tokens and scale, the head's query
+#: and level embeddings.
+UNDECAYED = (nn.LayerNorm, nn.GroupNorm, nn.modules.batchnorm._BatchNorm, nn.Embedding, Rein, Mask2FormerHead)
+
+
+def build_optimizer(model: Segmenter, optim: Optim) -> AdamW:
+    """AdamW over what trains: the backbone's own parameters at `backbone_lr`, the rest (Rein, LoRA, head) at `lr`."""
+    own = set(model.backbone.vit.parameters()) if model.backbone.full else set()
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for module in model.modules():
+        decay = 0.0 if isinstance(module, UNDECAYED) else optim.weight_decay
+        for parameter in module.parameters(recurse=False):
+            if parameter.requires_grad:
+                rate = optim.backbone_lr if parameter in own else optim.lr
+                groups.setdefault((rate, decay), []).append(parameter)
+    options = [
+        {"params": params, "lr": rate, "base_lr": rate, "weight_decay": decay}
+        for (rate, decay), params in groups.items()
+    ]
+    return AdamW(options, betas=optim.betas, eps=1e-8, fused=True)
+
+
+def set_rates(optimizer: Optimizer, optim: Optim, step: int, steps: int) -> float:
+    """Set every group's rate for a step and return its factor: linear warm-up from 1e-6, polynomial decay to zero.
+
+    A function of the step alone, so that there is no schedule to save.
+    """
+    if step < optim.warmup_steps:
+        factor = 1e-6 + (1 - 1e-6) * step / optim.warmup_steps
+    else:
+        factor = (1 - (step - optim.warmup_steps) / max(1, steps - optim.warmup_steps)) ** optim.power
+    for group in optimizer.param_groups:
+        group["lr"] = group["base_lr"] * factor
+    return factor
+
+
+def named_state(model: nn.Module, optimizer: Optimizer) -> dict[str, torch.Tensor]:
+    """The optimizer's tensors under the names of the parameters they belong to: `exp_avg.head.mask_embed.0.weight`."""
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    return {f"{kind}.{names[p]}": tensor for p, state in optimizer.state.items() for kind, tensor in state.items()}
+
+
+def load_named_state(model: nn.Module, optimizer: Optimizer, state: dict[str, torch.Tensor]) -> None:
+    """The inverse of `named_state`."""
+    parameters = dict(model.named_parameters())
+    for key, tensor in state.items():
+        kind, name = key.split(".", 1)
+        optimizer.state[parameters[name]][kind] = tensor

@@ -1,0 +1,19 @@
+"""Random streams as functions of (seed, purpose, position): nothing to save, so a resumed run draws what it would have."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+#: Purposes; each has its own stream.
+MODEL, ORDER, CROP, STEP = range(4)
+
+
+def derive(seed: int, purpose: int, position: int = 0) -> int:
+    """A 64-bit seed for one place of one stream."""
+    return int(np.random.SeedSequence((seed, purpose, position)).generate_state(1, np.uint64)[0] >> 1)
+
+
+def generator(seed: int, purpose: int, position: int = 0) -> torch.Generator:
+    """A CPU generator that starts at one place of one stream."""
+    return torch.Generator().manual_seed(derive(seed, purpose, position))

@@ -1,0 +1,1 @@
+"""Sweeps: expand a question into runs, and run what the ledger lacks."""

@@ -1,0 +1,145 @@
+"""The whole of `rein sweep`: plan, skip what is done, run the rest while watching it, say what came out."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from rein.config import Experiment, Machine, Sweep, run_id
+from rein.config_io import load
+from rein.ledger import Run
+from rein.sweeps.plan import Planned, expand, left
+from rein.sweeps.watch import Sink, Watch, failures, label
+
+log = logging.getLogger(__name__)
+
+
+def drive(
+    name: str, overrides: Sequence[str], machine: Machine, address: str | None = None, track: bool = True
+) -> dict[str, Any]:
+    """Run a sweep to its end; returns how many runs are done, how many were done already, and what failed."""
+    sweep = load(Sweep, name, overrides)
+    planned = expand(sweep)
+    todo = left(planned, machine.runs)
+
+    def work() -> None:
+        from rein.sweeps.execute import execute
+
+        for plan in todo:
+            Run.create(machine.runs, plan.experiment)
+        execute(todo, machine, sweep.resources, address)
+
+    _follow(work, todo, machine, track, parent=Path(name).stem)
+    return _summary(planned, todo, machine.runs)
+
+
+def drive_one(experiment: Experiment, machine: Machine, name: str, track: bool = True) -> dict[str, Any]:
+    """Run a single experiment in this process, followed in the same way."""
+    plan = Planned(run_id(experiment), name, {}, experiment)
+    todo = left([plan], machine.runs)
+
+    def work() -> None:
+        from rein.training import train
+
+        train(experiment, machine)
+
+    _follow(work, todo, machine, track)
+    record = Run(machine.runs / plan.id)
+    return {"run": plan.id, "state": record.state, "folder": str(record.path), **_last_scores(record)}
+
+
+def plan_table(name: str, overrides: Sequence[str], machine: Machine) -> list[dict[str, Any]]:
+    """Every run of a sweep and what the ledger knows of it."""
+    planned = expand(load(Sweep, name, overrides))
+    return [
+        {"run": plan.id, "variant": label(plan), "state": Run(machine.runs / plan.id).state or "to do"}
+        for plan in planned
+    ]
+
+
+def _follow(
+    work: Callable[[], None], todo: Sequence[Planned], machine: Machine, track: bool, parent: str | None = None
+) -> None:
+    if not todo:
+        return
+    machine.runs.mkdir(parents=True, exist_ok=True)
+    sink = _LateTracker(machine.runs, parent) if track else None
+    complete = False
+    try:
+        with Watch(todo, machine.runs, sink, Console(stderr=True)):
+            work()
+        complete = True
+    finally:
+        _settle(todo, machine.runs)
+        if sink:
+            sink.close(todo, machine.runs, complete)
+
+
+def _settle(todo: Sequence[Planned], runs: Path) -> None:
+    """Nothing runs any more: a run that still says so was cut with its process, and can be gone on with."""
+    for plan, run in failures(todo, runs):
+        if run.state == "running" and run.status().get("started"):
+            run.finish("preempted")
+            log.info("%s (%s) was cut; the same command goes on with it", plan.id, label(plan))
+
+
+def _summary(planned: Sequence[Planned], todo: Sequence[Planned], runs: Path) -> dict[str, Any]:
+    failed = failures(planned, runs)
+    for plan, run in failed:
+        trace = run.path / "traceback.txt"
+        where = f"\n    traceback: {trace}" if trace.is_file() else ""
+        reason = run.status().get("error") or "did not start"
+        print(f"{run.state or 'to do'}: {label(plan)} ({plan.id}): {reason}{where}", file=sys.stderr)
+    states = Counter(Run(runs / plan.id).state or "to do" for plan in planned)
+    return {"runs": len(planned), "already done": len(planned) - len(todo), **states, "failed": len(failed)}
+
+
+def _last_scores(record: Run) -> dict[str, Any]:
+    scored = [entry for entry in record.metrics()[0] if "loss" not in entry]
+    return {key: f"{100 * value:.2f}" for key, value in scored[-1].items() if key.endswith("/miou")} if scored else {}
+
+
+class _LateTracker(Sink):
+    """A tracker that opens its store beside the runs' start: MLflow takes seconds to import and to create one."""
+
+    def __init__(self, runs: Path, parent: str | None) -> None:
+        self.runs, self.parent = runs, parent
+        self.tracker: Any = None
+        self.failed = False
+        self._lock = threading.Lock()
+
+    def sync(self, run: Run, name: str) -> None:
+        with self._lock:
+            if self.tracker is None and not self.failed:
+                self._open()
+            if self.tracker is not None:
+                self.tracker.sync(run, name)
+
+    def _open(self) -> None:
+        from rein.tracking import Tracker, default_uri
+
+        uri = default_uri(self.runs)
+        try:
+            self.tracker = Tracker(uri, self.runs)
+            if self.parent:
+                self.tracker.open_sweep(self.parent)
+        except Exception as error:  # the ledger has everything; a tracker that is away is filled in later
+            self.failed = True
+            log.warning("MLflow at %s cannot be reached (%s); the runs go on, the next sweep fills it in", uri, error)
+
+    def close(self, todo: Sequence[Planned], runs: Path, complete: bool) -> None:
+        """Copy the last news and set the parent's status."""
+        if self.failed:
+            return
+        for plan in todo:
+            self.sync(Run(runs / plan.id), label(plan))
+        if self.parent and self.tracker is not None:
+            status = "KILLED" if not complete else "FAILED" if failures(todo, runs) else "FINISHED"
+            self.tracker.close_sweep(status)

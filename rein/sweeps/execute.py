@@ -1,0 +1,87 @@
+"""Run experiments through Ray Tune; the only file that knows Ray.
+
+Ray only executes: which runs there are, and how each ended, is the ledger's to say. So a trial swallows its error
+(the ledger has it), `Tuner.restore` is never used, and Ray's own results are thrown away.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, replace
+from typing import Any
+
+from rein.config import ConfigError, Experiment, Machine, Resources, to_dict
+from rein.config_io import build
+from rein.sweeps.plan import Planned
+
+log = logging.getLogger(__name__)
+
+#: Ray phones home, prints a table of its own and writes loggers' files unless told not to.
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # Relative paths mean the folder that the sweep was started in.
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+}
+
+
+def execute(planned: Iterable[Planned], machine: Machine, resources: Resources, address: str | None = None) -> None:
+    """Run every planned experiment and return when each has ended, well or not.
+
+    Raises ConfigError where no machine of the cluster can hold a run, which Ray would wait for without end.
+    """
+    for key, value in QUIET.items():
+        os.environ.setdefault(key, value)
+    import ray
+    from ray import tune
+
+    ray.init(address, include_dashboard=False, log_to_driver=False, logging_level="ERROR", configure_logging=True)
+    try:
+        _check_fits(ray.nodes(), resources)
+        with tempfile.TemporaryDirectory(prefix="rein-ray-") as scratch:
+            tuner = tune.Tuner(
+                tune.with_resources(_trial, {"cpu": resources.cpu, "gpu": resources.gpu}),
+                param_space={
+                    "experiment": tune.grid_search([to_dict(run.experiment) for run in planned]),
+                    "machine": asdict(replace(machine, threads=machine.threads or max(1, int(resources.cpu)))),
+                },
+                # A reused process saves some ten seconds of imports a run, but would keep GPU memory of the one before.
+                tune_config=tune.TuneConfig(reuse_actors=resources.gpu == 0, trial_dirname_creator=str),
+                # Only a lost process counts as a failure here: the run goes on from its last checkpoint.
+                run_config=tune.RunConfig(
+                    storage_path=scratch, verbose=0, failure_config=tune.FailureConfig(max_failures=3)
+                ),
+            )
+            tuner.fit()
+    finally:
+        ray.shutdown()
+
+
+def _trial(config: dict[str, Any]) -> None:
+    from ray import tune
+
+    from rein.training import train
+
+    def observe(record: Mapping[str, Any]) -> None:
+        tune.report(dict(record))
+
+    try:
+        train(build(Experiment, config["experiment"]), Machine(**config["machine"]), observe)
+    except Exception:
+        log.info("a run ended early; its status.json and traceback.txt say how", exc_info=True)
+
+
+def _check_fits(nodes: list[dict[str, Any]], resources: Resources) -> None:
+    alive = [node["Resources"] for node in nodes if node["Alive"]]
+    if not any(node.get("CPU", 0) >= resources.cpu and node.get("GPU", 0) >= resources.gpu for node in alive):
+        have = "; ".join(f"{node.get('CPU', 0):g} CPU, {node.get('GPU', 0):g} GPU" for node in alive)
+        raise ConfigError(
+            f"resources: a run asks for {resources.cpu:g} CPU and {resources.gpu:g} GPU, no node of the cluster has that "
+            f"({have}); lower `resources.cpu` or `resources.gpu`"
+        )

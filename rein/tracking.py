@@ -1,0 +1,138 @@
+"""MLflow as a view of the ledger: one writer, the driver, that copies what is new; the only file that knows MLflow.
+
+Workers never speak to the tracker, so nothing of a run depends on it: a server that is away costs nothing, and what
+it missed, or a store that was lost, is filled in by the next `sync`. What was copied so far stands in the run's
+`mlflow.json`; deleting those files rebuilds the view.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from rein.config import flatten
+from rein.ledger import Run, write_atomic
+
+log = logging.getLogger(__name__)
+
+EXPERIMENT = "rein"
+#: How the ledger's states read in MLflow.
+STATUS = {"done": "FINISHED", "pruned": "FINISHED", "preempted": "KILLED", "running": "RUNNING"}
+#: MLflow takes at most this many metrics in one call.
+BATCH = 1000
+
+
+def default_uri(runs: Path) -> str:
+    """`MLFLOW_TRACKING_URI`, else an SQLite file beside the runs; always absolute."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(runs / 'mlflow.db').absolute()}"
+
+
+class Tracker:
+    """Copies runs of one sweep (or a single run) from the ledger to MLflow as children of the sweep's parent run."""
+
+    def __init__(self, uri: str, runs: Path) -> None:
+        from mlflow import MlflowClient
+
+        logging.getLogger("alembic").setLevel(logging.WARNING)
+        logging.getLogger("mlflow").setLevel(logging.WARNING)
+        runs.mkdir(parents=True, exist_ok=True)
+        self.client, self.uri = MlflowClient(uri), uri
+        known = self.client.get_experiment_by_name(EXPERIMENT)
+        self.experiment = (
+            known.experiment_id
+            if known
+            else self.client.create_experiment(EXPERIMENT, artifact_location=(runs / "mlartifacts").absolute().as_uri())
+        )
+        self.parent: str | None = None
+
+    def open_sweep(self, name: str) -> None:
+        """Find or create the sweep's parent run; later children hang below it."""
+        found = self.client.search_runs(
+            [self.experiment], f"tags.`rein.sweep` = '{name}' and tags.`rein.kind` = 'sweep'"
+        )
+        if found:
+            self.parent = found[0].info.run_id
+        else:
+            tags = {"rein.sweep": name, "rein.kind": "sweep"}
+            self.parent = self.client.create_run(self.experiment, run_name=name, tags=tags).info.run_id
+        self.client.update_run(self.parent, status="RUNNING")
+
+    def close_sweep(self, status: str, artifacts: Iterable[Path] = ()) -> None:
+        """Set the parent's final status: FINISHED, FAILED or KILLED."""
+        assert self.parent is not None
+        for path in artifacts:
+            self.client.log_artifact(self.parent, str(path))
+        self.client.set_terminated(self.parent, status)
+
+    def sync(self, run: Run, name: str) -> None:
+        """Copy what the run's directory holds and MLflow does not; `name` is what people read in the UI."""
+        note = self._note(run)
+        status = run.status()
+        records, offset = run.metrics(note["offset"])
+        final = status.get("state") not in (None, "running")
+        if note["final"] and not records and status.get("attempt") == note["attempt"]:
+            return
+        id = note["run_id"] = note["run_id"] or self._create(run, name)
+        self._metrics(id, records)
+        facts = {key: value for key, value in status.items() if key.startswith("parameters.") or key == "seconds"}
+        self._batch(
+            id, [self._metric(key, value, 0, status["started"]) for key, value in facts.items() if value is not None]
+        )
+        state = status.get("state", "running")
+        self.client.set_tag(id, "rein.state", state)
+        if final:
+            self.client.set_terminated(id, STATUS.get(state, "FAILED"), int(1000 * status["ended"]))
+        else:
+            self.client.update_run(id, status="RUNNING")
+        note.update(offset=offset, final=final, attempt=status.get("attempt"))
+        write_atomic(run.path / "mlflow.json", json.dumps(note))
+
+    def _note(self, run: Run) -> dict[str, Any]:
+        """What was copied before, unless it was to another store."""
+        empty = {"uri": self.uri, "run_id": None, "offset": 0, "final": False, "attempt": 0}
+        try:
+            note = json.loads((run.path / "mlflow.json").read_text())
+        except (FileNotFoundError, json.JSONDecodeError):
+            return empty
+        return note if note["uri"] == self.uri else empty
+
+    def _create(self, run: Run, name: str) -> str:
+        tags = {"rein.run_id": run.id, "rein.kind": "run", "rein.folder": str(run.path)}
+        if self.parent:
+            tags["mlflow.parentRunId"] = self.parent
+        started = run.status().get("started")
+        created = self.client.create_run(
+            self.experiment, start_time=int(1000 * started) if started else None, run_name=name, tags=tags
+        )
+        self._params(created.info.run_id, flatten(run.experiment()))
+        return created.info.run_id
+
+    def _params(self, id: str, values: Mapping[str, Any]) -> None:
+        from mlflow.entities import Param
+
+        logged = self.client.get_run(id).data.params
+        new = [Param(key, str(value)) for key, value in values.items() if key not in logged]
+        if new:
+            self.client.log_batch(id, params=new)
+
+    def _metrics(self, id: str, records: list[dict[str, Any]]) -> None:
+        metrics = [
+            self._metric(key, value, record["step"], record["time"])
+            for record in records
+            for key, value in record.items()
+            if key not in ("step", "time") and value == value  # nan: a domain without labelled pixels
+        ]
+        self._batch(id, metrics)
+
+    def _metric(self, key: str, value: float, step: int, seconds: float) -> Any:
+        from mlflow.entities import Metric
+
+        return Metric(key, value, int(1000 * seconds), step)
+
+    def _batch(self, id: str, metrics: list[Any]) -> None:
+        for first in range(0, len(metrics), BATCH):
+            self.client.log_batch(id, metrics=metrics[first : first + BATCH])

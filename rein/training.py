@@ -1,0 +1,177 @@
+"""One run: train what the tuning lets train, score it, and leave everything in the ledger."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import psutil
+import torch
+from torch import Tensor
+
+from rein import checkpoint, seeds
+from rein.config import Experiment, Machine
+from rein.data.loaders import training_batches
+from rein.environment import describe
+from rein.evaluation import Score, autocast, evaluate
+from rein.ledger import Run
+from rein.models.criterion import Criterion
+from rein.models.segmenter import Segmenter, build_model
+from rein.models.tuning import count, trainable
+from rein.optim import build_optimizer, set_rates
+from rein.panels import save_examples
+
+log = logging.getLogger(__name__)
+
+#: Images per domain whose prediction is kept in the run to be looked at.
+EXAMPLES = 2
+
+Observer = Callable[[Mapping[str, Any]], None]
+
+
+def train(experiment: Experiment, machine: Machine | None = None, observe: Observer = lambda record: None) -> Run:
+    """Train and score an experiment, going on where an earlier attempt was cut; a run that is done is left alone.
+
+    `observe` gets every record that metrics.jsonl gets. Whatever ends the run early is recorded in its status
+    (`failed`, `oom`, `diverged`, `pruned`, `preempted`) and raised again.
+    """
+    machine = machine or Machine()
+    record = Run.create(machine.runs, experiment)
+    if record.state == "done":
+        return record
+    record.start(step=0, steps=experiment.steps)
+    started = time.monotonic()
+    earlier = record.status().get("seconds") or 0.0
+    try:
+        _train(experiment, machine, record, observe)
+    except BaseException as error:
+        record.finish(_state_of(error), error)
+        raise
+    finally:
+        record.update(seconds=round(earlier + time.monotonic() - started, 2))
+    record.finish("done")
+    return record
+
+
+def select_device(name: str) -> torch.device:
+    """`auto` is CUDA where there is one, else the CPU."""
+    return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
+
+
+def _state_of(error: BaseException) -> Any:
+    match error:
+        case FloatingPointError():
+            return "diverged"
+        case torch.cuda.OutOfMemoryError() | MemoryError():
+            return "oom"
+        case KeyboardInterrupt():
+            return "preempted"
+        case SystemExit():  # how a scheduler of Ray Tune ends a trial
+            return "pruned"
+    return "failed"
+
+
+def _train(experiment: Experiment, machine: Machine, record: Run, observe: Observer) -> None:
+    if machine.threads:
+        torch.set_num_threads(machine.threads)
+    device = select_device(machine.device)
+    torch.manual_seed(seeds.derive(experiment.seed, seeds.MODEL))
+    model = build_model(experiment, machine.weights).to(device).train()
+    optimizer = build_optimizer(model, experiment.optim)
+    criterion = _criterion(experiment)
+    record.update(**_parameters(model))
+    record.environment(describe(experiment, machine, device))
+
+    steps = experiment.steps
+    start = checkpoint.resume(record.path / "checkpoint", model, optimizer)
+    batches = training_batches(
+        experiment.data, machine.data, experiment.seed, range(start, steps), machine.workers, device.type == "cuda"
+    )
+    log_every = max(1, min(50, steps // 50))
+    saved = time.monotonic()
+    window: list[Tensor] = []  # losses since the last record, left on the device: reading one would wait for it
+    for step, (images, labels) in enumerate(batches, start):
+        factor = set_rates(optimizer, experiment.optim, step, steps)
+        torch.manual_seed(seeds.derive(experiment.seed, seeds.STEP, step))
+        images, labels = images.to(device, non_blocking=True), labels.to(device, non_blocking=True)
+        with autocast(experiment, device):
+            predictions = model(images)
+        losses = criterion(predictions, labels)
+        losses["loss"].backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        window.append(losses["loss"].detach())
+
+        done = step + 1
+        if done % log_every == 0 or done == steps:
+            entry = {"step": done, "loss": _mean(window, done), "lr": factor * experiment.optim.lr, "time": time.time()}
+            window.clear()
+            record.append(entry)
+            record.update(step=done, loss=entry["loss"], peak_memory_mib=_memory(device))
+            observe(entry)
+        every = experiment.evaluation.every
+        if every and done % every == 0 and done < steps:
+            observe(_score(model, experiment, machine, device, record, done)[1])
+        if done < steps and time.monotonic() - saved >= machine.checkpoint_seconds:
+            checkpoint.save(record.path / "checkpoint", done, model, optimizer)
+            saved = time.monotonic()
+    if start < steps:
+        checkpoint.save(record.path / "checkpoint", steps, model, optimizer)
+    scores, entry = _score(model, experiment, machine, device, record, steps, examples=EXAMPLES)
+    np.savez_compressed(record.path / "confusion.npz", **{score.domain: score.matrix.numpy() for score in scores})
+    save_examples(record.path / "predictions", scores)
+    observe(entry)
+
+
+def _criterion(experiment: Experiment) -> Criterion:
+    head = experiment.head
+    return Criterion(
+        points=head.points,
+        class_weight=head.class_weight,
+        mask_weight=head.mask_weight,
+        dice_weight=head.dice_weight,
+        no_object_weight=head.no_object_weight,
+    )
+
+
+def _score(
+    model: Segmenter,
+    experiment: Experiment,
+    machine: Machine,
+    device: torch.device,
+    record: Run,
+    step: int,
+    examples: int = 0,
+) -> tuple[list[Score], dict[str, Any]]:
+    scores = evaluate(model, experiment, machine.data, device, machine.workers, examples)
+    record.scores(row for score in scores for row in score.rows(step))
+    entry = {"step": step, "time": time.time(), **{f"{score.domain}/miou": score.miou for score in scores}}
+    record.append(entry)
+    return scores, entry
+
+
+def _parameters(model: Segmenter) -> dict[str, int]:
+    added = sum(p.numel() for name, p in trainable(model.backbone) if not model.backbone.full)
+    return {
+        # The pretrained net alone: what a tuning adds to it is counted as trained, not as part of the whole.
+        "parameters.backbone": count(model.backbone) - added,
+        "parameters.backbone_trainable": count(model.backbone, trainable_only=True),
+        "parameters.head": count(model.head),
+    }
+
+
+def _mean(window: list[Tensor], step: int) -> float:
+    mean = torch.stack(window).mean().item()
+    if not math.isfinite(mean):
+        raise FloatingPointError(f"the training loss is {mean} before step {step}; a lower optim.lr may help")
+    return mean
+
+
+def _memory(device: torch.device) -> int:
+    """Peak memory on CUDA, resident memory of the process now on the CPU, in MiB."""
+    size = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else psutil.Process().memory_info().rss
+    return size >> 20
