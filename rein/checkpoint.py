@@ -31,7 +31,8 @@ def save(folder: Path, step: int, model: nn.Module, optimizer: Optimizer) -> Non
     folder.mkdir(exist_ok=True)
     target = folder / f"step_{step:07d}"
     temporary = folder / f".{target.name}.{os.getpid()}"
-    shutil.rmtree(temporary, ignore_errors=True)
+    for leftover in folder.glob(".step_*"):  # of a save that was cut by a kill
+        shutil.rmtree(leftover, ignore_errors=True)
     temporary.mkdir()
     save_file(
         {name: tensor.detach().contiguous() for name, tensor in trainable(model)}, temporary / "model.safetensors"
@@ -55,12 +56,12 @@ def resume(folder: Path, model: nn.Module, optimizer: Optimizer) -> int:
                 load_file(path / "optimizer.safetensors"),
                 json.loads((path / "state.json").read_text())["step"],
             )
+            load_named_state(model, optimizer, state)
             load_model(path / "model.safetensors", model)
+            return step
         except (ConfigError, SafetensorError, OSError, ValueError) as error:
             log.warning("%s is damaged (%s); going on from the checkpoint before it", path, error)
-            continue
-        load_named_state(model, optimizer, state)
-        return step
+            optimizer.state.clear()
     return 0
 
 

@@ -12,10 +12,11 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, TypeAdapter
 
 # Raised whenever a change to the code gives an unchanged config another meaning: old runs then keep their numbers
 # and new ones get new names.
@@ -129,7 +130,7 @@ class Data:
     """Which domains are trained on and tested on, and how a training crop is cut (METHOD 3)."""
 
     __pydantic_config__ = _STRICT
-    sources: tuple[str, ...] = ("gta",)
+    sources: Annotated[tuple[str, ...], Field(min_length=1)] = ("gta",)
     #: Domains never seen in training. The sources' own val splits are scored besides and kept apart.
     targets: tuple[str, ...] = ("cityscapes", "bdd100k", "mapillary")
     crop_size: PositiveInt = 512
@@ -286,10 +287,16 @@ def run_id(experiment: Experiment) -> str:
 
     Places are not part of it: of a weight file only the name counts (its digest is recorded in the run).
     """
-    values = to_dict(experiment)
+    # Validated once more, so that a 0 written for a 0.0 in Python names the same run as in YAML.
+    values = to_dict(_experiment_adapter().validate_python(to_dict(experiment)))
     values["backbone"]["weights"] = Path(values["backbone"]["weights"]).name
     canonical = json.dumps({"schema": SCHEMA_VERSION, **values}, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+@cache
+def _experiment_adapter() -> TypeAdapter[Experiment]:
+    return TypeAdapter(Experiment)
 
 
 def _walk(node: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:

@@ -6,13 +6,14 @@ import difflib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import is_dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from rein.config import ConfigError, Experiment, to_dict
+from rein.config import ConfigError, Experiment, flatten, to_dict
 from rein.data.domains import DOMAINS
 
 T = TypeVar("T")
@@ -26,12 +27,14 @@ def load(kind: type[T], name: str | Path, overrides: Iterable[str] = ()) -> T:
 
 def build(kind: type[T], values: Mapping[str, Any], where: str = "config") -> T:
     """Validate a nested mapping into a config type; `where` (mostly a file) opens every error line."""
+    if kind is Experiment:
+        values = _with_default_methods(values)
     try:
-        value = TypeAdapter(kind).validate_python(values)
+        value = _adapter(kind).validate_python(values)
     except ValidationError as error:
         raise ConfigError("\n".join(f"{where}: {_explain(kind, item)}" for item in error.errors())) from None
     if isinstance(value, Experiment):
-        _check_domains(value, where)
+        _check(value, where)
     return value
 
 
@@ -91,6 +94,7 @@ def parse_overrides(items: Iterable[str]) -> dict[str, Any]:
 def override(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """A copy of nested `values` with dotted `changes`. Naming another `method` drops the old method's own fields."""
     result = json.loads(json.dumps(values))
+    defaults = flatten(Experiment())
     # Methods first: `tuning.rank=4 tuning.method=lora` means LoRA of rank 4 in any order.
     for key in sorted(changes, key=lambda key: not key.endswith(".method")):
         *parents, leaf = key.split(".")
@@ -99,7 +103,7 @@ def override(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
             node = node.setdefault(parent, {})
             if not isinstance(node, dict):
                 raise ConfigError(f"{key}: `{parent}` is a value, not a group of keys")
-        if leaf == "method" and node.get("method") != changes[key]:
+        if leaf == "method" and node.get("method", defaults.get(key)) != changes[key]:
             node.clear()
         node[leaf] = changes[key]
     return result
@@ -115,7 +119,26 @@ def _folder(kind: type) -> str:
     return kind.__name__.lower() + "s"
 
 
-def _check_domains(experiment: Experiment, where: str) -> None:
+@cache
+def _adapter(kind: type[T]) -> TypeAdapter[T]:
+    return TypeAdapter(kind)
+
+
+def _with_default_methods(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Groups with a choice of methods (`tuning`, `head`) that name none get the default's, as other keys would."""
+    methods = {key.split(".")[0]: value for key, value in flatten(Experiment()).items() if key.endswith(".method")}
+    return {
+        key: {"method": methods[key], **group} if key in methods and isinstance(group, dict) else group
+        for key, group in values.items()
+    }
+
+
+def _check(experiment: Experiment, where: str) -> None:
+    """What types cannot say: the domains exist and have the splits they are used for, ranges are ordered."""
+    if experiment.data.scale[0] > experiment.data.scale[1]:
+        raise ConfigError(
+            f"{where}: `data.scale` is {list(experiment.data.scale)}: the first must not exceed the second"
+        )
     for key in ("sources", "targets"):
         for name in getattr(experiment.data, key):
             if name not in DOMAINS:
@@ -126,6 +149,9 @@ def _check_domains(experiment: Experiment, where: str) -> None:
     for name in experiment.data.sources:
         if "train" not in DOMAINS[name].splits:
             raise ConfigError(f"{where}: `data.sources`: {name} has no training split; it can only be a target")
+    for name in experiment.data.targets:
+        if "val" not in DOMAINS[name].splits:
+            raise ConfigError(f"{where}: `data.targets`: {name} has no val split; it can only be a source")
 
 
 def _explain(kind: type, item: Mapping[str, Any]) -> str:

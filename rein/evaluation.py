@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float, Shaped
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -98,8 +99,10 @@ def score_domain(
     return Score(domain, role, matrix.cpu(), kept)
 
 
-def sliding_window(model: Segmenter, image: Tensor, window: int, stride: int) -> Tensor:
-    """Class scores (1, K, H, W) of an image (1, 3, H, W): windows averaged by how many of them cover a pixel.
+def sliding_window(
+    model: Segmenter, image: Shaped[Tensor, "1 3 h w"], window: int, stride: int
+) -> Float[Tensor, "1 k h w"]:
+    """Class scores of an image: windows averaged by how many of them cover a pixel.
 
     Windows stand at multiples of the stride, the last one shifted back inside; a smaller image is one window.
     """

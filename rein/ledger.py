@@ -86,6 +86,7 @@ class Run:
         """Mark the run as running; counts the attempts."""
         attempt = self.status().get("attempt", 0) + 1
         (self.path / "traceback.txt").unlink(missing_ok=True)
+        self._drop_partial_record()
         place = {"host": socket.gethostname(), "pid": os.getpid(), "attempt": attempt}
         self.update(state="running", started=time.time(), ended=None, error=None, **place, **facts)
 
@@ -99,6 +100,12 @@ class Run:
             write_atomic(self.path / "traceback.txt", "".join(traceback.format_exception(error)))
         text = None if error is None else (str(error).strip() or type(error).__name__).splitlines()[0]
         self.update(state=state, ended=time.time(), error=text)
+
+    def _drop_partial_record(self) -> None:
+        """Cut off what a kill in the middle of an `append` left, so that the next record begins a line of its own."""
+        path = self.path / "metrics.jsonl"
+        if path.is_file():
+            os.truncate(path, path.read_bytes().rfind(b"\n") + 1)
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Append one record to metrics.jsonl."""
@@ -116,7 +123,7 @@ class Run:
 
     def scores(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Put scores into scores.csv; rows of a step already there are replaced (a resumed run scores it again)."""
-        rows = list(rows)
+        rows = [dict(row) for row in rows]
         steps = {str(row["step"]) for row in rows}
         path = self.path / "scores.csv"
         if path.is_file():

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from jaxtyping import Int64
 from torch import Tensor
 
 from rein.data.classes import CLASSES, VOID
 
 
-def confusion(prediction: Tensor, label: Tensor) -> Tensor:
-    """Confusion matrix (K, K) as int64, rows the label's class, columns the prediction's; void pixels are left out."""
+def confusion(prediction: Int64[Tensor, "h w"], label: Int64[Tensor, "h w"]) -> Int64[Tensor, "k k"]:
+    """Confusion matrix: rows the label's class, columns the prediction's; void pixels are left out."""
     from torchmetrics.functional.classification import multiclass_confusion_matrix
 
     return multiclass_confusion_matrix(prediction, label, len(CLASSES), ignore_index=VOID, validate_args=False)

@@ -54,8 +54,11 @@ def named_state(model: nn.Module, optimizer: Optimizer) -> dict[str, torch.Tenso
 
 
 def load_named_state(model: nn.Module, optimizer: Optimizer, state: dict[str, torch.Tensor]) -> None:
-    """The inverse of `named_state`."""
-    parameters = dict(model.named_parameters())
+    """The inverse of `named_state`. Raises ValueError unless there is a state for exactly the parameters that train."""
+    parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    if {key.split(".", 1)[1] for key in state} != set(parameters):
+        raise ValueError("the optimizer's state belongs to other parameters")
     for key, tensor in state.items():
         kind, name = key.split(".", 1)
-        optimizer.state[parameters[name]][kind] = tensor
+        parameter = parameters[name]
+        optimizer.state[parameter][kind] = tensor.to(parameter.device)

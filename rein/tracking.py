@@ -31,6 +31,21 @@ def default_uri(runs: Path) -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(runs / 'mlflow.db').absolute()}"
 
 
+def is_copied(run: Run, uri: str) -> bool:
+    """Whether MLflow at `uri` was given all of a run, as far as the run's own note says; asks no server."""
+    note = _note(run, uri)
+    return note["final"] and note["attempt"] == run.status().get("attempt")
+
+
+def _note(run: Run, uri: str) -> dict[str, Any]:
+    """What was copied before, unless it was to another store."""
+    try:
+        note = json.loads((run.path / "mlflow.json").read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        note = {"uri": None}
+    return note if note["uri"] == uri else {"uri": uri, "run_id": None, "offset": 0, "final": False, "attempt": 0}
+
+
 class Tracker:
     """Copies runs of one sweep (or a single run) from the ledger to MLflow as children of the sweep's parent run."""
 
@@ -70,11 +85,11 @@ class Tracker:
 
     def sync(self, run: Run, name: str) -> None:
         """Copy what the run's directory holds and MLflow does not; `name` is what people read in the UI."""
-        note = self._note(run)
+        note = _note(run, self.uri)
         status = run.status()
         records, offset = run.metrics(note["offset"])
         final = status.get("state") not in (None, "running")
-        if note["final"] and not records and status.get("attempt") == note["attempt"]:
+        if is_copied(run, self.uri):
             return
         id = note["run_id"] = note["run_id"] or self._create(run, name)
         self._metrics(id, records)
@@ -90,15 +105,6 @@ class Tracker:
             self.client.update_run(id, status="RUNNING")
         note.update(offset=offset, final=final, attempt=status.get("attempt"))
         write_atomic(run.path / "mlflow.json", json.dumps(note))
-
-    def _note(self, run: Run) -> dict[str, Any]:
-        """What was copied before, unless it was to another store."""
-        empty = {"uri": self.uri, "run_id": None, "offset": 0, "final": False, "attempt": 0}
-        try:
-            note = json.loads((run.path / "mlflow.json").read_text())
-        except (FileNotFoundError, json.JSONDecodeError):
-            return empty
-        return note if note["uri"] == self.uri else empty
 
     def _create(self, run: Run, name: str) -> str:
         tags = {"rein.run_id": run.id, "rein.kind": "run", "rein.folder": str(run.path)}

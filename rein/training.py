@@ -79,7 +79,6 @@ def _train(experiment: Experiment, machine: Machine, record: Run, observe: Obser
     if machine.threads:
         torch.set_num_threads(machine.threads)
     device = select_device(machine.device)
-    torch.manual_seed(seeds.derive(experiment.seed, seeds.MODEL))
     model = build_model(experiment, machine.weights).to(device).train()
     optimizer = build_optimizer(model, experiment.optim)
     criterion = _criterion(experiment)
@@ -122,7 +121,8 @@ def _train(experiment: Experiment, machine: Machine, record: Run, observe: Obser
     if start < steps:
         checkpoint.save(record.path / "checkpoint", steps, model, optimizer)
     scores, entry = _score(model, experiment, machine, device, record, steps, examples=EXAMPLES)
-    np.savez_compressed(record.path / "confusion.npz", **{score.domain: score.matrix.numpy() for score in scores})
+    matrices: dict[str, Any] = {score.domain: score.matrix.numpy() for score in scores}
+    np.savez_compressed(record.path / "confusion.npz", **matrices)
     save_examples(record.path / "predictions", scores)
     observe(entry)
 

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from rein.data.classes import VOID, LabelTable
+from rein.data.classes import LabelTable
 from rein.data.domains import DOMAINS, DataError, samples
 
 
@@ -48,7 +48,7 @@ def read_label(path: Path, table: LabelTable) -> Tensor:
         if table.channel is None:
             raise DataError(f"{path}: {ids.shape[2]} channels; a label of this domain has one channel of ids")
         ids = ids[..., table.channel]
-    train_ids = _lookup(table)[ids]
+    train_ids = _lookup(table)[np.minimum(ids, np.int32(256))]
     if (train_ids < 0).any():
         unknown = sorted(np.unique(ids[train_ids < 0]).tolist())
         raise DataError(
@@ -58,7 +58,7 @@ def read_label(path: Path, table: LabelTable) -> Tensor:
 
 
 def _lookup(table: LabelTable) -> np.ndarray:
-    train_ids = np.full(256, -1, np.int16)
+    train_ids = np.full(257, -1, np.int16)  # the last place stands for all ids that no 8-bit label has
     train_ids[list(table.ids)] = list(table.ids.values())
     return train_ids
 

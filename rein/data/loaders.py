@@ -19,7 +19,8 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
     """An endless sequence of crops over all sources; item `i` is the same however a run was cut or spread."""
 
     def __init__(self, data: Data, root: Path, seed: int) -> None:
-        self.images = ConcatDataset([DomainDataset(source, "train", root) for source in data.sources])
+        sources = [DomainDataset(source, "train", root) for source in data.sources]
+        self.images: ConcatDataset[tuple[Tensor, Tensor]] = ConcatDataset(sources)
         self.data, self.seed = data, seed
 
     def __getitem__(self, ordinal: int) -> tuple[Tensor, Tensor]:

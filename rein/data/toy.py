@@ -1,8 +1,9 @@
-"""The built-in toy world: small street scenes with exact Cityscapes train-id labels, in one source style and four target styles.
+"""The built-in toy world: street scenes with exact Cityscapes train-id labels in one source and four target styles.
 
-A scene (`toy_scene`: geometry and classes) is separate from its look (`toy_style`: palette, texture, light, weather, sensor). `game` is the source: clean,
-saturated, narrow in its layout. `day` differs in palette, texture and layout; `night`, `fog` and `rain` add their conditions to that. Every image follows
-from (style, seed) alone, in any process. `unlabelled` is a far broader mixture, for pretraining the toy foundation model; its random streams are its own.
+A scene (`toy_street`: geometry and classes) is separate from its look (`toy_style`: palette, texture, light, weather,
+sensor). `game` is the source: clean, saturated, narrow in its layout. `day` differs in palette, texture and layout;
+`night`, `fog` and `rain` add their conditions to that. Every image follows from (style, seed) alone, in any process.
+`unlabelled` is a far broader mixture, for pretraining the toy foundation model; its random streams are its own.
 """
 
 from __future__ import annotations
@@ -16,27 +17,87 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from rein.data.toy_scene import Layout, build
+from rein.data.toy_scene import Layout
+from rein.data.toy_street import build
 from rein.data.toy_style import Style, paint
 
-VERSION = "1"  # written beside the images; raise it with every change of what is drawn, so that a cached world is made anew
+#: Written beside the images. Raise it with every change of what is drawn, so that a cached world is made anew.
+VERSION = "1"
 STYLES = ("game", "day", "night", "fog", "rain")
 TRAIN_IMAGES, VAL_IMAGES = 200, 24
-_VAL_SEED, _UNLABELLED_STREAM = 1_000_000, 1_000  # val seeds follow the train seeds at a distance; streams below 1000 are the styles
+_VAL_SEED = 1_000_000  # where the seeds of val begin; those of train begin at 0
+_UNLABELLED_STREAM = 1_000  # the first word of a seed: the styles have 0 to 4
 
-_WIDE = Layout(horizon=(30, 48), vanish=(66, 126), focal=(90, 135), eye=(1.2, 2.2), road=(3.5, 8.0), walk=(1.4, 4.5), setback=(0.0, 5.0), floors=(1, 8),
-               built=(0.3, 0.9), trees=(1, 10), poles=(3, 10), cars=(2, 12), heavy=(0.1, 0.4), people=(2, 14), cycles=(0, 4))  # fmt: skip
-_DAY = Style(real=(1, 1), drift=(0.03, 0.06), vary=(0.03, 0.06), texture=(0.1, 0.2), clouds=(0.2, 0.9), sun=(0.2, 0.6), shadow=(0.4, 0.7),
-             warmth=(-0.05, 0.12), fog=(0.002, 0.006), grey=(0.0, 0.25), contrast=(0.9, 1.1), gamma=(0.85, 1.2), blur=(0.3, 0.7), noise=(0.005, 0.02),
-             vignette=(0.0, 0.25))  # fmt: skip
+_WIDE = Layout(
+    horizon=(30, 48),
+    vanish=(66, 126),
+    focal=(90, 135),
+    eye=(1.2, 2.2),
+    road=(3.5, 8.0),
+    walk=(1.4, 4.5),
+    setback=(0.0, 5.0),
+    floors=(1, 8),
+    built=(0.3, 0.9),
+    trees=(1, 10),
+    poles=(3, 10),
+    cars=(2, 12),
+    heavy=(0.1, 0.4),
+    people=(2, 14),
+    cycles=(0, 4),
+)
+_DAY = Style(
+    real=(1, 1),
+    drift=(0.03, 0.06),
+    vary=(0.03, 0.06),
+    texture=(0.1, 0.2),
+    clouds=(0.2, 0.9),
+    sun=(0.2, 0.6),
+    shadow=(0.4, 0.7),
+    warmth=(-0.05, 0.12),
+    fog=(0.002, 0.006),
+    grey=(0.0, 0.25),
+    contrast=(0.9, 1.1),
+    gamma=(0.85, 1.2),
+    blur=(0.3, 0.7),
+    noise=(0.005, 0.02),
+    vignette=(0.0, 0.25),
+)
 _LOOKS: dict[str, tuple[Layout, Style]] = {
     "game": (Layout(), Style()),
     "day": (_WIDE, _DAY),
-    "night": (_WIDE, replace(_DAY, sun=(0.0, 0.1), dark=(0.75, 0.97), lit=(0.1, 0.45), glow=(0.5, 1.0), noise=(0.02, 0.05), blur=(0.4, 0.9))),
-    "fog": (_WIDE, replace(_DAY, sun=(0.0, 0.1), shadow=(0.0, 0.2), fog=(0.02, 0.06), grey=(0.3, 0.6), contrast=(0.8, 1.0))),
-    "rain": (_WIDE, replace(_DAY, sun=(0.0, 0.1), shadow=(0.1, 0.3), wet=(0.5, 1.0), streaks=(40, 160), grey=(0.3, 0.6), fog=(0.005, 0.015),
-                            gamma=(1.1, 1.5), lit=(0.0, 0.3), glow=(0.0, 0.4), blur=(0.4, 1.0))),
-}  # fmt: skip
+    "night": (
+        _WIDE,
+        replace(
+            _DAY,
+            sun=(0.0, 0.1),
+            dark=(0.75, 0.97),
+            lit=(0.1, 0.45),
+            glow=(0.5, 1.0),
+            noise=(0.02, 0.05),
+            blur=(0.4, 0.9),
+        ),
+    ),
+    "fog": (
+        _WIDE,
+        replace(_DAY, sun=(0.0, 0.1), shadow=(0.0, 0.2), fog=(0.02, 0.06), grey=(0.3, 0.6), contrast=(0.8, 1.0)),
+    ),
+    "rain": (
+        _WIDE,
+        replace(
+            _DAY,
+            sun=(0.0, 0.1),
+            shadow=(0.1, 0.3),
+            wet=(0.5, 1.0),
+            streaks=(40, 160),
+            grey=(0.3, 0.6),
+            fog=(0.005, 0.015),
+            gamma=(1.1, 1.5),
+            lit=(0.0, 0.3),
+            glow=(0.0, 0.4),
+            blur=(0.4, 1.0),
+        ),
+    ),
+}
 
 
 def render(style: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -48,10 +109,25 @@ def render(style: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def unlabelled(seed: int) -> np.ndarray:
-    """One image (96, 192, 3) of a look drawn from a broad mixture: any palette, any layout, a condition or none, and conditions halfway."""
+    """One image (96, 192, 3) of a broad mixture: any palette and layout; no condition or several, at any strength."""
     rng = np.random.default_rng([_UNLABELLED_STREAM, seed])
-    look = replace(_DAY, real=(0, 1), drift=(0.0, 0.12), vary=(0.01, 0.08), texture=(0.03, 0.25), clouds=(0, 1), sun=(0, 0.6), shadow=(0, 0.7),
-                   warmth=(-0.15, 0.2), fog=(0, 0.008), grey=(0, 0.6), contrast=(0.8, 1.2), gamma=(0.7, 1.4), blur=(0.2, 1.0), noise=(0, 0.04))  # fmt: skip
+    look = replace(
+        _DAY,
+        real=(0, 1),
+        drift=(0.0, 0.12),
+        vary=(0.01, 0.08),
+        texture=(0.03, 0.25),
+        clouds=(0, 1),
+        sun=(0, 0.6),
+        shadow=(0, 0.7),
+        warmth=(-0.15, 0.2),
+        fog=(0, 0.008),
+        grey=(0, 0.6),
+        contrast=(0.8, 1.2),
+        gamma=(0.7, 1.4),
+        blur=(0.2, 1.0),
+        noise=(0, 0.04),
+    )
     if rng.random() < 0.35:
         look = replace(look, dark=(0.2, 1.0), lit=(0.0, 0.5), glow=(0.1, 1.0), sun=(0.0, 0.2))
     if rng.random() < 0.3:
@@ -70,7 +146,7 @@ def splits(style: str) -> dict[str, list[int]]:
 
 
 def ensure(root: Path, style: str) -> None:
-    """Makes `root/style/{images,labels}/split/000000.png` unless this version is there; processes may race, one of them wins."""
+    """Makes `root/style/{images,labels}/split/000000.png` unless they are there; racing processes are safe."""
     home = Path(root) / style
     if _complete(home):
         return
@@ -87,7 +163,7 @@ def ensure(root: Path, style: str) -> None:
         (draft / "version").write_text(VERSION)
         if home.exists() and not _complete(home):  # an older world: move it into the draft's wake
             os.replace(home, draft.with_name(draft.name + "-old"))
-        os.rename(draft, home)  # fails if another process was first, since its folder is not empty
+        os.replace(draft, home)  # fails if another process was first, since its folder is not empty
     except OSError:
         if not _complete(home):
             raise

@@ -1,7 +1,8 @@
 """The looks of the toy world: palettes, textures, light, weather and sensor, laid over a scene that does not know them.
 
-A `Style` is, like a layout, a record of ranges; `paint` draws one value from each and renders. The order is that of the real image: surface colour and
-texture, light and shadow, lamps, wet reflections, fog by depth, what falls from the sky, then lens and sensor.
+A `Style` is, like a layout, a record of ranges; `paint` draws one value from each and renders. The order is that of the
+real image: surface colour and texture, light and shadow, lamps, wet reflections, fog by depth, what falls from the sky,
+then lens and sensor.
 """
 
 from __future__ import annotations
@@ -14,28 +15,72 @@ from PIL import Image, ImageDraw, ImageFilter
 from rein.data.toy_scene import FAR, FRONTAL, GROUND, HEIGHT, LEFT, MATERIALS, RIGHT, WIDTH, M, Range, Scene
 
 _GAME = """
-sky 92,152,232 98,160,238 104,164,240|asphalt 92,92,98 98,98,104|marking 240,240,240|paving 172,164,156 180,172,160|kerb 205,205,200
-grass 96,170,62 104,178,66|facade 196,112,84 214,184,128 168,150,140 202,136,96|window 70,98,132 80,108,146|roof 110,60,52|door 90,56,40
-stone 150,142,132|fencing 120,84,56|metal 118,122,128|sign 226,44,40 36,84,206 240,196,40|housing 40,40,36|bulb 255,70,50 90,240,110 255,200,60
-foliage 44,128,44 58,142,48|bark 96,68,44|skin 236,188,156|cloth 216,52,60 48,92,206 240,214,70|trousers 44,50,84 70,58,48
-paint 206,36,36 36,76,200 236,236,238 28,28,34|glass 44,60,80|tyre 22,22,24|taillight 255,40,40|coach 236,182,36 210,52,44|cargo 236,236,230 70,112,170
+sky 92,152,232 98,160,238 104,164,240
+asphalt 92,92,98 98,98,104
+marking 240,240,240
+paving 172,164,156 180,172,160
+kerb 205,205,200
+grass 96,170,62 104,178,66
+facade 196,112,84 214,184,128 168,150,140 202,136,96
+window 70,98,132 80,108,146
+roof 110,60,52
+door 90,56,40
+stone 150,142,132
+fencing 120,84,56
+metal 118,122,128
+sign 226,44,40 36,84,206 240,196,40
+housing 40,40,36
+bulb 255,70,50 90,240,110 255,200,60
+foliage 44,128,44 58,142,48
+bark 96,68,44
+skin 236,188,156
+cloth 216,52,60 48,92,206 240,214,70
+trousers 44,50,84 70,58,48
+paint 206,36,36 36,76,200 236,236,238 28,28,34
+glass 44,60,80
+tyre 22,22,24
+taillight 255,40,40
+coach 236,182,36 210,52,44
+cargo 236,236,230 70,112,170
 frame 40,40,46 200,50,50"""
 _REAL = """
-sky 168,188,206 196,204,208 142,172,206 214,214,210|asphalt 112,110,106 84,84,84 132,126,118 98,92,92|marking 206,204,192 190,186,160
-paving 136,132,128 152,128,116 118,118,120 162,158,146|kerb 160,158,152 136,130,124|grass 112,118,66 136,124,78 84,104,56 150,136,96
-facade 172,164,150 132,124,118 198,188,170 150,100,82 108,112,118 186,160,120|window 58,66,72 92,106,116 40,44,48 130,144,152|roof 88,78,74 120,96,86
-door 74,66,60 58,72,66 110,90,74|stone 128,120,108 152,140,124 112,108,104|fencing 84,84,80 128,116,98 60,72,62 150,150,146
-metal 92,96,96 128,128,122 66,70,72|sign 186,58,52 48,84,150 206,176,70 210,210,204 52,116,84|housing 34,36,34 74,76,60|bulb 240,96,70 120,220,150 240,190,90
-foliage 70,88,46 92,100,52 56,78,54 118,104,52 82,92,70|bark 78,70,60 104,94,82|skin 206,162,136 150,106,82 98,70,54
-cloth 84,88,98 52,52,58 150,140,130 128,60,56 66,86,120 190,186,180|trousers 48,52,64 36,36,38 92,86,76
-paint 126,130,134 60,64,70 176,178,178 30,32,36 112,46,44 58,76,108 206,206,202|glass 46,54,58 70,82,88 28,30,34|tyre 32,32,32
-taillight 206,60,54|coach 190,70,54 206,200,186 70,110,90 196,160,70|cargo 196,194,186 128,132,136 88,104,124 160,92,60|frame 52,52,54 96,100,104 120,60,54"""
+sky 168,188,206 196,204,208 142,172,206 214,214,210
+asphalt 112,110,106 84,84,84 132,126,118 98,92,92
+marking 206,204,192 190,186,160
+paving 136,132,128 152,128,116 118,118,120 162,158,146
+kerb 160,158,152 136,130,124
+grass 112,118,66 136,124,78 84,104,56 150,136,96
+facade 172,164,150 132,124,118 198,188,170 150,100,82 108,112,118 186,160,120
+window 58,66,72 92,106,116 40,44,48 130,144,152
+roof 88,78,74 120,96,86
+door 74,66,60 58,72,66 110,90,74
+stone 128,120,108 152,140,124 112,108,104
+fencing 84,84,80 128,116,98 60,72,62 150,150,146
+metal 92,96,96 128,128,122 66,70,72
+sign 186,58,52 48,84,150 206,176,70 210,210,204 52,116,84
+housing 34,36,34 74,76,60
+bulb 240,96,70 120,220,150 240,190,90
+foliage 70,88,46 92,100,52 56,78,54 118,104,52 82,92,70
+bark 78,70,60 104,94,82
+skin 206,162,136 150,106,82 98,70,54
+cloth 84,88,98 52,52,58 150,140,130 128,60,56 66,86,120 190,186,180
+trousers 48,52,64 36,36,38 92,86,76
+paint 126,130,134 60,64,70 176,178,178 30,32,36 112,46,44 58,76,108 206,206,202
+glass 46,54,58 70,82,88 28,30,34
+tyre 32,32,32
+taillight 206,60,54
+coach 190,70,54 206,200,186 70,110,90 196,160,70
+cargo 196,194,186 128,132,136 88,104,124 160,92,60
+frame 52,52,54 96,100,104 120,60,54"""
 
 
 def _palette(text: str) -> list[np.ndarray]:
     """Per material its tints, (K, 3) in 0..1."""
-    entries = dict(entry.strip().split(" ", 1) for entry in text.strip().replace("\n", "|").split("|"))
-    return [np.array([[int(c) / 255 for c in tint.split(",")] for tint in entries[name].split()], np.float32) for name in MATERIALS]
+    entries = dict(entry.strip().split(" ", 1) for entry in text.strip().splitlines())
+    return [
+        np.array([[int(c) / 255 for c in tint.split(",")] for tint in entries[name].split()], np.float32)
+        for name in MATERIALS
+    ]
 
 
 PALETTES = (_palette(_GAME), _palette(_REAL))
@@ -88,7 +133,8 @@ def _geometry(scene: Scene, plane: np.ndarray, offset: np.ndarray) -> tuple[np.n
     v, u = np.mgrid[:HEIGHT, :WIDTH].astype(np.float32) + 0.5
     du, dv = (u - scene.cx) / scene.focal, (v - scene.cy) / scene.focal
     with np.errstate(divide="ignore", invalid="ignore"):
-        z = np.select([plane == GROUND, plane == FRONTAL, plane == FAR], [scene.eye / dv, offset, np.float32(400)], offset / du)
+        cases = [(plane == GROUND, scene.eye / dv), (plane == FRONTAL, offset), (plane == FAR, np.float32(400))]
+        z = np.select([case for case, _ in cases], [depth for _, depth in cases], offset / du)
     z = np.clip(np.nan_to_num(z, nan=400.0), 1.0, 400.0)
     x, y = du * z, scene.eye - dv * z
     flat, frontal = plane == GROUND, (plane == FRONTAL) | (plane == FAR)
@@ -113,7 +159,7 @@ def paint(scene: Scene, style: Style, rng: np.random.Generator) -> np.ndarray:
     image = _night(image, lit[index], sky, scene, s, rng)
     if s["wet"]:
         image = _reflect(image, planes == GROUND, scene.cy, s["wet"])
-    mean = (image @ np.full((3, 1), 1 / 3, np.float32))
+    mean = image @ np.full((3, 1), 1 / 3, np.float32)
     image += (mean - image) * np.float32(s["grey"])
     haze = np.float32(0.78 * (1 - 0.85 * s["dark"])) * np.array([0.97, 1.0, 1.03], np.float32)
     through = np.exp(-s["fog"] * z)[..., None]
@@ -121,7 +167,9 @@ def paint(scene: Scene, style: Style, rng: np.random.Generator) -> np.ndarray:
     return _sensor(image, s, rng)
 
 
-def _colours(s: dict[str, float], material: np.ndarray, thing: np.ndarray, shade: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _colours(
+    s: dict[str, float], material: np.ndarray, thing: np.ndarray, shade: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """Colour (P, 3) of every part and whether it shines (P,); parts of one thing and material share their tint."""
     n, things = len(MATERIALS), int(thing.max()) + 1
     second = rng.random(n) < s["real"]
@@ -137,8 +185,10 @@ def _colours(s: dict[str, float], material: np.ndarray, thing: np.ndarray, shade
     return colour, lit
 
 
-def _texture(s: dict[str, float], material: np.ndarray, z: np.ndarray, a: np.ndarray, b: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Relative brightness (H, W) from tiles laid in world coordinates; every material has its tile, scale and contrast, new in each image."""
+def _texture(
+    s: dict[str, float], material: np.ndarray, z: np.ndarray, a: np.ndarray, b: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """Relative brightness (H, W): tiles laid in world coordinates, new ones for every material in every image."""
     n = len(MATERIALS)
     kind, scale = rng.integers(0, 4, n), rng.uniform(4, 14, n).astype(np.float32)  # texels a metre
     kind[[M["foliage"], M["grass"], M["asphalt"], M["skin"]]] %= 2
@@ -156,32 +206,41 @@ def _spots(rng: np.random.Generator, size: int) -> np.ndarray:
     return np.asarray(coarse.resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC), np.float32) / 255
 
 
-def _sky(image: np.ndarray, sky: np.ndarray, horizon: float, s: dict[str, float], rng: np.random.Generator) -> np.ndarray:
+def _sky(
+    image: np.ndarray, sky: np.ndarray, horizon: float, s: dict[str, float], rng: np.random.Generator
+) -> np.ndarray:
     rise = np.clip((np.float32(horizon) - np.arange(HEIGHT, dtype=np.float32)) / 45, 0, 1)[:, None]
     cloud = s["clouds"] * np.clip(2.2 * _spots(rng, 16) - 0.6, 0, 1)
     white = np.clip(0.45 * (1 - rise) + cloud, 0, 1)[..., None]
     return np.where(sky[..., None], image * (1 - white) + 0.93 * white, image)
 
 
-def _light(image: np.ndarray, plane: np.ndarray, shadow: np.ndarray, s: dict[str, float], rng: np.random.Generator) -> np.ndarray:
+def _light(
+    image: np.ndarray, plane: np.ndarray, shadow: np.ndarray, s: dict[str, float], rng: np.random.Generator
+) -> np.ndarray:
     side = float(rng.choice([-1.0, 1.0])) * s["sun"]
     gain = np.ones(5, np.float32)
-    gain[[GROUND, FRONTAL, LEFT, RIGHT]] = 1.0, 1 - 0.4 * s["sun"], 1 - 0.4 * s["sun"] + 0.6 * side, 1 - 0.4 * s["sun"] - 0.6 * side
+    grazed = 1 - 0.4 * s["sun"]
+    gain[[GROUND, FRONTAL, LEFT, RIGHT]] = 1.0, grazed, grazed + 0.6 * side, grazed - 0.6 * side
     light = gain[plane] * np.where(plane == GROUND, 1 - np.float32(s["shadow"] / 255) * shadow, np.float32(1))
     tint = np.array([1 + s["warmth"], 1.0, 1 - s["warmth"]], np.float32)
     return image * light[..., None] * tint
 
 
-def _night(image: np.ndarray, lit: np.ndarray, sky: np.ndarray, scene: Scene, s: dict[str, float], rng: np.random.Generator) -> np.ndarray:
-    """Dims the scene to a blue dusk and adds what shines: windows, street lamps with their pools, head and tail lights."""
+def _night(
+    image: np.ndarray, lit: np.ndarray, sky: np.ndarray, scene: Scene, s: dict[str, float], rng: np.random.Generator
+) -> np.ndarray:
+    """Dims the scene to a blue dusk and adds what shines: windows, street lamps, head and tail lights."""
     dark = np.float32(s["dark"])
     if dark:
         ambient = 1 - dark * np.array([0.84, 0.82, 0.74], np.float32)
         image = image * ambient * np.where(sky, 1 - np.float32(0.6) * dark, np.float32(1))[..., None]
-    image = np.where(lit[..., None], np.maximum(image, np.array([1.0, 0.86, 0.55], np.float32) * np.float32(rng.uniform(0.7, 1.0))), image)
+    lamplight = np.array([1.0, 0.86, 0.55], np.float32) * np.float32(rng.uniform(0.7, 1.0))
+    image = np.where(lit[..., None], np.maximum(image, lamplight), image)
     if not s["glow"]:
         return image
-    u0, v0, radius, kind = (np.array(column, np.float32)[:, None] for column in zip(*scene.lamps, (-99, -99, 1, 0), strict=True))  # (L, 1)
+    lamps = np.array([*scene.lamps, (-99, -99, 1, 0)], np.float32)  # one far outside, lest there be none
+    u0, v0, radius, kind = lamps.T[..., None]  # (L, 1) each
     street = kind == 0
     foot = v0 + radius * np.where(street, 2.4, 1.6)  # where a lamp's light falls on the ground, about
     # Gaussians are separable: the sum over lamps is one small matrix product per tint
@@ -193,7 +252,9 @@ def _night(image: np.ndarray, lit: np.ndarray, sky: np.ndarray, scene: Scene, s:
 _LAMP_TINTS = np.array([[1.0, 0.8, 0.5], [1.0, 0.97, 0.88], [1.0, 0.25, 0.2]], np.float32)  # street, head, tail
 
 
-def _bumps(u0: np.ndarray, v0: np.ndarray, ru: np.ndarray, rv: np.ndarray, kind: np.ndarray, weight: np.ndarray | float = 1.0) -> np.ndarray:
+def _bumps(
+    u0: np.ndarray, v0: np.ndarray, ru: np.ndarray, rv: np.ndarray, kind: np.ndarray, weight: np.ndarray | float = 1.0
+) -> np.ndarray:
     """Sum of coloured Gaussians, (H, W, 3); the arguments are (L, 1)."""
     across = np.exp(-(((np.arange(WIDTH) - u0) / ru) ** 2)).astype(np.float32)  # (L, W)
     down = (weight * np.exp(-(((np.arange(HEIGHT) - v0) / rv) ** 2))).astype(np.float32)  # (L, H)

@@ -5,18 +5,27 @@ Every random draw comes from the generator that is passed in, so a sample is a f
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
+from jaxtyping import Int64, UInt8
 from torch import Generator, Tensor
 
 from rein.config import Data
 from rein.data.classes import VOID
 
 
-def training_crop(image: Tensor, label: Tensor, data: Data, generator: Generator) -> tuple[Tensor, Tensor]:
-    """uint8 image (3, H, W) and train ids (h, w) -> uint8 crop (3, C, C) and int64 train ids (C, C)."""
-    image, label = random_resize(image, label, data, generator)
-    image, label = random_crop(image, label, data.crop_size, data.max_class_share, generator)
+def training_crop(
+    image: UInt8[Tensor, "3 h w"], label: UInt8[Tensor, "h w"], data: Data, generator: Generator
+) -> tuple[UInt8[Tensor, "3 c c"], Int64[Tensor, "c c"]]:
+    """A crop of `data.crop_size` from an image and its train ids.
+
+    Equal to resizing everything and cutting the crop out of it, but only the crop's own pixels are computed.
+    """
+    size = random_size(label.shape, data, generator)
+    rows, cols = random_window(label, size, data.crop_size, data.max_class_share, generator)
+    image, label = resize_window(image, size, rows, cols), nearest_window(label, size, rows, cols)
     if _uniform(generator) < data.flip:
         image, label = image.flip(-1), label.flip(-1)
     if data.photometric:
@@ -26,34 +35,55 @@ def training_crop(image: Tensor, label: Tensor, data: Data, generator: Generator
 
 def match_label(label: Tensor, image: Tensor) -> Tensor:
     """The label at its image's size, by nearest neighbour where they differ."""
-    if label.shape == image.shape[1:]:
+    height, width = image.shape[1:]
+    if label.shape == (height, width):
         return label
-    return F.interpolate(label[None, None], list(image.shape[1:]), mode="nearest-exact")[0, 0]
+    return nearest_window(label, (height, width), range(height), range(width))
 
 
-def random_resize(image: Tensor, label: Tensor, data: Data, generator: Generator) -> tuple[Tensor, Tensor]:
-    """Resize to a short side drawn from the scales' multiples of the crop, the long side at most 4 crops."""
+def random_size(shape: Sequence[int], data: Data, generator: Generator) -> tuple[int, int]:
+    """(height, width) with a short side drawn from the scales' multiples of the crop, the long side at most 4 crops."""
     low, high = (round(10 * scale) for scale in data.scale)
     short = int(data.crop_size * (low + _integer(high - low + 1, generator)) / 10)
-    height, width = image.shape[1:]
-    factor = min(short / min(height, width), 4 * data.crop_size / max(height, width))
-    size = [int(height * factor + 0.5), int(width * factor + 0.5)]
-    resized = F.interpolate(image[None].float(), size, mode="bilinear", align_corners=False)[0]
-    return resized.round_().to(torch.uint8), F.interpolate(label[None, None], size, mode="nearest-exact")[0, 0]
+    factor = min(short / min(shape), 4 * data.crop_size / max(shape))
+    height, width = (int(length * factor + 0.5) for length in shape)
+    return height, width
 
 
-def random_crop(
-    image: Tensor, label: Tensor, side: int, max_class_share: float, generator: Generator, tries: int = 10
-) -> tuple[Tensor, Tensor]:
-    """A square crop in which no class covers more than a share of the labelled pixels; the last try is taken anyway."""
-    rows = cols = slice(0)
+def random_window(
+    label: Tensor, size: tuple[int, int], side: int, max_class_share: float, generator: Generator, tries: int = 10
+) -> tuple[range, range]:
+    """Rows and columns, in the resized image, of a square in which no class covers more than a share of the labelled
+    pixels; the last try is taken anyway."""
+    rows = cols = range(0)
     for _ in range(tries):
-        rows, cols = (_window(length, side, generator) for length in label.shape)
-        counts = torch.bincount(label[rows, cols].flatten())[:VOID]
+        rows, cols = (_window(length, side, generator) for length in size)
+        counts = torch.bincount(nearest_window(label, size, rows, cols).flatten())[:VOID]
         # A crop of one class alone is drawn again as well, as the reference does.
         if (counts > 0).sum() > 1 and counts.max() <= max_class_share * counts.sum():
             break
-    return image[:, rows, cols], label[rows, cols]
+    return rows, cols
+
+
+def resize_window(
+    image: UInt8[Tensor, "3 h w"], size: tuple[int, int], rows: range, cols: range
+) -> UInt8[Tensor, "3 r c"]:
+    """Rows and columns of an image resized bilinearly (no antialiasing, align_corners False) to `size`."""
+    (top, bottom, down), (left, right, across) = (
+        _neighbours(places, length, resized)
+        for places, length, resized in zip((rows, cols), image.shape[1:], size, strict=True)
+    )
+    lines = torch.lerp(image[:, top].float(), image[:, bottom].float(), down[:, None])  # (3, rows, W)
+    return torch.lerp(lines[..., left], lines[..., right], across).round_().to(torch.uint8)
+
+
+def nearest_window(label: Tensor, size: tuple[int, int], rows: range, cols: range) -> Tensor:
+    """Rows and columns of a label (H, W) resized by nearest neighbour to `size`."""
+    y, x = (
+        ((_places(places) + 0.5) * (length / resized)).long().clamp_(max=length - 1)
+        for places, length, resized in zip((rows, cols), label.shape, size, strict=True)
+    )
+    return label[y[:, None], x]
 
 
 def photometric_distortion(image: Tensor, generator: Generator) -> Tensor:
@@ -104,9 +134,20 @@ def rotate_hue(pixels: Tensor, degrees: float) -> Tensor:
     return value - (value - lowest) * share
 
 
-def _window(length: int, side: int, generator: Generator) -> slice:
+def _neighbours(places: range, length: int, resized: int) -> tuple[Tensor, Tensor, Tensor]:
+    """For places on a resized axis: the two source pixels that each lies between, and how near it is to the second."""
+    source = ((_places(places) + 0.5) * (length / resized) - 0.5).clamp_(0, length - 1)
+    low = source.floor()
+    return low.long(), (low.long() + 1).clamp_(max=length - 1), source - low
+
+
+def _places(places: range) -> Tensor:
+    return torch.arange(places.start, places.stop, dtype=torch.float32)
+
+
+def _window(length: int, side: int, generator: Generator) -> range:
     start = _integer(max(length - side, 0) + 1, generator)
-    return slice(start, start + side)
+    return range(start, min(start + side, length))
 
 
 def _pad(pixels: Tensor, side: int, value: int) -> Tensor:

@@ -9,6 +9,7 @@ from typing import Any
 import timm
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from timm.models import register_model
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
@@ -38,6 +39,7 @@ class Backbone(nn.Module):
         vit = create_vit(backbone, image_size)
         load_weights(vit, backbone, weights)
         self.blocks = backbone.blocks or default_blocks(len(vit.blocks))
+        _check_blocks(self.blocks, len(vit.blocks))
         self.width: int = vit.embed_dim
         self.patch_size: int = vit.patch_embed.patch_size[0]
         self.full = tuning.method == "full"
@@ -45,7 +47,9 @@ class Backbone(nn.Module):
         self.rein = tune(vit, tuning, query_width)
         self.vit = vit
 
-    def forward(self, image: Tensor) -> tuple[list[Tensor], Tensor | None]:
+    def forward(
+        self, image: Float[Tensor, "b 3 h w"]
+    ) -> tuple[list[Float[Tensor, "b c gh gw"]], Float[Tensor, "m q"] | None]:
         features = self.vit.forward_intermediates(image, indices=list(self.blocks), intermediates_only=True)
         return features, None if self.rein is None else self.rein.queries()
 
@@ -62,9 +66,12 @@ def create_vit(backbone: config.Backbone, image_size: int) -> Any:
     if not timm.is_model(backbone.name):
         name = backbone.name.split(".")[0]
         raise ConfigError(f"backbone.name: timm knows no model {name!r}{nearest(name, timm.list_models())}")
-    size = {} if backbone.patch_size is None else {"patch_size": backbone.patch_size}
+    size: dict[str, Any] = {} if backbone.patch_size is None else {"patch_size": backbone.patch_size}
     try:
         vit = timm.create_model(backbone.name, num_classes=0, img_size=image_size, dynamic_img_size=True, **size)
+    except RuntimeError:  # an architecture that timm knows with a set of weights that it does not
+        known = timm.list_pretrained(backbone.name.split(".")[0] + "*")
+        raise ConfigError(f"backbone.name: timm knows no {backbone.name!r}{nearest(backbone.name, known)}") from None
     except TypeError as error:
         raise ConfigError(f"backbone.name: {backbone.name} is not a plain ViT ({error})") from None
     if not hasattr(vit, "blocks"):
@@ -76,7 +83,8 @@ def default_blocks(depth: int) -> tuple[int, ...]:
     """The four blocks that feed the head: 7, 11, 15, 23 of 24 and the like; quarters for SAM-H's 32 (METHOD 2)."""
     if depth == 32:
         return (7, 15, 23, 31)
-    return tuple(max(round(depth * share) - 1, 0) for share in (1 / 3, 1 / 2, 2 / 3)) + (depth - 1,)
+    thirds = (max(round(depth * share) - 1, 0) for share in (1 / 3, 1 / 2, 2 / 3))
+    return (*thirds, depth - 1)
 
 
 def known_backbones() -> list[dict[str, Any]]:
@@ -88,6 +96,11 @@ def known_backbones() -> list[dict[str, Any]]:
         licence = (config.license if config else None) or ""
         rows.append({"name": name, "weights": "shipped" if name in SHIPPED_WEIGHTS else hub, "licence": licence})
     return rows
+
+
+def _check_blocks(blocks: tuple[int, ...], depth: int) -> None:
+    if len(blocks) != 4 or list(blocks) != sorted(set(blocks)) or blocks[-1] >= depth:
+        raise ConfigError(f"backbone.blocks: {list(blocks)}: four different blocks below {depth}, in ascending order")
 
 
 # -------------------------------------------------------------------------------------------------------- weights
@@ -170,7 +183,7 @@ def _fit(name: str, tensor: Tensor, own: Tensor, vit: Any, resize: str) -> Tenso
         return tensor
     if name == "patch_embed.proj.weight" and tensor.shape[:2] == own.shape[:2]:
         if resize == "timm":
-            from timm.layers import resample_patch_embed
+            from timm.layers.patch_embed import resample_patch_embed
 
             return resample_patch_embed(tensor.float(), list(own.shape[-2:]))
         return F.interpolate(tensor.float(), own.shape[-2:], mode="bicubic", align_corners=False)

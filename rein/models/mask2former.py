@@ -92,12 +92,13 @@ class Mask2FormerHead(nn.Module):
         encoder_ffn: int = 1024,
         points: int = 4,
         query_source: QuerySource = "own",
+        scales: Sequence[float] = (1, 1, 1, 1),
     ) -> None:
         super().__init__()
         if query_source not in ("own", "replace", "add"):
             raise ValueError(f"query_source must be own, replace or add, got {query_source!r}")
         self.width, self.queries, self.query_source = width, queries, query_source
-        self.pixel_decoder = PixelDecoder(in_channels, width, encoder_layers, heads, points, encoder_ffn)
+        self.pixel_decoder = PixelDecoder(in_channels, width, encoder_layers, heads, points, encoder_ffn, scales)
         self.layers = nn.ModuleList(DecoderLayer(width, heads, ffn) for _ in range(decoder_layers))
         self.norm = nn.LayerNorm(width)
         self.level_embed = nn.Parameter(torch.randn(LEVELS, width))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 
@@ -53,7 +54,7 @@ class Rein(nn.Module):
         self._initialise()
 
     def _initialise(self, patch_size: int = 16) -> None:
-        # The bounds of METHOD 1.9 always take the patch of 16 that the features have.
+        # The bounds take the patch of 16 that the features have, whatever the net was pretrained with.
         if self.rank is None:
             bound = math.sqrt(6 / (3 * patch_size**2 + self.tokens.shape[-1]))
             nn.init.uniform_(self.tokens, -bound, bound)
@@ -61,23 +62,19 @@ class Rein(nn.Module):
             bound = math.sqrt(6 / (3 * patch_size**2 + math.sqrt(self.tokens_b.shape[-1] * self.rank)))
             nn.init.uniform_(self.tokens_a, -bound, bound)
             nn.init.uniform_(self.tokens_b, -bound, bound)
-        for linear in [*self.token_to_feature, *self.delta_to_feature]:
-            nn.init.kaiming_uniform_(linear.weight, a=math.sqrt(5))
+        # W_T and W_f: Kaiming-uniform with a = sqrt(5), which is what nn.Linear starts with.
         if self.scale is None:
-            for linear in self.delta_to_feature:
-                nn.init.zeros_(linear.weight)
-                nn.init.zeros_(linear.bias)
+            self.delta_to_feature.apply(_zero)
         if self.link == "add":
             # The head starts from its own queries and learns how much of the tokens to mix in.
-            nn.init.zeros_(self.merge.weight)
-            nn.init.zeros_(self.merge.bias)
+            _zero(self.merge)
 
-    def layer_tokens(self, layer: int) -> Tensor:
-        """`T_i`, (m, c)."""
+    def layer_tokens(self, layer: int) -> Float[Tensor, "m c"]:
+        """`T_i`."""
         return self.tokens[layer] if self.rank is None else self.tokens_a[layer] @ self.tokens_b[layer]
 
-    def forward(self, features: Tensor, layer: int) -> Tensor:
-        """Refine the patch features (B, n, c) that leave block `layer`; equations 2-6 and METHOD 1.3-1.6."""
+    def forward(self, features: Float[Tensor, "b n c"], layer: int) -> Float[Tensor, "b n c"]:
+        """Refine the patch features that leave block `layer` (equations 2 to 6)."""
         copy = 0 if self.shared else layer
         tokens = self.layer_tokens(layer)  # (m, c)
         similarity = features @ tokens.T  # (B, n, m)
@@ -88,8 +85,8 @@ class Rein(nn.Module):
         delta = self.delta_to_feature[copy](change + features)
         return features + (delta if self.scale is None else delta * self.scale)
 
-    def queries(self) -> Tensor | None:
-        """The queries linked to the head (m, q), or None without a link; equations 7-8 and METHOD 1.7."""
+    def queries(self) -> Float[Tensor, "m q"] | None:
+        """The queries linked to the head, or None without a link (equations 7 and 8)."""
         if self.link == "none":
             return None
         tokens = self.tokens if self.rank is None else self.tokens_a @ self.tokens_b  # (N, m, c)
@@ -100,6 +97,11 @@ class Rein(nn.Module):
         kinds = torch.stack([per_layer.amax(0), per_layer.mean(0), per_layer[-1]], dim=-1)  # (m, q, 3)
         # Flattened over (channel, kind), as the published `merge` weights have it.
         return self.merge(kinds.flatten(1))
+
+
+def _zero(module: nn.Module) -> None:
+    for parameter in module.parameters(recurse=False):
+        nn.init.zeros_(parameter)
 
 
 class Refined(nn.Module):

@@ -6,15 +6,20 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
-from rein.config import Experiment
+from rein import seeds
+from rein.config import Experiment, Rein
 from rein.data.classes import CLASSES
 from rein.models.backbone import Backbone
 from rein.models.mask2former import Mask2FormerHead, Prediction, semantic_inference
 
 #: Pixel statistics of ImageNet, which the recipe uses for every foundation model (METHOD 3).
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+
+#: From a plain ViT's stride (16) to the head's (4, 8, 16, 32).
+LEVEL_SCALES = (4, 2, 1, 0.5)
 
 
 class Segmenter(nn.Module):
@@ -32,13 +37,13 @@ class Segmenter(nn.Module):
         self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(STD).view(3, 1, 1), persistent=False)
 
-    def forward(self, image: Tensor) -> list[Prediction]:
+    def forward(self, image: Shaped[Tensor, "b 3 h w"]) -> list[Prediction]:
         """Predictions after no, one, ... all decoder layers; masks at a quarter of the patch size's stride."""
         features, linked = self.backbone(self._prepare(image))
-        return self.head(pyramid(features), linked)
+        return self.head(features, linked)
 
-    def logits(self, image: Tensor) -> Tensor:
-        """Class scores per pixel (B, K, H, W): what is averaged over windows and argmaxed."""
+    def logits(self, image: Shaped[Tensor, "b 3 h w"]) -> Float[Tensor, "b k h w"]:
+        """Class scores per pixel: what is averaged over windows and argmaxed."""
         height, width = image.shape[-2:]
         padded = self._padded_size(image)
         return semantic_inference(self(image)[-1], padded)[..., :height, :width]
@@ -55,35 +60,39 @@ class Segmenter(nn.Module):
         return F.pad(image, (0, width - image.shape[-1], 0, height - image.shape[-2]))
 
 
-def pyramid(features: list[Tensor]) -> list[Tensor]:
-    """Four maps of one size as four levels, finest first: x4, x2, as is, x1/2 (METHOD 2)."""
-    return [
-        feature if factor == 1 else F.interpolate(feature, scale_factor=factor, mode="bilinear", align_corners=False)
-        for feature, factor in zip(features, (4.0, 2.0, 1, 0.5), strict=True)
-    ]
-
-
 def build_model(experiment: Experiment, weights: Path = Path("weights")) -> Segmenter:
     """The network of an experiment with its pretrained backbone; `weights` is the folder for named weight files.
 
-    The head is initialised from torch's global random state: seed it first. Raises ConfigError naming the dotted key.
+    A function of the experiment alone, whatever torch's random state; all tunings of one seed get the same head.
+    Raises ConfigError naming the dotted key.
     """
-    head = experiment.head
-    tuning = experiment.tuning
-    backbone = Backbone(experiment.backbone, tuning, experiment.data.crop_size, head.width, weights)
-    linked = tuning.method == "rein" and tuning.link != "none"
-    return Segmenter(
-        backbone,
-        Mask2FormerHead(
-            in_channels=[backbone.width] * 4,
-            num_classes=len(CLASSES),
-            width=head.width,
-            encoder_layers=head.encoder_layers,
-            decoder_layers=head.decoder_layers,
-            heads=head.heads,
-            queries=tuning.token_length if linked else head.queries,
-            ffn=head.decoder_ffn,
-            encoder_ffn=head.encoder_ffn,
-            query_source=tuning.link if linked else "own",
-        ),
+    with torch.random.fork_rng():
+        torch.manual_seed(seeds.derive(experiment.seed, seeds.BACKBONE))
+        backbone = _build_backbone(experiment, weights)
+        torch.manual_seed(seeds.derive(experiment.seed, seeds.HEAD))
+        return Segmenter(backbone, _build_head(experiment, backbone.width))
+
+
+def _build_backbone(experiment: Experiment, weights: Path) -> Backbone:
+    crop, width = experiment.data.crop_size, experiment.head.width
+    return Backbone(experiment.backbone, experiment.tuning, crop, width, weights)
+
+
+def _build_head(experiment: Experiment, backbone_width: int) -> Mask2FormerHead:
+    head, tuning = experiment.head, experiment.tuning
+    queries, source = head.queries, "own"
+    if isinstance(tuning, Rein) and tuning.link != "none":
+        queries, source = tuning.token_length, tuning.link
+    return Mask2FormerHead(
+        in_channels=[backbone_width] * 4,
+        num_classes=len(CLASSES),
+        width=head.width,
+        encoder_layers=head.encoder_layers,
+        decoder_layers=head.decoder_layers,
+        heads=head.heads,
+        queries=queries,
+        ffn=head.decoder_ffn,
+        encoder_ffn=head.encoder_ffn,
+        query_source=source,
+        scales=LEVEL_SCALES,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from torch import nn
 
@@ -11,7 +12,7 @@ from rein.models.lora import add_lora
 from rein.models.rein import Refined, Rein
 
 
-def tune(vit: nn.Module, tuning: config.Tuning, query_width: int) -> Rein | None:
+def tune(vit: Any, tuning: config.Tuning, query_width: int) -> Rein | None:
     """Set up a ViT (with `blocks`, `embed_dim`, `num_prefix_tokens`) for a tuning; returns the Rein it was given."""
     vit.requires_grad_(tuning.method == "full")
     match tuning:
@@ -34,7 +35,7 @@ def count(model: nn.Module, trainable_only: bool = False) -> int:
     return sum(p.numel() for p in model.parameters() if p.requires_grad or not trainable_only)
 
 
-def _add_rein(vit: nn.Module, tuning: config.Rein, query_width: int) -> Rein:
+def _add_rein(vit: Any, tuning: config.Rein, query_width: int) -> Rein:
     rein = Rein(
         layers=len(vit.blocks),
         width=vit.embed_dim,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import sys
-import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from rein.config_io import load
 from rein.ledger import Run
 from rein.sweeps.plan import Planned, expand, left
 from rein.sweeps.watch import Sink, Watch, failures, label
+from rein.tracking import Tracker, default_uri, is_copied
 
 log = logging.getLogger(__name__)
 
@@ -27,30 +27,29 @@ def drive(
     """Run a sweep to its end; returns how many runs are done, how many were done already, and what failed."""
     sweep = load(Sweep, name, overrides)
     planned = expand(sweep)
-    todo = left(planned, machine.runs)
 
-    def work() -> None:
+    def work(todo: Sequence[Planned]) -> None:
         from rein.sweeps.execute import execute
 
         for plan in todo:
             Run.create(machine.runs, plan.experiment)
         execute(todo, machine, sweep.resources, address)
 
-    _follow(work, todo, machine, track, parent=Path(name).stem)
+    todo = _follow(work, planned, machine, track, parent=Path(name).stem)
     return _summary(planned, todo, machine.runs)
 
 
 def drive_one(experiment: Experiment, machine: Machine, name: str, track: bool = True) -> dict[str, Any]:
     """Run a single experiment in this process, followed in the same way."""
     plan = Planned(run_id(experiment), name, {}, experiment)
-    todo = left([plan], machine.runs)
 
-    def work() -> None:
+    def work(todo: Sequence[Planned]) -> None:
         from rein.training import train
 
-        train(experiment, machine)
+        for planned in todo:
+            train(planned.experiment, machine)
 
-    _follow(work, todo, machine, track)
+    _follow(work, [plan], machine, track)
     record = Run(machine.runs / plan.id)
     return {"run": plan.id, "state": record.state, "folder": str(record.path), **_last_scores(record)}
 
@@ -65,21 +64,27 @@ def plan_table(name: str, overrides: Sequence[str], machine: Machine) -> list[di
 
 
 def _follow(
-    work: Callable[[], None], todo: Sequence[Planned], machine: Machine, track: bool, parent: str | None = None
-) -> None:
-    if not todo:
-        return
-    machine.runs.mkdir(parents=True, exist_ok=True)
-    sink = _LateTracker(machine.runs, parent) if track else None
+    work: Callable[[Sequence[Planned]], None],
+    planned: Sequence[Planned],
+    machine: Machine,
+    track: bool,
+    parent: str | None = None,
+) -> Sequence[Planned]:
+    """Do the work on the runs that are left, watched; then bring the tracker up to date. Returns what was left."""
+    todo = left(planned, machine.runs)
+    tracker = _LateTracker(machine.runs, parent) if track else None
     complete = False
     try:
-        with Watch(todo, machine.runs, sink, Console(stderr=True)):
-            work()
+        if todo:
+            machine.runs.mkdir(parents=True, exist_ok=True)
+            with Watch(todo, machine.runs, tracker, Console(stderr=True)):
+                work(todo)
         complete = True
     finally:
         _settle(todo, machine.runs)
-        if sink:
-            sink.close(todo, machine.runs, complete)
+        if tracker:
+            tracker.close(planned, complete)
+    return todo
 
 
 def _settle(todo: Sequence[Planned], runs: Path) -> None:
@@ -107,39 +112,39 @@ def _last_scores(record: Run) -> dict[str, Any]:
 
 
 class _LateTracker(Sink):
-    """A tracker that opens its store beside the runs' start: MLflow takes seconds to import and to create one."""
+    """A tracker that is opened when there is news: MLflow takes seconds to import, and more to create a store."""
 
     def __init__(self, runs: Path, parent: str | None) -> None:
         self.runs, self.parent = runs, parent
-        self.tracker: Any = None
+        self.uri = default_uri(runs)
+        self.tracker: Tracker | None = None
         self.failed = False
-        self._lock = threading.Lock()
 
     def sync(self, run: Run, name: str) -> None:
-        with self._lock:
-            if self.tracker is None and not self.failed:
-                self._open()
-            if self.tracker is not None:
-                self.tracker.sync(run, name)
+        if self.tracker is None and not self.failed:
+            self._open()
+        if self.tracker is not None:
+            self.tracker.sync(run, name)
 
     def _open(self) -> None:
-        from rein.tracking import Tracker, default_uri
-
-        uri = default_uri(self.runs)
         try:
-            self.tracker = Tracker(uri, self.runs)
+            self.tracker = Tracker(self.uri, self.runs)
             if self.parent:
                 self.tracker.open_sweep(self.parent)
         except Exception as error:  # the ledger has everything; a tracker that is away is filled in later
-            self.failed = True
-            log.warning("MLflow at %s cannot be reached (%s); the runs go on, the next sweep fills it in", uri, error)
+            self.tracker, self.failed = None, True
+            log.warning(
+                "MLflow at %s cannot be reached (%s); the runs go on, and the same command fills it in later",
+                self.uri,
+                error,
+            )
 
-    def close(self, todo: Sequence[Planned], runs: Path, complete: bool) -> None:
-        """Copy the last news and set the parent's status."""
-        if self.failed:
-            return
-        for plan in todo:
-            self.sync(Run(runs / plan.id), label(plan))
+    def close(self, planned: Sequence[Planned], complete: bool) -> None:
+        """Copy what the tracker still lacks of all the sweep's runs, and set the parent's status."""
+        records = [(Run(self.runs / plan.id), label(plan)) for plan in planned]
+        for run, name in records:
+            if run.status() and not is_copied(run, self.uri):
+                self.sync(run, name)
         if self.parent and self.tracker is not None:
-            status = "KILLED" if not complete else "FAILED" if failures(todo, runs) else "FINISHED"
-            self.tracker.close_sweep(status)
+            failed = any(run.state not in ("done", "pruned") for run, _ in records)
+            self.tracker.close_sweep("KILLED" if not complete else "FAILED" if failed else "FINISHED")

@@ -6,6 +6,8 @@ Ray only executes: which runs there are, and how each ended, is the ledger's to 
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 import os
 import tempfile
@@ -23,7 +25,6 @@ log = logging.getLogger(__name__)
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "RAY_AIR_NEW_OUTPUT": "0",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     # Relative paths mean the folder that the sweep was started in.
@@ -41,7 +42,7 @@ def execute(planned: Iterable[Planned], machine: Machine, resources: Resources, 
     import ray
     from ray import tune
 
-    ray.init(address, include_dashboard=False, log_to_driver=False, logging_level="ERROR", configure_logging=True)
+    ray.init(address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     try:
         _check_fits(ray.nodes(), resources)
         with tempfile.TemporaryDirectory(prefix="rein-ray-") as scratch:
@@ -58,7 +59,8 @@ def execute(planned: Iterable[Planned], machine: Machine, resources: Resources, 
                     storage_path=scratch, verbose=0, failure_config=tune.FailureConfig(max_failures=3)
                 ),
             )
-            tuner.fit()
+            with contextlib.redirect_stdout(io.StringIO()):  # Ray's own summary; `rein` prints what the ledger says
+                tuner.fit()
     finally:
         ray.shutdown()
 

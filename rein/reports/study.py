@@ -1,0 +1,156 @@
+"""A sweep's plan beside what the ledger holds of it: what every table and figure of a report is a view of."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from rein import results
+from rein.config import Report, Sweep, flatten
+from rein.config_io import load
+from rein.ledger import Run
+from rein.results import FACTS
+from rein.sweeps.plan import Planned, expand
+
+#: The column of the mean over the targets in a wide frame of (role, domain).
+AVERAGE = ("target", "Avg.")
+
+
+@dataclass(frozen=True)
+class Study:
+    """One report's material."""
+
+    report: Report
+    sweep: Sweep
+    #: One row a planned run, in the sweep's order: run_id, point, state (`not started` included), path, the dotted
+    #: config, and the facts of the run where there are any.
+    runs: pd.DataFrame
+    #: The tidy frame of those runs, finished or not, with `point`.
+    results: pd.DataFrame
+
+    @property
+    def done(self) -> pd.DataFrame:
+        """The finished runs; tables and tests use no others."""
+        return self.runs[self.runs["state"] == "done"]
+
+    @property
+    def settings(self) -> pd.DataFrame:
+        """What of the config may tell variants apart, as text: every dotted key but the seed."""
+        kept = [key for key in self.runs if key not in ("run_id", "point", "state", "path", "seed", *FACTS)]
+        return self.runs[kept].astype(str)
+
+    @property
+    def points(self) -> list[str]:
+        """The sweep's variants in its own order."""
+        return list(dict.fromkeys(self.runs["point"]))
+
+    @property
+    def targets(self) -> list[str]:
+        """Every target domain of the sweep, in the order of its configs."""
+        return list(dict.fromkeys(name for names in self.runs["data.targets"] for name in names))
+
+    @property
+    def sources(self) -> list[str]:
+        """Every source domain of the sweep, in the order of its configs."""
+        return list(dict.fromkeys(name for names in self.runs["data.sources"] for name in names))
+
+
+def gather(report: Report, runs_root: Path) -> Study:
+    """Expand the report's sweep and read what the ledger holds of its runs."""
+    sweep = load(Sweep, report.sweep)
+    planned = expand(sweep)
+    rows = []
+    for item in planned:
+        run = Run(runs_root / item.id)
+        status = run.status()
+        facts = {fact: status.get(fact) for fact in FACTS}
+        config = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in flatten(item.experiment).items()
+        }
+        state = status.get("state") or "not started"
+        rows.append(
+            {
+                "run_id": item.id,
+                "point": point_name(item, sweep),
+                "state": state,
+                "path": run.path,
+                **config,
+                **facts,
+            }
+        )
+    runs = pd.DataFrame(rows)
+    frame = results.load(runs_root, runs["run_id"])
+    # A run in progress may lack its facts; as numbers they then read nan.
+    runs[list(FACTS)] = runs[list(FACTS)].apply(pd.to_numeric)
+    frame.insert(1, "point", frame["run_id"].map(runs.set_index("run_id")["point"]))
+    return Study(report, sweep, runs, frame)
+
+
+def point_name(item: Planned, sweep: Sweep) -> str:
+    """The variant of a run: its point and the axes that vary besides the seed; its runs then are its seeds."""
+    axes = [f"{key}={value}" for key, value in item.axes.items() if key != "seed"]
+    return ", ".join([*([item.point] if item.point else []), *axes]) or sweep.experiment
+
+
+def miou(study: Study, states: tuple[str, ...] = ("done",)) -> pd.DataFrame:
+    """mIoU in percent at the selected checkpoint: a row a run (index run_id), a column a (role, domain).
+
+    Targets come first, then their mean `AVERAGE` (only where there are several), then the sources' val splits. The
+    mean is a run's own, and missing where one of its targets is.
+    """
+    frame = study.results[study.results["state"].isin(states)]
+    return _wide(results.select(frame, study.report.selection), study)
+
+
+def miou_by_step(study: Study) -> pd.DataFrame:
+    """As `miou`, for every checkpoint that was scored, of runs in progress too; the index is (run_id, step)."""
+    return _wide(study.results, study, ["run_id", "step"])
+
+
+def target_column(study: Study) -> tuple[str, str]:
+    """The column that a claim is about: the mean over the targets, or the only target."""
+    return AVERAGE if len(study.targets) > 1 else ("target", study.targets[0])
+
+
+def trajectory(study: Study) -> pd.DataFrame:
+    """The logged training losses: run_id, point, step, value, in the order of steps."""
+    losses = study.results[study.results["metric"] == "loss"]
+    return losses[["run_id", "point", "step", "value"]].sort_values(["run_id", "step"], ignore_index=True)
+
+
+def final_loss(losses: pd.DataFrame) -> pd.DataFrame:
+    """A row a run: `final`, its mean loss over the last tenth of its steps, and `change` over the last quarter.
+
+    `change` is the relative difference of `final` to the mean over the tenth of the steps that ends where the last
+    quarter begins; near zero the curve is flat, and strongly negative it was still falling (METHOD 1.11).
+    """
+    rows = []
+    for run_id, one in losses.groupby("run_id", sort=False):
+        share = one["step"] / one["step"].max()
+        final = one["value"][share > 0.9].mean()
+        before = one["value"][(share > 0.65) & (share <= 0.75)].mean()
+        rows.append({"run_id": run_id, "final": final, "change": final / before - 1})
+    return pd.DataFrame(rows, columns=["run_id", "final", "change"])
+
+
+def environments(study: Study) -> list[dict[str, object]]:
+    """The recorded environment of every run that has one, as dotted keys."""
+    found = []
+    for path in study.runs["path"]:
+        file = path / "environment.json"
+        if file.is_file():
+            found.append(pd.json_normalize(json.loads(file.read_text())).iloc[0].to_dict())
+    return found
+
+
+def _wide(frame: pd.DataFrame, study: Study, index: list[str] | None = None) -> pd.DataFrame:
+    chosen = frame[(frame["metric"] == "miou") & (frame["class"] == "all")]
+    wide = 100 * chosen.pivot_table(index=index or "run_id", columns=["role", "domain"], values="value", dropna=False)
+    targets = [("target", name) for name in study.targets]
+    sources = [("source", name) for name in study.sources]
+    wide = wide.reindex(columns=pd.MultiIndex.from_tuples([*targets, AVERAGE, *sources]))
+    wide[AVERAGE] = wide[targets].mean(axis=1, skipna=False)
+    return wide if len(targets) > 1 else wide.drop(columns=[AVERAGE])

@@ -1,0 +1,180 @@
+"""A whole report, at every stage of a sweep, in three formats."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from html.parser import HTMLParser
+
+import pandas as pd
+import pytest
+from made_up_sweep import CONTROL, FIGURES, POINTS, TABLES, World
+
+from rein.config import ConfigError, Figure, Report, Table
+from rein.config_io import load, shipped
+from rein.reports.markup import escape, slug
+from rein.reports.write import duration, write
+
+Make = Callable[..., World]
+NASTY = r"50 % of a_b & #1, $x$ {y} ~ ^ \ | <script>alert(1)</script> *z* [l](u)"
+
+
+def documents(world: World) -> dict[str, str]:
+    return {suffix: (world.out / f"report.{suffix}").read_text() for suffix in ("md", "tex", "html")}
+
+
+def flat(text: str) -> str:
+    return re.sub(r"\s+", " ", text)
+
+
+def test_a_finished_sweep(finished: World) -> None:
+    names = {str(file.relative_to(finished.out)) for file in finished.files}
+    assert {"report.md", "report.tex", "report.html", "results.csv", "tables/by-class.tex", "tables/main.md",
+            "tables/main.csv", "figures/curves.png", "figures/inverted-u.pdf"} <= names  # fmt: skip
+    assert names == {str(file.relative_to(finished.out)) for file in finished.out.rglob("*") if file.is_file()}
+    for text in documents(finished).values():
+        assert "partial:" not in text
+        facts = ("rein report demo", "15 done of 15 planned", "15 min", "abc123", "2.14", "rises and then falls")
+        assert [part for part in facts if part not in flat(text)] == []
+        assert "images" not in flat(text).split("How these numbers were made")[1]
+    frame = pd.read_csv(finished.out / "results.csv")
+    assert set(frame["point"]) == {*POINTS, *CONTROL} and {"run_id", "tuning.method", "value"} <= set(frame)
+
+
+@pytest.mark.parametrize("number", [0, 4])
+def test_a_partial_sweep_is_marked(world: Make, number: int) -> None:
+    made = world({name: POINTS[name] for name in ("frozen", "rein")})
+    for item in made.planned[:number]:
+        made.finish(item)
+    if number:
+        made.finish(made.planned[number], "failed")
+    write(made.report(tables=TABLES, figures=FIGURES), made.runs, made.out)
+    others = "1 failed, 1 not started" if number else "6 not started"
+    for text in documents(made).values():
+        assert f"partial: {number} of 6 runs done ({others})" in text
+    assert "Not drawn: no finished run has kept predictions." in documents(made)["md"]
+
+
+def test_a_picture_does_not_outlive_its_runs(world: Make) -> None:
+    made = world(seeds=(0,))
+    made.finish_all()
+    write(made.report(), made.runs, made.out)
+    assert (made.out / "figures/inverted-u.png").is_file()
+    shutil.rmtree(made.runs)
+    write(made.report(), made.runs, made.out)
+    assert not (made.out / "figures/inverted-u.png").exists()
+
+
+def test_names_cannot_break_a_document(world: Make) -> None:
+    made = world({NASTY: ({}, 10, 0.4)}, seeds=(0,))
+    made.finish_all()
+    tables = (Table(name=NASTY, caption=NASTY),)
+    figures = (Figure(name=NASTY, kind="inverted_u", caption=NASTY),)
+    changes = {"title": NASTY, "text": NASTY, "tables": tables, "figures": figures}
+    write(made.report(**changes), made.runs, made.out, NASTY)
+    text = documents(made)
+    assert "<script" not in text["html"] and "&lt;script&gt;" in text["html"]
+    # The command lines stand in code, where Markdown reads no markup.
+    assert "<script" not in re.sub(r"`[^`\n]*`", "", text["md"]).replace(r"\<script", "")
+    fragment = (made.out / "tables" / f"{slug(NASTY)}.tex").read_text()
+    assert r"50 \% of a\_b \& \#1, \$x\$ \{y\}" in fragment
+    widths = {len(re.findall(r"(?<!\\)\|", line)) for line in text["md"].splitlines() if line.startswith("|")}
+    assert len(widths) == 1
+
+
+def test_html_is_one_well_formed_file(finished: World) -> None:
+    text = documents(finished)["html"]
+    checker = Balance()
+    checker.feed(text)
+    assert checker.open == []
+    assert all(source.startswith("data:image/png;base64,") for source in checker.sources) and len(checker.sources) == 3
+    assert not re.search(r"(?:src|href)=\"?https?:", text) and "@import" not in text and "url(" not in text
+    assert "prefers-color-scheme: dark" in text and "@media print" in text and 'name="viewport"' in text
+
+
+class Balance(HTMLParser):
+    """Raises where a tag is closed that is not open."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.sources: list[str] = []
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        if tag not in ("meta", "img"):
+            self.open.append(tag)
+        self.sources += [value or "" for name, value in attributes if name == "src"]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_latex_braces_and_environments_balance(finished: World) -> None:
+    for text in (documents(finished)["tex"], (finished.out / "tables/main.tex").read_text()):
+        bare = re.sub(r"\\[\\{}%]", "", text)
+        assert bare.count("{") == bare.count("}")
+        assert sorted(re.findall(r"\\begin{(\w+)}", text)) == sorted(re.findall(r"\\end{(\w+)}", text))
+    assert r"\input{tables/main.tex}" in documents(finished)["tex"]
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex")
+def test_latex_compiles(world: Make) -> None:
+    made = world({NASTY: ({}, 10, 0.4), "rein": ({"tuning.rank": 4}, 20, 0.5)}, seeds=(0,))
+    made.finish_all()
+    write(made.report(title=NASTY, text=NASTY, tables=(Table(name=NASTY, caption=NASTY),)), made.runs, made.out)
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "report.tex"]
+    done = subprocess.run(command, cwd=made.out, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout[-2000:]
+
+
+def test_names_that_share_a_file_are_refused(world: Make) -> None:
+    made = world()
+    with pytest.raises(ConfigError, match="name them apart"):
+        write(made.report(tables=(Table(name="a b"), Table(name="a_b"))), made.runs, made.out)
+
+
+def test_escaping() -> None:
+    assert escape("a_b `c_d` <e>", "md") == r"a\_b `c_d` \<e\>"
+    assert escape("a_b `c_d` <e>", "html") == "a_b <code>c_d</code> &lt;e&gt;"
+    assert escape("a_b `c_d` <e>", "tex") == r"a\_b \texttt{c\_d} \textless{}e\textgreater{}"
+    assert escape("1. x\n- y\n2.5", "md") == "1\\. x\n\\- y\n2.5"
+
+
+def test_durations() -> None:
+    assert [duration(seconds) for seconds in (42, 720, 11_520, 360_000)] == [
+        "42 s",
+        "12 min",
+        "3 h 12 min",
+        "100 h 00 min",
+    ]
+
+
+@pytest.mark.parametrize("name", sorted(shipped(Report)))
+def test_shipped_reports_are_valid(name: str) -> None:
+    report = load(Report, name)
+    assert report.tables and report.figures and report.text
+    assert all(item.caption for item in (*report.tables, *report.figures))
+
+
+def test_nothing_heavy_is_imported(world: Make) -> None:
+    """A report needs no torch; and importing the package draws nothing in that only drawing needs."""
+    made = world({"rein": POINTS["rein"]}, seeds=(0,))
+    made.finish_all()
+    code = f"""
+import sys
+from pathlib import Path
+from rein.reports.write import write
+light = [name for name in ("matplotlib", "seaborn", "scipy", "jinja2") if name in sys.modules]
+assert not light, light
+from rein.config import Figure, Report, Table
+figures = (Figure(name="f", kind="curves"),)
+report = Report(title="t", sweep={str(made.sweep)!r}, tables=(Table(name="main"),), figures=figures)
+write(report, Path({str(made.runs)!r}), Path({str(made.out)!r}))
+heavy = [name for name in ("torch", "torchvision", "timm", "ray", "mlflow") if name in sys.modules]
+assert not heavy, heavy
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,55 @@
+"""What `rein list` prints: every kind has rows, and each row's name is one that can be used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rein.catalogue import entries
+from rein.config import Experiment
+from rein.config_io import build, find
+from rein.data.domains import DOMAINS
+from rein.ledger import Run
+
+
+@pytest.mark.parametrize("kind", ["experiments", "sweeps", "reports"])
+def test_shipped_files_are_listed_with_their_first_comment(kind: str, tmp_path: Path) -> None:
+    from rein import config
+
+    rows = entries(kind, tmp_path)
+    assert {"experiments": "toy"}.get(kind, "demo") in {row["name"] for row in rows}
+    for row in rows:
+        text = find(getattr(config, kind[:-1].capitalize()), row["name"]).read_text()
+        assert row["about"] and text.startswith(f"# {row['about']}")
+
+
+def test_domains_are_listed_with_folder_and_splits(tmp_path: Path) -> None:
+    rows = {row["name"]: row for row in entries("domains", tmp_path)}
+    assert set(rows) == set(DOMAINS)
+    assert rows["cityscapes"]["folder"] == "cityscapes" and rows["cityscapes"]["splits"] == "train,val"
+    assert all(row["about"] for row in rows.values())
+
+
+def test_tunings_are_listed_with_keys_that_can_be_set(tmp_path: Path) -> None:
+    rows = {row["method"]: row for row in entries("tunings", tmp_path)}
+    assert {"frozen", "full", "rein", "lora"} <= set(rows)
+    assert "rank=16" in rows["rein"]["keys"] and "alpha=8.0" in rows["lora"]["keys"]
+    for method, row in rows.items():
+        assert row["about"].endswith(".")
+        assert build(Experiment, {"tuning": {"method": method}}).tuning.method == method
+
+
+def test_backbones_are_listed_with_their_weights(tmp_path: Path) -> None:
+    names = {row["name"] for row in entries("backbones", tmp_path)}
+    assert {"vit_toy_patch8_96", "vit_large_patch14_dinov2.lvd142m"} <= names
+
+
+def test_runs_are_listed_with_their_state_and_progress(tmp_path: Path) -> None:
+    assert entries("runs", tmp_path / "nowhere") == []
+    waiting, running = (Run.create(tmp_path, Experiment(seed=seed)) for seed in (0, 1))
+    running.start(step=7, steps=40_000)
+    rows = {row["run"]: row for row in entries("runs", tmp_path)}
+    assert rows[waiting.id]["state"] == "to do" and rows[waiting.id]["step"] == "0/40000"
+    assert rows[running.id]["state"] == "running" and rows[running.id]["step"] == "7/40000"
+    assert rows[running.id]["seed"] == 1 and rows[running.id]["tuning"] == "rein"

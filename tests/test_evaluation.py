@@ -1,0 +1,221 @@
+"""Sliding windows, sizes and scores against METHOD 4."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from rein import metrics
+from rein.config import Experiment
+from rein.data.classes import CLASSES
+from rein.data.dataset import DomainDataset
+from rein.evaluation import Score, evaluate, fit_inside, score_domain, scored_domains, sliding_window, starts
+from rein.models.segmenter import Segmenter, build_model
+
+Tiny = Callable[..., Experiment]
+CPU = torch.device("cpu")
+
+
+class Positional(Segmenter):
+    """A stand-in for a network: scores that follow from the pixels and from where in the window they are."""
+
+    def __init__(self) -> None:
+        nn.Module.__init__(self)
+        self.shapes: list[tuple[int, ...]] = []
+
+    def logits(self, image: Tensor) -> Tensor:
+        self.shapes.append(tuple(image.shape))
+        height, width = image.shape[-2:]
+        ramp = torch.arange(height)[:, None] * 0.1 + torch.arange(width) * 0.01
+        grey = image.float().mean(1)
+        return torch.stack([grey * (c + 1) + ramp * (19 - c) for c in range(19)], 1)
+
+
+# ---------------------------------------------------------------- windows
+
+
+@given(st.integers(1, 3000), st.integers(1, 600), st.integers(1, 600))
+def test_windows_cover_the_axis_and_end_with_it(length: int, window: int, stride: int) -> None:
+    stride = min(stride, window)
+    places = starts(length, window, stride)
+    assert len(places) == max(length - window + stride - 1, 0) // stride + 1
+    assert places[0] == 0 and places == sorted(set(places))
+    assert all(place % stride == 0 for place in places[:-1])
+    covered = {i for place in places for i in range(place, min(place + window, length))}
+    assert covered == set(range(length))
+    assert places[-1] == max(length - window, 0), "the last window is shifted back inside"
+
+
+@pytest.mark.parametrize(
+    ("length", "expected"), [(1024, [0, 341, 512]), (512, [0]), (1280, [0, 341, 682, 768]), (720, [0, 208]), (300, [0])]
+)
+def test_the_papers_windows(length: int, expected: list[int]) -> None:
+    assert starts(length, 512, 341) == expected
+
+
+@pytest.mark.parametrize(("size", "window", "stride"), [((20, 33), 10, 7), ((9, 25), 10, 6), ((5, 5), 10, 7)])
+def test_window_scores_are_averaged_by_cover(size: tuple[int, int], window: int, stride: int) -> None:
+    image = torch.rand(1, 3, *size)
+    total, cover = np.zeros((19, *size)), np.zeros(size)
+    for top in starts(size[0], window, stride):
+        for left in starts(size[1], window, stride):
+            part = image[..., top : top + window, left : left + window]
+            scores = Positional().logits(part)[0].numpy()
+            for y in range(part.shape[-2]):
+                for x in range(part.shape[-1]):
+                    total[:, top + y, left + x] += scores[:, y, x]
+                    cover[top + y, left + x] += 1
+    assert cover.min() >= 1
+    found = sliding_window(Positional(), image, window, stride)
+    np.testing.assert_allclose(found[0].numpy(), total / cover, rtol=1e-4)
+
+
+def test_an_image_smaller_than_the_window_is_one_smaller_window() -> None:
+    model = Positional()
+    sliding_window(model, torch.rand(1, 3, 5, 30), 10, 7)
+    assert {shape[-2:] for shape in model.shapes} == {(5, 10)}
+
+
+# ---------------------------------------------------------------- sizes
+
+
+@pytest.mark.parametrize(
+    ("original", "inside", "expected"),
+    [
+        ((1024, 2048), (1024, 512), (512, 1024)),  # Cityscapes
+        ((720, 1280), (1280, 720), (720, 1280)),  # BDD100K
+        ((3000, 4000), (1024, 512), (512, 683)),  # Mapillary, 4:3
+        ((2448, 3264), (1024, 512), (512, 683)),
+        ((1080, 1920), (1024, 512), (512, 910)),  # Mapillary, 16:9
+        ((1000, 4000), (1024, 512), (256, 1024)),
+        ((4000, 3000), (1024, 512), (683, 512)),  # upright: the long side is still at most 1024
+    ],
+)
+def test_images_go_in_at_the_protocols_size(
+    original: tuple[int, int], inside: tuple[int, int], expected: tuple[int, int]
+) -> None:
+    assert fit_inside(torch.zeros(1, 3, *original, dtype=torch.uint8), inside).shape[-2:] == expected
+
+
+def test_fitting_is_bilinear_and_none_keeps_the_image() -> None:
+    image = torch.randint(0, 256, (1, 3, 20, 40), dtype=torch.uint8)
+    assert fit_inside(image, None) is image
+    expected = F.interpolate(image.float(), (10, 20), mode="bilinear", align_corners=False)
+    assert torch.equal(fit_inside(image, (20, 10)), expected)
+
+
+@settings(max_examples=40)
+@given(st.integers(16, 200), st.integers(16, 200), st.integers(16, 200), st.integers(16, 200))
+def test_a_fitted_image_is_inside_and_touches_the_frame(height: int, width: int, a: int, b: int) -> None:
+    h, w = fit_inside(torch.zeros(1, 3, height, width), (a, b)).shape[-2:]
+    assert max(h, w) <= max(a, b) and min(h, w) <= min(a, b)
+    assert max(h, w) == max(a, b) or min(h, w) == min(a, b)
+
+
+# ---------------------------------------------------------------- domains
+
+
+def test_targets_come_first_and_a_source_is_no_target(tiny: Tiny) -> None:
+    experiment = tiny({"data.targets": ["toy-day", "toy-game", "toy-night"]})
+    assert scored_domains(experiment) == [("toy-day", "target"), ("toy-night", "target"), ("toy-game", "source")]
+
+
+def test_a_source_without_a_val_split_is_not_scored(tiny: Tiny) -> None:
+    assert scored_domains(tiny({"data.sources": ["gta"]})) == [("toy-day", "target")]
+
+
+def test_a_score_equals_the_pipeline_by_hand(tiny: Tiny, toy_data: Path) -> None:
+    experiment = tiny({"evaluation.images": 2})
+    model = build_model(experiment).eval()
+    dataset = DomainDataset("toy-day", "val", toy_data)
+    matrix = np.zeros((19, 19), np.int64)
+    with torch.inference_mode():
+        for image, label in (dataset[i] for i in range(2)):
+            scores = sliding_window(model, image[None], 96, 64)
+            prediction = scores.argmax(1)[0]
+            for c in range(19):
+                for p in range(19):
+                    matrix[c, p] += int(((label == c) & (prediction == p)).sum())
+    score = score_domain(model, experiment, "toy-day", "target", toy_data, CPU)
+    np.testing.assert_array_equal(score.matrix.numpy(), matrix)
+    assert score.miou == pytest.approx(metrics.miou(matrix))
+
+
+def test_scores_are_resized_once_to_the_labels_size(
+    tiny: Tiny, toy_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An image that goes in at another size than its label's is still scored on every pixel of the label."""
+    from dataclasses import replace
+
+    from rein.data import dataset
+
+    halved = replace(dataset.DOMAINS["toy-day"], evaluation_size=(96, 48))
+    monkeypatch.setitem(dataset.DOMAINS, "toy-day", halved)
+    model = build_model(tiny()).eval()
+    score = score_domain(model, tiny(), "toy-day", "target", toy_data, CPU)
+    assert score.matrix.sum() == 96 * 192
+    image, label = DomainDataset("toy-day", "val", toy_data, 1)[0]
+    small = F.interpolate(image[None].float(), (48, 96), mode="bilinear", align_corners=False)
+    with torch.inference_mode():
+        scores = F.interpolate(sliding_window(model, small, 96, 64), (96, 192), mode="bilinear", align_corners=False)
+    assert torch.equal(score.matrix, metrics.confusion(scores.argmax(1)[0], label.long()))
+
+
+def test_evaluating_leaves_the_mode_as_it_was(tiny: Tiny, toy_data: Path) -> None:
+    model = build_model(tiny())
+    for mode in (True, False):
+        model.train(mode)
+        evaluate(model, tiny(), toy_data, CPU)
+        assert model.training == model.head.training == mode
+        assert not model.backbone.vit.training
+
+
+def test_the_window_defaults_to_the_crop_and_the_stride_to_two_thirds(
+    tiny: Tiny, toy_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rein import evaluation
+
+    seen: list[tuple[int, int]] = []
+
+    def spy(model: Segmenter, image: Tensor, window: int, stride: int) -> Tensor:
+        seen.append((window, stride))
+        return torch.zeros(1, 19, *image.shape[-2:])
+
+    monkeypatch.setattr(evaluation, "sliding_window", spy)
+    free = {"evaluation.window": None, "evaluation.stride": None}
+    for crop in (512, 1024):
+        model, experiment = build_model(tiny()), tiny({**free, "data.crop_size": crop})
+        score_domain(model, experiment, "toy-day", "target", toy_data, CPU)
+    assert seen == [(512, 341), (1024, 682)]
+
+
+def test_examples_are_evenly_spaced_and_no_more_than_there_are(tiny: Tiny, toy_data: Path) -> None:
+    model, experiment = build_model(tiny()), tiny({"evaluation.images": None})
+    for examples, expected in ((0, []), (1, ["000000"]), (9, ["000000", "000001"])):
+        score = score_domain(model, experiment, "toy-day", "target", toy_data, CPU, examples=examples)
+        assert [stem for stem, *_ in score.examples] == expected
+        for _, image, label, prediction in score.examples:
+            assert image.shape == (3, 96, 192) and label.shape == prediction.shape == (96, 192)
+
+
+def test_rows_hold_the_miou_and_the_classes_that_occur() -> None:
+    matrix = metrics.zeros()
+    matrix[0, 0], matrix[0, 13] = 3, 1
+    rows = list(Score("kitti", "target", matrix, []).rows(step=5))
+    assert rows[0] == {"step": 5, "domain": "kitti", "role": "target", "class": "all", "metric": "miou", "value": 0.375}
+    assert [(row["class"], row["value"]) for row in rows[1:]] == [("road", 0.75), ("car", 0.0)]
+    assert all(row["metric"] == "iou" and row["class"] in CLASSES for row in rows[1:])
+
+
+def test_a_domain_without_labelled_pixels_scores_nan() -> None:
+    rows = list(Score("kitti", "target", metrics.zeros(), []).rows(step=5))
+    assert len(rows) == 1 and math.isnan(rows[0]["value"])

@@ -1,0 +1,114 @@
+"""A finished run as a network: the same scores again, other domains, and images of any size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from rein import checkpoint, inference
+from rein.config import ConfigError, Experiment, Machine
+from rein.data.classes import PALETTE
+from rein.data.domains import DataError
+from rein.ledger import Run
+from rein.models.tuning import trainable
+
+Tiny = Callable[..., Experiment]
+
+
+def test_a_run_is_loaded_by_id_folder_or_record(finished: tuple[Run, Machine], tiny: Tiny) -> None:
+    run, machine = finished
+    saved = load_file(checkpoint.newest(run.path / "checkpoint"))
+    for name in (run, run.id, run.id[:6], str(run.path)):
+        model, experiment = inference.load_model(name, machine)
+        assert experiment == tiny() and not model.training
+        assert all(torch.equal(p, saved[n]) for n, p in trainable(model))
+
+
+def test_scoring_a_run_again_gives_its_scores(finished: tuple[Run, Machine]) -> None:
+    run, machine = finished
+    recorded = run.metrics()[0][-1]
+    rows = inference.evaluate_run(run.id, [], machine)
+    assert [(row["domain"], row["role"]) for row in rows] == [("toy-day", "target"), ("toy-game", "source")]
+    for row in rows:
+        assert row["miou"] == round(100 * recorded[f"{row['domain']}/miou"], 2)
+
+
+def test_a_run_is_scored_on_other_domains(finished: tuple[Run, Machine]) -> None:
+    run, machine = finished
+    rows = inference.evaluate_run(run.id, ["toy-night"], machine)
+    assert [(row["domain"], row["role"]) for row in rows] == [("toy-night", "target")]
+
+
+def test_scoring_on_one_domain_reads_no_other(
+    finished: tuple[Run, Machine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rein import evaluation
+
+    read: list[str] = []
+
+    class Spy(evaluation.DomainDataset):
+        def __init__(self, domain: str, *rest: object) -> None:
+            read.append(domain)
+            super().__init__(domain, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(evaluation, "DomainDataset", Spy)
+    run, machine = finished
+    inference.evaluate_run(run.id, ["toy-night"], machine)
+    assert read == ["toy-night"], "the sources' data may be on another machine"
+
+
+def test_an_unknown_domain_is_refused(finished: tuple[Run, Machine]) -> None:
+    run, machine = finished
+    with pytest.raises(ConfigError, match=r"toy-knight.*did you mean `toy-night`"):
+        inference.evaluate_run(run.id, ["toy-knight"], machine)
+
+
+def test_a_run_without_a_checkpoint_says_what_to_do(tiny: Tiny, machine: Machine) -> None:
+    run = Run.create(machine.runs, tiny())
+    with pytest.raises(ConfigError, match="no checkpoint"):
+        inference.load_model(run, machine)
+
+
+def test_a_truncated_checkpoint_is_never_loaded_silently(
+    finished: tuple[Run, Machine], tmp_path: Path
+) -> None:
+    import shutil
+
+    run, machine = finished
+    shutil.copytree(run.path, tmp_path / "runs" / run.id)
+    path = checkpoint.newest(tmp_path / "runs" / run.id / "checkpoint")
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ConfigError, match=r"step_0000003/model\.safetensors: not a readable checkpoint"):
+        inference.load_model(run.id, replace(machine, runs=tmp_path / "runs"))
+
+
+@pytest.mark.parametrize("size", [(96, 192), (50, 37)])
+def test_predictions_have_the_images_size_and_the_palettes_colours(
+    finished: tuple[Run, Machine], tmp_path: Path, size: tuple[int, int]
+) -> None:
+    run, machine = finished
+    pixels = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "street.png")
+    mask, overlay = inference.predict_images(run.id, [tmp_path / "street.png"], tmp_path / "out", machine)
+    assert (mask.name, overlay.name) == ("street_mask.png", "street_overlay.png")
+    ids, colours = np.asarray(Image.open(mask)), np.asarray(Image.open(mask).convert("RGB"))
+    assert ids.shape == size and ids.max() < 19
+    np.testing.assert_array_equal(colours, np.array(PALETTE)[ids])
+    blend = np.asarray(Image.open(overlay)).astype(float)
+    np.testing.assert_allclose(blend, (pixels + colours.astype(float)) / 2, atol=0.51)
+
+
+def test_an_image_that_cannot_be_read_is_named(finished: tuple[Run, Machine], tmp_path: Path) -> None:
+    run, machine = finished
+    (tmp_path / "bad.png").write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"bad\.png: not a readable image"):
+        list(inference.predict_images(run.id, [tmp_path / "bad.png"], tmp_path / "out", machine))
+    with pytest.raises(DataError, match=r"gone\.png: no such file"):
+        list(inference.predict_images(run.id, [tmp_path / "gone.png"], tmp_path / "out", machine))

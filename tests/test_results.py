@@ -1,0 +1,102 @@
+"""The tidy frame of a runs folder, and which checkpoint of a run a table may take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from rein import results
+from rein.config import Experiment
+from rein.ledger import Run
+
+
+def record(root: Path, seed: int, scores: dict[int, tuple[float, float]], state: str = "done") -> Run:
+    """A run with (source, target) mIoU per step."""
+    run = Run.create(root, Experiment(seed=seed))
+    run.start(step=0, steps=100)
+    for step, values in scores.items():
+        run.append({"step": step, "loss": 10.0 / step, "lr": 1.0, "time": 0.0})
+        run.scores(
+            {"step": step, "domain": domain, "role": role, "class": "all", "metric": "miou", "value": value}
+            for domain, role, value in zip(("gta", "kitti"), ("source", "target"), values, strict=True)
+        )
+    run.update(**{"parameters.backbone": 10, "parameters.backbone_trainable": 2, "seconds": 3.5})
+    run.finish(state)  # type: ignore[arg-type]
+    return run
+
+
+def test_load_gives_a_row_per_score_with_the_dotted_config(tmp_path: Path) -> None:
+    run = record(tmp_path, 4, {50: (0.2, 0.1), 100: (0.3, 0.4)})
+    frame = results.load(tmp_path)
+    scores = frame[frame["metric"] == "miou"]
+    assert len(scores) == 4
+    assert set(frame["run_id"]) == {run.id} and set(frame["state"]) == {"done"}
+    assert set(frame["tuning.rank"]) == {16} and set(frame["seed"]) == {4}
+    assert set(frame["data.targets"]) == {("cityscapes", "bdd100k", "mapillary")}
+    assert set(frame["parameters.backbone_trainable"]) == {2} and set(frame["seconds"]) == {3.5}
+    losses = frame[frame["metric"] == "loss"]
+    assert losses[["step", "value", "role"]].values.tolist() == [[50, 0.2, "train"], [100, 0.1, "train"]]
+
+
+def test_of_a_step_logged_twice_the_later_loss_counts(tmp_path: Path) -> None:
+    run = record(tmp_path, 0, {50: (0.2, 0.1)})
+    run.append({"step": 50, "loss": 7.0, "lr": 1.0, "time": 1.0})
+    frame = results.load(tmp_path)
+    assert frame.loc[frame["metric"] == "loss", "value"].tolist() == [7.0]
+
+
+def test_load_takes_only_the_runs_named(tmp_path: Path) -> None:
+    runs = [record(tmp_path, seed, {1: (0.1, 0.1)}) for seed in range(3)]
+    assert set(results.load(tmp_path, [runs[1].id, runs[2].id])["run_id"]) == {runs[1].id, runs[2].id}
+
+
+def test_load_of_nothing_is_an_empty_frame_with_the_columns(tmp_path: Path) -> None:
+    Run.create(tmp_path, Experiment())
+    frame = results.load(tmp_path)
+    assert frame.empty and set(results.COLUMNS) <= set(frame.columns)
+
+
+SCORES = {10: (0.5, 0.1), 20: (0.9, 0.2), 30: (0.9, 0.7), 40: (0.1, 0.3)}
+
+
+@pytest.mark.parametrize(("rule", "step"), [("last", 40), ("source_val", 20), ("oracle", 30)])
+def test_select_keeps_the_rules_step_and_ties_go_to_the_earlier(
+    tmp_path: Path, rule: results.Selection, step: int
+) -> None:
+    record(tmp_path, 0, SCORES)
+    chosen = results.select(results.load(tmp_path), rule)
+    assert set(chosen["step"]) == {step} and len(chosen) == 2
+    assert "loss" not in set(chosen["metric"])
+
+
+def test_select_chooses_for_each_run_by_itself(tmp_path: Path) -> None:
+    first = record(tmp_path, 0, SCORES)
+    second = record(tmp_path, 1, {10: (0.9, 0.1), 20: (0.1, 0.9)})
+    chosen = results.select(results.load(tmp_path), "source_val").groupby("run_id")["step"].unique().map(list)
+    assert chosen.to_dict() == {first.id: [20], second.id: [10]}
+
+
+def test_the_oracle_judges_by_the_mean_over_targets(tmp_path: Path) -> None:
+    run = Run.create(tmp_path, Experiment())
+    run.start()
+    for step, values in {1: (0.0, 0.9), 2: (0.5, 0.5)}.items():
+        run.scores(
+            {"step": step, "domain": d, "role": "target", "class": "all", "metric": "miou", "value": v}
+            for d, v in zip(("kitti", "carla"), values, strict=True)
+        )
+    assert set(results.select(results.load(tmp_path), "oracle")["step"]) == {2}
+
+
+def test_source_val_drops_a_run_that_has_no_source_score(tmp_path: Path) -> None:
+    run = Run.create(tmp_path, Experiment())
+    run.start()
+    run.scores([{"step": 1, "domain": "kitti", "role": "target", "class": "all", "metric": "miou", "value": 0.5}])
+    assert results.select(results.load(tmp_path), "source_val").empty
+
+
+def test_a_domain_without_labelled_pixels_stays_missing(tmp_path: Path) -> None:
+    record(tmp_path, 0, {1: (0.4, float("nan"))})
+    frame = results.load(tmp_path)
+    assert pd.isna(frame.loc[frame["domain"] == "kitti", "value"]).all()

@@ -1,0 +1,63 @@
+"""Every YAML that ships loads, expands, and says in its first lines what it is for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from rein.config import Experiment, Report, Sweep
+from rein.config_io import find, load
+from rein.models.segmenter import build_model
+from rein.sweeps.plan import expand
+
+ROOT = Path(__file__).parents[1]
+
+
+def files(folder: str) -> list[str]:
+    return sorted(path.stem for path in (ROOT / folder).glob("*.yaml"))
+
+
+def test_something_ships_of_every_kind() -> None:
+    assert "toy" in files("experiments") and "demo" in files("sweeps") and "demo" in files("reports")
+
+
+@pytest.mark.parametrize("folder", ["experiments", "sweeps", "reports"])
+def test_every_file_opens_with_what_it_is_and_its_command(folder: str) -> None:
+    for name in files(folder):
+        head = (ROOT / folder / f"{name}.yaml").read_text().splitlines()[:5]
+        assert head[0].startswith("# "), name
+        command = {"experiments": "train", "sweeps": "sweep", "reports": "report"}[folder]
+        assert any(line.startswith("#") and f"rein {command} {name}" in line for line in head), name
+
+
+@pytest.mark.parametrize("name", files("experiments"))
+def test_every_experiment_builds(name: str) -> None:
+    experiment = load(Experiment, name, ["backbone.weights=none"])
+    with torch.device("meta"):
+        build_model(experiment)
+
+
+@pytest.mark.parametrize("name", files("sweeps"))
+def test_every_sweep_expands_to_all_its_runs(name: str) -> None:
+    sweep = load(Sweep, name)
+    runs = expand(sweep)
+    combinations = 1
+    for values in sweep.vary.values():
+        combinations *= len(values)
+    assert len(runs) == combinations * max(1, len(sweep.points)), "no two points are the same run"
+    for tuning in {run.experiment.tuning for run in runs}:
+        experiment = next(run.experiment for run in runs if run.experiment.tuning == tuning)
+        assert experiment.tuning == tuning
+
+
+@pytest.mark.parametrize("name", files("reports"))
+def test_every_report_is_about_a_sweep_that_ships(name: str) -> None:
+    report = load(Report, name)
+    sweep = load(Sweep, find(Sweep, report.sweep))
+    assert report.tables or report.figures
+    for figure in report.figures:
+        assert set(figure.points) <= set(sweep.points), figure.name
+    names = [item.name for item in (*report.tables, *report.figures)]
+    assert len(names) == len(set(names))

@@ -1,0 +1,299 @@
+"""One run: what it leaves behind, how it ends, and that a cut run ends as if it had never stopped."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from torch import Tensor
+
+from rein import results
+from rein.config import ConfigError, Experiment, Machine, run_id
+from rein.config_io import dump
+from rein.data.domains import DataError
+from rein.ledger import Run
+from rein.metrics import miou
+from rein.training import train
+
+Tiny = Callable[..., Experiment]
+
+
+class Cut:
+    """An observer that raises once, when the loss of a step comes."""
+
+    def __init__(self, step: int, error: BaseException) -> None:
+        self.step, self.error = step, error
+
+    def __call__(self, record: Mapping[str, Any]) -> None:
+        if record["step"] == self.step and "loss" in record:
+            raise self.error
+
+
+def final(run: Run, experiment: Experiment) -> dict[str, Tensor]:
+    """Weights and optimizer state of the last step."""
+    folder = run.path / "checkpoint" / f"step_{experiment.steps:07d}"
+    return {
+        f"{file}: {name}": tensor
+        for file in ("model", "optimizer")
+        for name, tensor in load_file(folder / f"{file}.safetensors").items()
+    }
+
+
+def assert_same_end(first: Run, second: Run, experiment: Experiment) -> None:
+    one, two = final(first, experiment), final(second, experiment)
+    assert one.keys() == two.keys()
+    assert [name for name, tensor in one.items() if not torch.equal(tensor, two[name])] == []
+    assert (first.path / "scores.csv").read_text() == (second.path / "scores.csv").read_text()
+    matrices = [np.load(run.path / "confusion.npz") for run in (first, second)]
+    assert all((matrices[0][domain] == matrices[1][domain]).all() for domain in matrices[0].files)
+
+
+# ---------------------------------------------------------------- what a run leaves
+
+
+def test_a_finished_run_is_done_and_complete(finished: tuple[Run, Machine], tiny: Tiny) -> None:
+    run, _ = finished
+    status = run.status()
+    assert run.id == run_id(tiny()) and run.experiment() == tiny()
+    assert (status["state"], status["step"], status["steps"], status["attempt"]) == ("done", 3, 3, 1)
+    assert status["seconds"] > 0 and status["ended"] >= status["started"] and status["peak_memory_mib"] > 0
+    assert sorted(p.name for p in (run.path / "checkpoint").iterdir()) == ["step_0000002", "step_0000003"]
+    assert not (run.path / "traceback.txt").exists()
+
+
+def test_a_finished_runs_metrics_are_losses_and_scores(finished: tuple[Run, Machine]) -> None:
+    records, _ = finished[0].metrics()
+    losses = [record for record in records if "loss" in record]
+    assert [record["step"] for record in losses] == [1, 2, 3]
+    assert [record["lr"] for record in losses] == pytest.approx([1e-3 * (1 - s / 3) ** 0.9 for s in range(3)])
+    assert all(np.isfinite(record["loss"]) and record["time"] > 0 for record in losses)
+    assert set(records[-1]) == {"step", "time", "toy-day/miou", "toy-game/miou"}
+
+
+def test_scores_confusion_and_metrics_agree(finished: tuple[Run, Machine]) -> None:
+    run, _ = finished
+    frame = results.load(run.path.parent)
+    scores = frame[frame["metric"] == "miou"].set_index("domain")
+    matrices = np.load(run.path / "confusion.npz")
+    assert set(matrices.files) == set(scores.index) == {"toy-day", "toy-game"}
+    for domain in matrices.files:
+        assert scores.loc[domain, "value"] == pytest.approx(miou(matrices[domain]))
+        assert run.metrics()[0][-1][f"{domain}/miou"] == pytest.approx(miou(matrices[domain]))
+        assert matrices[domain].sum() == 96 * 192
+    assert scores["role"].to_dict() == {"toy-day": "target", "toy-game": "source"}
+
+
+def test_predictions_are_kept_as_images(finished: tuple[Run, Machine]) -> None:
+    folder = finished[0].path / "predictions"
+    assert {p.name for p in folder.iterdir()} == {"toy-day", "toy-game"}
+    names = {p.name for p in (folder / "toy-day").iterdir()}
+    assert names == {f"000000_{kind}.png" for kind in ("image", "label", "prediction")}
+    label = np.asarray(Image.open(folder / "toy-day" / "000000_label.png"))
+    assert label.shape == (96, 192) and set(np.unique(label)) <= {*range(19), 255}
+
+
+def test_the_environment_says_what_the_run_was_made_with(finished: tuple[Run, Machine]) -> None:
+    facts = json.loads((finished[0].path / "environment.json").read_text())
+    assert facts["packages"]["torch"] == torch.__version__.split("+")[0]
+    assert set(facts["data"]) == {"toy-game/train", "toy-game/val", "toy-day/val"}
+    assert facts["device"] == "cpu" and facts["weights"] is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "trained"),
+    [
+        ({"tuning.method": "full", "optim.precision": "bf16"}, None),
+        ({"tuning.method": "lora", "tuning.rank": 1}, 6 * (64 + 3 * 64)),
+        ({"tuning.method": "frozen"}, 0),
+    ],
+)
+def test_parameters_are_counted_in_the_status(
+    tiny: Tiny, machine: Machine, finished: tuple[Run, Machine], changes: dict[str, Any], trained: int | None
+) -> None:
+    status = train(tiny({**changes, "steps": 1}), machine).status()
+    whole = finished[0].status()["parameters.backbone"]
+    assert status["parameters.backbone"] == whole, "the pretrained net alone, whatever is added to it"
+    assert status["parameters.backbone_trainable"] == (whole if trained is None else trained)
+
+
+def test_a_run_that_is_done_is_left_alone(finished: tuple[Run, Machine], tiny: Tiny) -> None:
+    run, machine = finished
+    before = {p: p.stat().st_mtime_ns for p in run.path.rglob("*")}
+    again = train(tiny(), machine, Cut(1, AssertionError("it ran again")))
+    assert again.path == run.path
+    assert {p: p.stat().st_mtime_ns for p in run.path.rglob("*")} == before
+
+
+def test_runs_of_one_experiment_end_the_same_and_of_another_seed_do_not(
+    finished: tuple[Run, Machine], tiny: Tiny, machine: Machine
+) -> None:
+    torch.manual_seed(123)
+    again = train(tiny(), machine)
+    assert_same_end(again, finished[0], tiny())
+    other = train(tiny({"seed": 1}), machine)
+    assert any(not torch.equal(t, final(other, tiny())[n]) for n, t in final(again, tiny()).items())
+
+
+def test_scores_on_the_way_change_nothing_of_the_end(
+    finished: tuple[Run, Machine], tiny: Tiny, machine: Machine
+) -> None:
+    seen: list[Mapping[str, Any]] = []
+    experiment = tiny({"evaluation.every": 1})
+    run = train(experiment, machine, seen.append)
+    scored = [record["step"] for record in seen if "toy-day/miou" in record]
+    assert scored == [1, 2, 3]
+    assert sorted(set(pd.read_csv(run.path / "scores.csv")["step"])) == [1, 2, 3]
+    first, second = final(run, experiment), final(finished[0], tiny())
+    assert all(torch.equal(tensor, second[name]) for name, tensor in first.items())
+
+
+def test_the_observer_gets_every_record(tiny: Tiny, machine: Machine) -> None:
+    seen: list[dict[str, Any]] = []
+    run = train(tiny(), machine, lambda record: seen.append(dict(record)))
+    assert seen == run.metrics()[0]
+
+
+# ---------------------------------------------------------------- cut and resumed
+
+
+@pytest.mark.parametrize("step", [1, 2, 3])
+def test_a_run_interrupted_anywhere_ends_as_if_it_had_never_stopped(
+    finished: tuple[Run, Machine], tiny: Tiny, machine: Machine, step: int
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny(), machine, Cut(step, KeyboardInterrupt()))
+    run = Run(machine.runs / run_id(tiny()))
+    assert run.state == "preempted"
+    first: list[int] = []
+    train(tiny(), machine, lambda record: first.append(record["step"]))
+    assert first[0] == max(step, 1), "it went on from the last checkpoint"
+    assert_same_end(run, finished[0], tiny())
+    status = run.status()
+    assert (status["state"], status["attempt"], status["error"]) == ("done", 2, None)
+
+
+def test_a_resumed_full_run_ends_the_same(tiny: Tiny, machine: Machine, tmp_path: Path) -> None:
+    experiment = tiny({"tuning.method": "full", "evaluation.every": 2})
+    elsewhere = replace(machine, runs=tmp_path / "elsewhere")
+    uncut = train(experiment, elsewhere)
+    with pytest.raises(KeyboardInterrupt):
+        train(experiment, machine, Cut(3, KeyboardInterrupt()))
+    assert_same_end(train(experiment, machine), uncut, experiment)
+
+
+@pytest.mark.slow
+def test_a_run_killed_by_sigkill_ends_as_if_it_had_never_stopped(
+    finished: tuple[Run, Machine], tiny: Tiny, machine: Machine, tmp_path: Path
+) -> None:
+    (tmp_path / "tiny.yaml").write_text(dump(tiny()))
+    code = f"""
+        import os, signal
+        from pathlib import Path
+        from rein.config import Experiment, Machine
+        from rein.config_io import load
+        from rein.training import train
+
+        def kill(record):
+            if record["step"] == 2:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        machine = Machine(data=Path({str(machine.data)!r}), runs=Path({str(machine.runs)!r}), device="cpu", threads=1,
+                          checkpoint_seconds=0)
+        train(load(Experiment, {str(tmp_path / "tiny.yaml")!r}), machine, kill)
+    """
+    killed = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    run = Run(machine.runs / run_id(tiny()))
+    assert run.state == "running", "nobody was left to say otherwise"
+    assert [p.name for p in (run.path / "checkpoint").glob("step_*")] == ["step_0000001"]
+    train(tiny(), machine)
+    assert_same_end(run, finished[0], tiny())
+    assert run.status()["attempt"] == 2
+
+
+def test_a_truncated_checkpoint_costs_one_interval_and_no_number(
+    finished: tuple[Run, Machine], tiny: Tiny, machine: Machine, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny(), machine, Cut(3, KeyboardInterrupt()))
+    path = machine.runs / run_id(tiny()) / "checkpoint" / "step_0000002" / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:1000])
+    assert_same_end(train(tiny(), machine), finished[0], tiny())
+    assert "step_0000002" in caplog.text
+
+
+def test_a_long_checkpoint_interval_writes_only_the_last(tiny: Tiny, machine: Machine) -> None:
+    run = train(tiny({"steps": 2}), replace(machine, checkpoint_seconds=1e6))
+    assert [p.name for p in (run.path / "checkpoint").iterdir()] == ["step_0000002"]
+
+
+# ---------------------------------------------------------------- how a run ends early
+
+
+@pytest.mark.parametrize(
+    ("error", "state"),
+    [
+        (SystemExit(0), "pruned"),
+        (MemoryError(), "oom"),
+        (torch.cuda.OutOfMemoryError("CUDA out of memory"), "oom"),
+        (RuntimeError("something else"), "failed"),
+        (FloatingPointError("nan"), "diverged"),
+    ],
+)
+def test_what_ends_a_run_early_is_its_state_and_is_raised_again(
+    tiny: Tiny, machine: Machine, error: BaseException, state: str
+) -> None:
+    with pytest.raises(type(error)):
+        train(tiny(), machine, Cut(1, error))
+    run = Run(machine.runs / run_id(tiny()))
+    assert run.state == state
+    assert type(error).__name__ in (run.path / "traceback.txt").read_text()
+    assert run.status()["seconds"] > 0
+
+
+@pytest.mark.parametrize("lr", [1e30, 1e6])
+def test_a_loss_that_is_not_finite_is_a_divergence(tiny: Tiny, machine: Machine, lr: float) -> None:
+    experiment = tiny({"optim.lr": lr, "steps": 20, "tuning.method": "full", "optim.backbone_lr": lr})
+    with pytest.raises(FloatingPointError):
+        train(experiment, machine)
+    run = Run(machine.runs / run_id(experiment))
+    assert run.state == "diverged" and run.status()["error"]
+
+
+def test_a_corrupt_image_fails_the_run_and_is_named(tiny: Tiny, machine: Machine, tmp_path: Path) -> None:
+    shutil.copytree(machine.data, tmp_path / "data")
+    for path in (tmp_path / "data/toy/game/images/train").iterdir():
+        path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(DataError, match=r"toy/game/images/train/\d+\.png: not a readable image"):
+        train(tiny(), replace(machine, data=tmp_path / "data"))
+    run = Run(machine.runs / run_id(tiny()))
+    assert run.state == "failed"
+    assert ".png: not a readable image" in run.status()["error"]
+
+
+def test_missing_data_fails_before_the_first_step(tiny: Tiny, machine: Machine) -> None:
+    experiment = tiny({"data.targets": ["kitti"]})
+    with pytest.raises(DataError, match="kitti"):
+        train(experiment, machine)
+    assert Run(machine.runs / run_id(experiment)).metrics()[0] == []
+
+
+def test_a_config_error_of_the_model_fails_the_run(tiny: Tiny, machine: Machine) -> None:
+    experiment = tiny({"backbone.name": "vit_gigantesque"})
+    with pytest.raises(ConfigError, match=r"backbone\.name"):
+        train(experiment, machine)
+    assert Run(machine.runs / run_id(experiment)).state == "failed"
