@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rein.config import ConfigError
-from rein.config_io import nearest
+from rein.config_io import check_domain
 from rein.data.classes import CLASSES, VOID
 from rein.data.dataset import DomainDataset
 from rein.data.domains import DOMAINS, DataError
@@ -19,8 +19,7 @@ def check_domains(names: list[str], root: Path) -> list[dict[str, Any]]:
     Without names, all domains whose folder exists below `root` are looked at.
     """
     for name in names:
-        if name not in DOMAINS:
-            raise ConfigError(f"{name}: unknown domain{nearest(name, DOMAINS)}; `rein list domains` prints them all")
+        check_domain(name)
     found = names or [name for name, domain in DOMAINS.items() if (root / domain.root).is_dir()]
     if not found:
         raise ConfigError(f"{root}: holds no folder of a known domain; point --data (or REIN_DATA) at the right one")

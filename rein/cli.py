@@ -197,22 +197,14 @@ def main() -> None:
     from rein.config import ConfigError
 
     try:
-        app(standalone_mode=False)
-    except typer.Exit as stop:
-        sys.exit(stop.exit_code)
+        app()
+    except SystemExit as stop:
+        if stop.code == 130:
+            typer.echo("interrupted; the same command goes on from the last checkpoint", err=True)
+        raise
     except ConfigError as error:
         _fail(error, 2)
-    except KeyboardInterrupt:
-        typer.echo("interrupted; the same command goes on from the last checkpoint", err=True)
-        sys.exit(130)
     except Exception as error:
-        import click
-
-        if isinstance(error, click.ClickException):
-            error.show()
-            sys.exit(error.exit_code)
-        if isinstance(error, click.Abort):
-            sys.exit(130)
         _fail(error, 1)
 
 

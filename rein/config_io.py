@@ -1,4 +1,4 @@
-"""Configs from YAML and the command line: find, override, validate, write; every refusal names the key and its place."""
+"""Configs from YAML and the command line: find, override, validate, write; a refusal names the key and its place."""
 
 from __future__ import annotations
 
@@ -115,6 +115,14 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f" (did you mean `{close[0]}`?)" if close else ""
 
 
+def check_domain(name: str, where: str = "") -> None:
+    """Raise ConfigError for a domain that there is not."""
+    if name not in DOMAINS:
+        raise ConfigError(
+            f"{where}unknown domain {name!r}{nearest(name, DOMAINS)}; `rein list domains` prints them all"
+        )
+
+
 def _folder(kind: type) -> str:
     return kind.__name__.lower() + "s"
 
@@ -141,11 +149,7 @@ def _check(experiment: Experiment, where: str) -> None:
         )
     for key in ("sources", "targets"):
         for name in getattr(experiment.data, key):
-            if name not in DOMAINS:
-                raise ConfigError(
-                    f"{where}: `data.{key}` names the unknown domain {name!r}{nearest(name, DOMAINS)}; "
-                    f"`rein list domains` prints them all"
-                )
+            check_domain(name, f"{where}: `data.{key}`: ")
     for name in experiment.data.sources:
         if "train" not in DOMAINS[name].splits:
             raise ConfigError(f"{where}: `data.sources`: {name} has no training split; it can only be a target")

@@ -80,7 +80,8 @@ def score_domain(
     window = evaluation.window or experiment.data.crop_size
     stride = evaluation.stride or window * 2 // 3
     dataset = DomainDataset(domain, "val", root, evaluation.images)
-    shown = {i * len(dataset) // examples for i in range(min(examples, len(dataset)))}
+    count = min(examples, len(dataset))
+    shown = {i * len(dataset) // count for i in range(count)}
     kept = []
     matrix = metrics.zeros().to(device)
     was_training = model.training

@@ -12,10 +12,10 @@ import torch.nn.functional as F
 from PIL import Image
 
 from rein import checkpoint
-from rein.config import Experiment, Machine, to_dict
-from rein.config_io import build
+from rein.config import Experiment, Machine
+from rein.config_io import check_domain
 from rein.data.dataset import read_image
-from rein.evaluation import autocast, evaluate, fit_inside, sliding_window
+from rein.evaluation import autocast, fit_inside, score_domain, scored_domains, sliding_window
 from rein.ledger import Run, find
 from rein.models.segmenter import Segmenter, build_model
 from rein.panels import overlay, save_mask
@@ -33,15 +33,16 @@ def load_model(run: Run | str | Path, machine: Machine | None = None) -> tuple[S
 
 
 def evaluate_run(run: str, domains: list[str], machine: Machine) -> list[dict[str, Any]]:
-    """mIoU in percent of a run on its own domains, or on others, which are then all counted as targets."""
+    """mIoU in percent of a run on its own domains, or on others."""
+    for name in domains:
+        check_domain(name)
     model, experiment = load_model(run, machine)
-    if domains:
-        values = to_dict(experiment)
-        values["data"]["targets"] = domains
-        experiment = build(Experiment, values, "--domains")
-    scores = evaluate(model, experiment, machine.data, select_device(machine.device), machine.workers)
-    wanted = [score for score in scores if not domains or score.domain in domains]
-    return [{"domain": score.domain, "role": score.role, "miou": round(100 * score.miou, 2)} for score in wanted]
+    device = select_device(machine.device)
+    wanted = [(name, "target") for name in domains] or scored_domains(experiment)
+    scores = (
+        score_domain(model, experiment, name, role, machine.data, device, machine.workers) for name, role in wanted
+    )
+    return [{"domain": score.domain, "role": score.role, "miou": round(100 * score.miou, 2)} for score in scores]
 
 
 def predict_images(run: str, images: Iterable[Path], out: Path, machine: Machine) -> Iterator[Path]:

@@ -1,4 +1,4 @@
-"""Random streams as functions of (seed, purpose, position): nothing to save, so a resumed run draws what it would have."""
+"""Random streams as functions of (seed, purpose, position): nothing to save, and a resumed run draws the same."""
 
 from __future__ import annotations
 

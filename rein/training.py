@@ -115,7 +115,8 @@ def _train(experiment: Experiment, machine: Machine, record: Run, observe: Obser
         every = experiment.evaluation.every
         if every and done % every == 0 and done < steps:
             observe(_score(model, experiment, machine, device, record, done)[1])
-        if done < steps and time.monotonic() - saved >= machine.checkpoint_seconds:
+        # Only right behind a record: a resumed run then averages its losses over the same steps as an uncut one.
+        if not window and done < steps and time.monotonic() - saved >= machine.checkpoint_seconds:
             checkpoint.save(record.path / "checkpoint", done, model, optimizer)
             saved = time.monotonic()
     if start < steps:

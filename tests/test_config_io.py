@@ -109,7 +109,6 @@ def test_an_override_below_a_plain_value_is_refused() -> None:
         ({"tuning": {"method": "rein", "rnk": 1}}, ["`tuning.rnk`", "did you mean `rank`"]),
         ({"tuning": {"method": "lora", "token_length": 1}}, ["`tuning.token_length`", "alpha"]),
         ({"tuning": {"method": "rain"}}, ["`tuning.method`", "'rain'", "did you mean `rein`", "lora"]),
-        ({"tuning": {"rank": 3}}, ["`tuning.method`"]),
         ({"tuning": {"method": "rein", "rank": 0}}, ["`tuning.rank`", "0", "greater than 0"]),
         ({"optim": {"lr": "fast"}}, ["`optim.lr`", "'fast'"]),
         ({"optim": {"lr": -1}}, ["`optim.lr`", "-1"]),
@@ -147,7 +146,7 @@ def test_refusals_of_sweeps_and_reports_name_their_keys() -> None:
 
 def test_an_error_of_a_file_names_the_file(tmp_path: Path) -> None:
     path = write(tmp_path / "bad.yaml", "sede: 1\n")
-    with pytest.raises(ConfigError, match="bad.yaml"):
+    with pytest.raises(ConfigError, match=r"bad\.yaml"):
         load(Experiment, path)
 
 

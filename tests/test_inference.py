@@ -46,9 +46,7 @@ def test_a_run_is_scored_on_other_domains(finished: tuple[Run, Machine]) -> None
     assert [(row["domain"], row["role"]) for row in rows] == [("toy-night", "target")]
 
 
-def test_scoring_on_one_domain_reads_no_other(
-    finished: tuple[Run, Machine], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_scoring_on_one_domain_reads_no_other(finished: tuple[Run, Machine], monkeypatch: pytest.MonkeyPatch) -> None:
     from rein import evaluation
 
     read: list[str] = []
@@ -76,9 +74,7 @@ def test_a_run_without_a_checkpoint_says_what_to_do(tiny: Tiny, machine: Machine
         inference.load_model(run, machine)
 
 
-def test_a_truncated_checkpoint_is_never_loaded_silently(
-    finished: tuple[Run, Machine], tmp_path: Path
-) -> None:
+def test_a_truncated_checkpoint_is_never_loaded_silently(finished: tuple[Run, Machine], tmp_path: Path) -> None:
     import shutil
 
     run, machine = finished

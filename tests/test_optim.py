@@ -32,9 +32,7 @@ def groups(model: Segmenter, optim: Optim) -> dict[str, dict[str, Any]]:
     """Parameter name -> the options of its group."""
     names = {parameter: name for name, parameter in model.named_parameters()}
     return {
-        names[parameter]: group
-        for group in build_optimizer(model, optim).param_groups
-        for parameter in group["params"]
+        names[parameter]: group for group in build_optimizer(model, optim).param_groups for parameter in group["params"]
     }
 
 
@@ -155,7 +153,7 @@ def test_state_names_are_kind_and_parameter(tiny: Tiny) -> None:
 
 
 def test_a_restored_state_lies_on_its_parameters_device() -> None:
-    model = nn.Linear(2, 2, device="meta")
+    model = nn.Linear(2, 2, bias=False, device="meta")
     optimizer = torch.optim.AdamW(model.parameters())
     load_named_state(model, optimizer, {"exp_avg.weight": torch.zeros(2, 2), "step.weight": torch.zeros(())})
     assert {tensor.device.type for tensor in optimizer.state[model.weight].values()} == {"meta"}

@@ -12,7 +12,9 @@ PLACES = st.tuples(st.integers(0, 2**31), st.sampled_from((0, 1, 2, 3, 4)), st.i
 
 
 @given(PLACES, PLACES)
-def test_two_places_share_a_seed_only_if_they_are_one(first: tuple[int, int, int], second: tuple[int, int, int]) -> None:
+def test_two_places_share_a_seed_only_if_they_are_one(
+    first: tuple[int, int, int], second: tuple[int, int, int]
+) -> None:
     assert (seeds.derive(*first) == seeds.derive(*second)) == (first == second)
 
 

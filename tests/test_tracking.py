@@ -54,7 +54,7 @@ def only(tracker: Tracker, run: Run) -> Any:
 
 def history(tracker: Tracker, run: Run, key: str) -> list[tuple[int, float]]:
     points = tracker.client.get_metric_history(only(tracker, run).info.run_id, key)
-    return [(point.step, point.value) for point in points]
+    return sorted((point.step, point.value) for point in points)
 
 
 def test_a_run_is_shown_with_dotted_params_and_every_metric(tracker: Tracker, make: Callable[..., Run]) -> None:
@@ -91,9 +91,7 @@ def test_the_times_are_the_runs_own(tracker: Tracker, make: Callable[..., Run]) 
         (None, "RUNNING"),
     ],
 )
-def test_states_read_as_mlflows(
-    tracker: Tracker, make: Callable[..., Run], state: str | None, status: str
-) -> None:
+def test_states_read_as_mlflows(tracker: Tracker, make: Callable[..., Run], state: str | None, status: str) -> None:
     run = make(state)
     tracker.sync(run, "r")
     assert only(tracker, run).info.status == status
@@ -149,9 +147,7 @@ def test_a_note_of_another_store_is_not_believed(tracker: Tracker, make: Callabl
     assert history(tracker, run, "loss") == [(1, 10.0), (2, 5.0)]
 
 
-def test_a_sweeps_runs_are_children_of_one_parent(
-    tracker: Tracker, make: Callable[..., Run], tmp_path: Path
-) -> None:
+def test_a_sweeps_runs_are_children_of_one_parent(tracker: Tracker, make: Callable[..., Run], tmp_path: Path) -> None:
     runs = [make(seed=seed) for seed in (1, 2)]
     (tmp_path / "report.md").write_text("# Report")
     try:

@@ -68,9 +68,7 @@ def _pixels(path: Path, mode: str | None) -> np.ndarray:
         with Image.open(path) as image:
             return np.array(image if mode is None else image.convert(mode))
     except FileNotFoundError:
-        raise DataError(
-            f"{path}: no such file, though its image is there; complete the folder or remove the image"
-        ) from None
+        raise DataError(f"{path}: no such file; complete the folder, or remove the image that it belongs to") from None
     except (OSError, SyntaxError, ValueError) as error:
         raise DataError(f"{path}: not a readable image ({error}); replace or remove the file") from None
 

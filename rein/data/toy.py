@@ -22,7 +22,7 @@ from rein.data.toy_street import build
 from rein.data.toy_style import Style, paint
 
 #: Written beside the images. Raise it with every change of what is drawn, so that a cached world is made anew.
-VERSION = "1"
+VERSION = "2"
 STYLES = ("game", "day", "night", "fog", "rain")
 TRAIN_IMAGES, VAL_IMAGES = 200, 24
 _VAL_SEED = 1_000_000  # where the seeds of val begin; those of train begin at 0
@@ -35,19 +35,18 @@ _WIDE = Layout(
     eye=(1.2, 2.2),
     road=(3.5, 8.0),
     walk=(1.4, 4.5),
-    setback=(0.0, 5.0),
+    setback=(0.5, 5.0),
     floors=(1, 8),
-    built=(0.3, 0.9),
-    trees=(1, 10),
-    poles=(3, 10),
-    cars=(2, 12),
+    built=(0.35, 0.85),
+    trees=(1, 7),
+    poles=(2, 7),
+    cars=(2, 7),
     heavy=(0.1, 0.4),
-    people=(2, 14),
-    cycles=(0, 4),
+    people=(2, 9),
 )
 _DAY = Style(
     real=(1, 1),
-    drift=(0.03, 0.06),
+    drift=(0.01, 0.03),
     vary=(0.03, 0.06),
     texture=(0.1, 0.2),
     clouds=(0.2, 0.9),
@@ -70,7 +69,7 @@ _LOOKS: dict[str, tuple[Layout, Style]] = {
         replace(
             _DAY,
             sun=(0.0, 0.1),
-            dark=(0.75, 0.97),
+            dark=(0.6, 0.92),
             lit=(0.1, 0.45),
             glow=(0.5, 1.0),
             noise=(0.02, 0.05),

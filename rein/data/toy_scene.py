@@ -14,11 +14,24 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 HEIGHT, WIDTH = 96, 192
-ROAD, SIDEWALK, BUILDING, WALL, FENCE, POLE, LIGHT, SIGN, VEGETATION, TERRAIN = range(10)
-SKY, PERSON, RIDER, CAR, TRUCK, BUS, _TRAIN, MOTORCYCLE, BICYCLE = range(10, 19)  # trains there are none
+#: The twelve of the 19 classes that a toy street has, as Cityscapes train ids.
+ROAD, SIDEWALK, BUILDING, FENCE, POLE, SIGN, VEGETATION, TERRAIN, SKY, PERSON, CAR, BUS = (
+    0,
+    1,
+    2,
+    4,
+    5,
+    7,
+    8,
+    9,
+    10,
+    11,
+    13,
+    15,
+)
 _MATERIALS = """
-sky asphalt marking paving kerb grass facade window roof door stone fencing metal sign
-housing bulb foliage bark skin cloth trousers paint glass tyre taillight coach cargo frame"""
+sky asphalt marking paving kerb grass facade window roof door fencing metal sign
+foliage bark skin cloth trousers paint glass tyre taillight coach"""
 MATERIALS = tuple(_MATERIALS.split())
 M = {name: i for i, name in enumerate(MATERIALS)}
 GROUND, FRONTAL, LEFT, RIGHT, FAR = range(5)  # the planes that a part can lie in
@@ -36,15 +49,14 @@ class Layout:
     eye: Range = (1.4, 1.6)  # metres
     road: Range = (4.5, 6.0)  # half width
     walk: Range = (2.2, 3.0)  # width of a sidewalk
-    setback: Range = (0.5, 2.0)  # from sidewalk to facade
+    setback: Range = (1.0, 3.0)  # from sidewalk to facade
     floors: Range = (3, 6)
-    built: Range = (0.75, 0.9)  # share of the blocks that are buildings; the rest is green, walls, fences
-    trees: Range = (3, 6)
-    poles: Range = (4, 7)
-    cars: Range = (4, 7)
-    heavy: Range = (0.1, 0.25)  # share of trucks and buses among the vehicles
-    people: Range = (4, 8)
-    cycles: Range = (1, 3)
+    built: Range = (0.55, 0.7)  # share of the blocks that are buildings; the rest is green behind fences
+    trees: Range = (3, 5)
+    poles: Range = (3, 5)
+    cars: Range = (3, 5)
+    heavy: Range = (0.15, 0.25)  # share of buses among the vehicles
+    people: Range = (3, 6)
 
     def draw(self, rng: np.random.Generator) -> dict[str, float]:
         """One value per statistic."""

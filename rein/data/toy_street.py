@@ -19,13 +19,12 @@ from rein.data.toy_scene import (
     SKY,
     TERRAIN,
     VEGETATION,
-    WALL,
     WIDTH,
     Layout,
     Painter,
     Scene,
 )
-from rein.data.toy_things import cycle, person, pole, tree, vehicle
+from rein.data.toy_things import person, pole, tree, vehicle
 
 
 def build(layout: Layout, rng: np.random.Generator) -> Scene:
@@ -58,12 +57,11 @@ def build(layout: Layout, rng: np.random.Generator) -> Scene:
 
     walk = d["walk"]
     lanes = np.linspace(left, right, 2 + round((right - left) / 3.2))
-    scatter(d["trees"], tree, beside(0.6 * walk, walk + d["setback"]), 7, 60)
-    scatter(d["poles"], pole, beside(0.2, 0.5), 6, 45)
-    scatter(d["people"], person, beside(0.3, walk), 5, 30)
-    scatter(0.25 * d["people"], person, lambda: float(rng.uniform(left, right)), 8, 35)
-    scatter(d["cycles"], cycle, beside(-2.0, 0.4), 6, 25)
-    scatter(d["cars"], vehicle, lambda: float(rng.choice(lanes[:-1] + 1.6)), 6, 60, d["heavy"])
+    scatter(d["trees"], tree, beside(0.6 * walk, walk + d["setback"]), 7, 40)
+    scatter(d["poles"], pole, beside(0.2, 0.5), 6, 22)
+    scatter(d["people"], person, beside(0.3, walk), 5, 16)
+    scatter(0.3 * d["people"], person, lambda: float(rng.uniform(left, right)), 7, 16)
+    scatter(d["cars"], vehicle, lambda: float(rng.choice(lanes[:-1] + 1.6)), 6, 30, d["heavy"])
     for _, task in sorted(tasks, key=lambda item: -item[0]):
         task()
     return p.finish()
@@ -105,7 +103,7 @@ def _skyline(p: Painter, rng: np.random.Generator) -> None:
 
 
 def _blocks(p: Painter, sign: int, x: float, d: dict[str, float], rng: np.random.Generator) -> None:
-    """The row of buildings, walls, fences and gaps along one side, far to near."""
+    """The row of buildings, fences and gaps along one side, far to near."""
     plane = LEFT if sign < 0 else RIGHT
     ends, z = [], float(rng.uniform(1.5, 6))
     while z < 90:
@@ -117,12 +115,9 @@ def _blocks(p: Painter, sign: int, x: float, d: dict[str, float], rng: np.random
         if rng.random() < d["built"]:
             _building(p, plane, sign, x, z0, z1, max(1, round(d["floors"] + rng.uniform(-1.5, 1.5))), rng)
             continue
-        kind = rng.random()
         thing = p.thing()
-        if kind < 0.35:
-            p.side(p.part(WALL, "stone", plane, x, thing), x, 0, float(rng.uniform(1.0, 2.4)), z0, z1)
-        elif kind < 0.8:
-            high = float(rng.uniform(1.0, 1.9))
+        if rng.random() < 0.8:
+            high = float(rng.uniform(1.4, 2.2))
             p.side(p.part(FENCE, "fencing", plane, x, thing, 0.55), x, 0, high, z0, z1)
             bars = p.part(FENCE, "fencing", plane, x, thing, 1.2)
             for z in np.arange(z0, min(z1, 30.0), 0.5):

@@ -4,7 +4,7 @@ Mask2Former (arXiv 2112.01527) section 3.3; point sampling as in PointRend (arXi
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from rein.models.mask2former import Prediction
 NO_TARGET = -1  # a class no pixel has: fills target lists up to the longest of the batch
 
 
+@runtime_checkable
 class Draws(Protocol):
     """Where the random points come from: uniform (x, y) in [0, 1), new for every prediction (`layer`)."""
 

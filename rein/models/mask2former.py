@@ -92,7 +92,7 @@ class Mask2FormerHead(nn.Module):
         encoder_ffn: int = 1024,
         points: int = 4,
         query_source: QuerySource = "own",
-        scales: Sequence[float] = (1, 1, 1, 1),
+        scales: Sequence[float] = (1.0, 1.0, 1.0, 1.0),
     ) -> None:
         super().__init__()
         if query_source not in ("own", "replace", "add"):

@@ -208,7 +208,7 @@ class PixelDecoder(nn.Module):
         heads: int = 8,
         points: int = 4,
         ffn: int = 1024,
-        scales: Sequence[float] = (1, 1, 1, 1),
+        scales: Sequence[float] = (1.0, 1.0, 1.0, 1.0),
     ) -> None:
         super().__init__()
         self.scales = tuple(scales)

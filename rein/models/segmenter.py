@@ -19,7 +19,7 @@ from rein.models.mask2former import Mask2FormerHead, Prediction, semantic_infere
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 #: From a plain ViT's stride (16) to the head's (4, 8, 16, 32).
-LEVEL_SCALES = (4, 2, 1, 0.5)
+LEVEL_SCALES = (4.0, 2.0, 1.0, 0.5)
 
 
 class Segmenter(nn.Module):

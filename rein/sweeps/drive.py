@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,10 @@ def _last_scores(record: Run) -> dict[str, Any]:
 
 
 class _LateTracker(Sink):
-    """A tracker that is opened when there is news: MLflow takes seconds to import, and more to create a store."""
+    """A tracker that is opened when there is news: MLflow takes seconds to import, and more to create a store.
+
+    The ledger has everything, so a tracker that fails must never cost a run: what it missed is copied later.
+    """
 
     def __init__(self, runs: Path, parent: str | None) -> None:
         self.runs, self.parent = runs, parent
@@ -121,23 +125,9 @@ class _LateTracker(Sink):
         self.failed = False
 
     def sync(self, run: Run, name: str) -> None:
-        if self.tracker is None and not self.failed:
-            self._open()
-        if self.tracker is not None:
-            self.tracker.sync(run, name)
-
-    def _open(self) -> None:
-        try:
-            self.tracker = Tracker(self.uri, self.runs)
-            if self.parent:
-                self.tracker.open_sweep(self.parent)
-        except Exception as error:  # the ledger has everything; a tracker that is away is filled in later
-            self.tracker, self.failed = None, True
-            log.warning(
-                "MLflow at %s cannot be reached (%s); the runs go on, and the same command fills it in later",
-                self.uri,
-                error,
-            )
+        if not self.failed:
+            with self._forgiving():
+                self._opened().sync(run, name)
 
     def close(self, planned: Sequence[Planned], complete: bool) -> None:
         """Copy what the tracker still lacks of all the sweep's runs, and set the parent's status."""
@@ -147,4 +137,20 @@ class _LateTracker(Sink):
                 self.sync(run, name)
         if self.parent and self.tracker is not None:
             failed = any(run.state not in ("done", "pruned") for run, _ in records)
-            self.tracker.close_sweep("KILLED" if not complete else "FAILED" if failed else "FINISHED")
+            with self._forgiving():
+                self.tracker.close_sweep("KILLED" if not complete else "FAILED" if failed else "FINISHED")
+
+    def _opened(self) -> Tracker:
+        if self.tracker is None:
+            self.tracker = Tracker(self.uri, self.runs)
+            if self.parent:
+                self.tracker.open_sweep(self.parent)
+        return self.tracker
+
+    @contextmanager
+    def _forgiving(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            self.failed = True
+            log.warning("MLflow at %s: %s; the runs go on, and the same command fills it in later", self.uri, error)

@@ -84,6 +84,6 @@ def _check_fits(nodes: list[dict[str, Any]], resources: Resources) -> None:
     if not any(node.get("CPU", 0) >= resources.cpu and node.get("GPU", 0) >= resources.gpu for node in alive):
         have = "; ".join(f"{node.get('CPU', 0):g} CPU, {node.get('GPU', 0):g} GPU" for node in alive)
         raise ConfigError(
-            f"resources: a run asks for {resources.cpu:g} CPU and {resources.gpu:g} GPU, no node of the cluster has that "
-            f"({have}); lower `resources.cpu` or `resources.gpu`"
+            f"resources: a run asks for {resources.cpu:g} CPU and {resources.gpu:g} GPU, no node of the cluster has "
+            f"that ({have}); lower `resources.cpu` or `resources.gpu`"
         )

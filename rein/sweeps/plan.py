@@ -6,7 +6,7 @@ import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
-from rein.config import Experiment, Sweep, run_id
+from rein.config import ConfigError, Experiment, Sweep, run_id
 from rein.config_io import build, find, override, read_yaml
 from rein.ledger import Run
 
@@ -24,17 +24,23 @@ class Planned:
 
 
 def expand(sweep: Sweep) -> list[Planned]:
-    """Every run of a sweep: each named point crossed with each combination of the axes, in the file's order."""
+    """Every run of a sweep: each named point crossed with each combination of the axes, in the file's order.
+
+    A point's own values win over the axes' (a control that needs one seed names it); equal runs are planned once.
+    """
     path = find(Experiment, sweep.experiment)
     base = read_yaml(path)
     combinations = [dict(zip(sweep.vary, values, strict=True)) for values in itertools.product(*sweep.vary.values())]
+    for key, values in sweep.vary.items():
+        if not values:
+            raise ConfigError(f"vary: {key} has no values; give it some, or take the axis out")
     planned: dict[str, Planned] = {}
     for point, changes in (sweep.points or {"": {}}).items():
         for combination in combinations:
             where = f"{path} with point {point!r}" if point else str(path)
-            experiment = build(Experiment, override(base, {**changes, **combination}), where)
+            experiment = build(Experiment, override(base, {**combination, **changes}), where)
             id = run_id(experiment)
-            axes = {key: value for key, value in combination.items() if len(sweep.vary[key]) > 1}
+            axes = {key: value for key, value in combination.items() if len(sweep.vary[key]) > 1 and key not in changes}
             planned.setdefault(id, Planned(id, point, axes, experiment))
     return list(planned.values())
 

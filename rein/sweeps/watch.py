@@ -5,7 +5,6 @@ It reads nothing but the ledger, so it shows the same whatever executes the runs
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Iterable, Sequence
@@ -20,13 +19,11 @@ from rich.table import Table
 from rein.ledger import Run
 from rein.sweeps.plan import Planned
 
-log = logging.getLogger(__name__)
-
 COLOURS = {"done": "green", "running": "cyan", "failed": "red", "oom": "red", "diverged": "red", "preempted": "yellow"}
 
 
 class Sink(Protocol):
-    """What a run's news are copied to; `rein.tracking.Tracker` is one."""
+    """What a run's news are copied to. Its troubles are its own: `sync` must not raise."""
 
     def sync(self, run: Run, name: str) -> None: ...
 
@@ -81,12 +78,8 @@ class Watch:
             self._live.update(self._table(), refresh=True)
 
     def _copy(self, run: Run, name: str) -> None:
-        if self.sink is None:
-            return
-        try:
+        if self.sink is not None:
             self.sink.sync(run, name)
-        except Exception as error:  # the view must never cost a run; the next sync fills the gap
-            log.warning("the tracker missed news of %s (%s); it gets them by the next sweep", run.id, error)
 
     def _table(self) -> Table:
         table = Table(box=None, pad_edge=False, header_style="bold")

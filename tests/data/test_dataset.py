@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -112,5 +113,5 @@ def test_a_limit_takes_evenly_spaced_images(tmp_path: Path, limit: int | None, k
         (tmp_path / f"gta/images/{i}.png").touch()
     places = [int(image.stem) for image, _ in DomainDataset("gta", "train", tmp_path, limit).files]
     assert len(places) == kept and places == sorted(set(places))
-    gaps = {b - a for a, b in zip(places, places[1:], strict=False)}
+    gaps = {b - a for a, b in itertools.pairwise(places)}
     assert not gaps or max(gaps) - min(gaps) <= 1

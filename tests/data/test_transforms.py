@@ -93,9 +93,7 @@ def test_an_image_that_is_all_void_passes() -> None:
 
 def test_the_short_side_is_drawn_evenly_from_the_recipes_sixteen() -> None:
     generator = seeded(0)
-    counts = Counter(
-        min(transforms.random_size((1052, 1914), data(crop_size=512), generator)) for _ in range(3200)
-    )
+    counts = Counter(min(transforms.random_size((1052, 1914), data(crop_size=512), generator)) for _ in range(3200))
     assert sorted(counts) == [int(512 * 0.1 * k) for k in range(5, 21)]
     assert all(140 < n < 260 for n in counts.values()), counts
 
@@ -147,15 +145,24 @@ def test_every_place_of_a_crop_is_equally_likely() -> None:
     assert all(60 < n < 170 for n in places.values()), places
 
 
+def left_crops(label: Tensor, share: float) -> int:
+    """How many of 150 crops of 20 from a label (20, 200) lie wholly in its left half."""
+    windows = (transforms.random_window(label, (20, 200), 20, share, seeded(seed)) for seed in range(150))
+    return sum(cols.stop <= 100 for _, cols in windows)
+
+
 def test_a_crop_with_too_much_of_a_class_is_drawn_again() -> None:
     label = torch.zeros(20, 200, dtype=torch.uint8)
-    label[:, 100:] = torch.arange(100, dtype=torch.uint8) % 4  # the right half is mixed, the left one class
-    left = [transforms.random_window(label, (20, 200), 20, share, seeded(s))[1].start < 80
-            for share in (0.75, 2.0) for s in range(150)]  # fmt: skip
-    limited, free = sum(left[:150]), sum(left[150:])
-    assert limited <= 5  # ten tries all to the left: 0.44 ** 10
-    # Without a limit, a crop of one class alone is still drawn again (as the reference does).
-    assert free <= 5
+    label[:2] = 1  # on the left one class covers nine tenths
+    label[:, 100:] = torch.arange(100, dtype=torch.uint8) % 4
+    assert left_crops(label, 0.75) <= 5  # all ten tries to the left: 0.45 ** 10
+    assert left_crops(label, 0.95) > 40
+
+
+def test_a_crop_of_one_class_alone_is_drawn_again_whatever_the_limit() -> None:
+    label = torch.zeros(20, 200, dtype=torch.uint8)
+    label[:, 100:] = torch.arange(100, dtype=torch.uint8) % 4
+    assert left_crops(label, 1.0) <= 5
 
 
 def test_the_class_limit_is_a_share_of_the_labelled_pixels() -> None:

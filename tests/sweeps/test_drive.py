@@ -1,0 +1,210 @@
+"""`rein train` and `rein sweep` as functions: what is skipped, settled, summed up and copied."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from rein.config import Experiment, Machine, run_id
+from rein.data.domains import DataError
+from rein.ledger import Run
+from rein.sweeps import drive as module
+from rein.sweeps.drive import drive, drive_one, plan_table
+from rein.sweeps.plan import Planned
+
+Tiny = Callable[..., Experiment]
+
+
+class FakeTracker:
+    """Remembers what it was given; stands in for MLflow, which takes seconds."""
+
+    opened: list[FakeTracker]
+    error: Exception | None = None
+    sync_error: Exception | None = None
+
+    def __init__(self, uri: str, runs: Path) -> None:
+        if type(self).error:
+            raise type(self).error
+        self.seen: list[tuple[str, str | None]] = []
+        self.status: str | None = None
+        type(self).opened.append(self)
+
+    def open_sweep(self, name: str) -> None:
+        self.name = name
+
+    def sync(self, run: Run, name: str) -> None:
+        if type(self).sync_error:
+            raise type(self).sync_error
+        self.seen.append((run.id, run.state))
+
+    def close_sweep(self, status: str) -> None:
+        self.status = status
+
+
+@pytest.fixture
+def tracker(monkeypatch: pytest.MonkeyPatch) -> type[FakeTracker]:
+    class Fake(FakeTracker):
+        opened: list[FakeTracker] = []  # noqa: RUF012
+
+    monkeypatch.setattr(module, "Tracker", Fake)
+    return Fake
+
+
+@pytest.fixture
+def sweep_file(tiny_file: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "question.yaml"
+    path.write_text(yaml.safe_dump({"experiment": str(tiny_file), "points": {"a": {}}, "vary": {"seed": [0, 1]}}))
+    return path
+
+
+Work = Callable[[Planned, Path], None]
+
+
+@pytest.fixture
+def executed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Stands in for Ray: ends every run as done, or as its entry in `fate` says; returns the ids it was given."""
+    ids: list[str] = []
+
+    def execute(planned: Sequence[Planned], machine: Machine, *_: Any) -> None:
+        for plan in planned:
+            ids.append(plan.id)
+            run = Run(machine.runs / plan.id)
+            run.start(step=0, steps=plan.experiment.steps)
+            if plan.experiment.seed == 13:
+                run.finish("failed", RuntimeError("unlucky"))
+            elif plan.experiment.seed == 99:
+                raise KeyboardInterrupt
+            else:
+                run.finish("done")
+
+    from rein.sweeps import execute as real
+
+    monkeypatch.setattr(real, "execute", execute)
+    return ids
+
+
+# ---------------------------------------------------------------- one run
+
+
+def test_a_run_is_trained_and_its_scores_are_returned(tiny: Tiny, machine: Machine) -> None:
+    result = drive_one(tiny(), machine, "tiny", track=False)
+    assert result["state"] == "done" and result["run"] == run_id(tiny())
+    run = Run(Path(result["folder"]))
+    for domain in ("toy-day", "toy-game"):
+        assert result[f"{domain}/miou"] == f"{100 * run.metrics()[0][-1][f'{domain}/miou']:.2f}"
+
+
+def test_a_run_that_is_done_is_returned_at_once(finished: tuple[Run, Machine], tiny: Tiny) -> None:
+    run, machine = finished
+    attempt = run.status()["attempt"]
+    result = drive_one(tiny(), machine, "tiny", track=False)
+    assert result["state"] == "done" and "toy-day/miou" in result
+    assert run.status()["attempt"] == attempt
+
+
+def test_a_run_that_fails_raises_and_is_copied(tiny: Tiny, machine: Machine, tracker: type[FakeTracker]) -> None:
+    experiment = tiny({"data.targets": ["kitti"]})
+    with pytest.raises(DataError):
+        drive_one(experiment, machine, "tiny")
+    assert tracker.opened[0].seen[-1] == (run_id(experiment), "failed")
+
+
+# ---------------------------------------------------------------- sweeps
+
+
+def test_a_sweep_runs_what_is_left_and_says_what_came_out(
+    sweep_file: Path, machine: Machine, executed: list[str]
+) -> None:
+    result = drive(str(sweep_file), [], machine, track=False)
+    assert result == {"runs": 2, "already done": 0, "done": 2, "failed": 0}
+    assert len(executed) == 2
+    assert drive(str(sweep_file), [], machine, track=False) == {"runs": 2, "already done": 2, "done": 2, "failed": 0}
+    assert len(executed) == 2
+    wider = drive(str(sweep_file), ["vary.seed=[0, 1, 2]"], machine, track=False)
+    assert wider == {"runs": 3, "already done": 2, "done": 3, "failed": 0}
+    assert len(executed) == 3 and len(set(executed)) == 3
+
+
+def test_a_failing_run_is_listed_with_its_reason_and_tried_again(
+    sweep_file: Path, machine: Machine, executed: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = drive(str(sweep_file), ["vary.seed=[0, 13]"], machine, track=False)
+    assert (result["done"], result["failed"]) == (1, 1)
+    error = capsys.readouterr().err
+    assert "a, seed 13" in error and "unlucky" in error and "traceback.txt" in error
+    drive(str(sweep_file), ["vary.seed=[0, 13]"], machine, track=False)
+    assert len(executed) == 3, "only the failed one ran again"
+
+
+def test_an_interrupted_sweep_settles_what_was_running(
+    sweep_file: Path, machine: Machine, executed: list[str], tracker: type[FakeTracker]
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        drive(str(sweep_file), ["vary.seed=[0, 99, 1]"], machine)
+    states = [row["state"] for row in plan_table(str(sweep_file), ["vary.seed=[0, 99, 1]"], machine)]
+    assert states == ["done", "preempted", "to do"]
+    assert tracker.opened[0].status == "KILLED"
+
+
+@pytest.mark.parametrize(("seeds", "status"), [("[0, 1]", "FINISHED"), ("[0, 13]", "FAILED")])
+def test_the_tracker_gets_every_run_and_the_sweeps_end(
+    sweep_file: Path, machine: Machine, executed: list[str], tracker: type[FakeTracker], seeds: str, status: str
+) -> None:
+    drive(str(sweep_file), [f"vary.seed={seeds}"], machine)
+    (opened,) = tracker.opened
+    assert opened.name == "question" and opened.status == status
+    assert {id for id, _ in opened.seen} == set(executed)
+
+
+def test_a_tracker_that_is_away_costs_no_run_and_is_filled_in_later(
+    sweep_file: Path,
+    machine: Machine,
+    executed: list[str],
+    tracker: type[FakeTracker],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    tracker.error = ConnectionError("refused")
+    assert drive(str(sweep_file), [], machine)["done"] == 2
+    assert "refused" in caplog.text
+    tracker.error = None
+    drive(str(sweep_file), [], machine)
+    assert len(executed) == 2
+    assert {id for id, _ in tracker.opened[0].seen} == set(executed)
+
+
+def test_a_tracker_that_dies_in_between_costs_no_run(
+    sweep_file: Path, machine: Machine, executed: list[str], tracker: type[FakeTracker]
+) -> None:
+    tracker.sync_error = ConnectionError("reset")
+    assert drive(str(sweep_file), [], machine)["done"] == 2
+
+
+def test_the_plan_is_a_table_that_starts_nothing(sweep_file: Path, machine: Machine) -> None:
+    rows = plan_table(str(sweep_file), [], machine)
+    assert [(row["variant"], row["state"]) for row in rows] == [("a, seed 0", "to do"), ("a, seed 1", "to do")]
+    assert not machine.runs.exists()
+
+
+def test_a_sweep_with_nothing_left_imports_neither_ray_nor_torch_nor_mlflow(
+    sweep_file: Path, machine: Machine, executed: list[str]
+) -> None:
+    drive(str(sweep_file), [], machine, track=False)
+    code = f"""
+        import sys
+        from pathlib import Path
+        from rein.config import Machine
+        from rein.sweeps.drive import drive
+        result = drive({str(sweep_file)!r}, [], Machine(runs=Path({str(machine.runs)!r})), track=False)
+        assert result["already done"] == 2, result
+        print(*({{"ray", "torch", "mlflow"}} & set(sys.modules)))
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == ""

@@ -1,0 +1,124 @@
+"""A real Ray, in a process of its own through the command line: the whole of `rein sweep` once."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import yaml
+
+from rein.config import ConfigError, Experiment, Machine, Resources, run_id, to_dict
+from rein.ledger import Run
+from rein.sweeps.execute import _check_fits
+from rein.training import train
+
+Tiny = Callable[..., Experiment]
+
+BAD = {"optim.lr": 1e30, "tuning.method": "full", "optim.backbone_lr": 1e30}
+
+
+class Swept(NamedTuple):
+    """What `rein sweep` said, where it ran, and the run that was done before."""
+
+    result: dict[str, Any]
+    stderr: str
+    code: int
+    runs: Path
+    before: float
+    again: subprocess.CompletedProcess[str]
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory, toy_data: Path, tiny: Tiny) -> Swept:
+    """Seed 0 was trained before; the sweep adds seed 1 and a point that diverges. Then a sweep of what is done."""
+    root = tmp_path_factory.mktemp("swept")
+    runs = root / "runs"
+    machine = Machine(data=toy_data, runs=runs, weights=root, device="cpu", threads=1)
+    before = train(tiny(), machine).status()["ended"]
+    (root / "tiny.yaml").write_text(yaml.safe_dump(to_dict(tiny())))
+    sweep = {"experiment": str(root / "tiny.yaml"), "points": {"old": {}, "new": {"seed": 1}, "bad": BAD}}
+    (root / "sweep.yaml").write_text(yaml.safe_dump(sweep))
+    environment = {**os.environ, "REIN_DATA": str(toy_data), "REIN_RUNS": str(runs), "OMP_NUM_THREADS": "1"}
+    environment.pop("MLFLOW_TRACKING_URI", None)
+
+    def rein(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", "from rein.cli import main; main()", *words]
+        return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=root, timeout=240)
+
+    first = rein("sweep", str(root / "sweep.yaml"), "--json")
+    assert first.stdout, first.stderr
+    again = rein("sweep", str(root / "sweep.yaml"), 'points={"new": {"seed": 1}}', "--json")
+    return Swept(json.loads(first.stdout), first.stderr, first.returncode, runs, before, again)
+
+
+@pytest.mark.slow
+def test_a_sweep_runs_what_the_ledger_lacks(swept: Swept, tiny: Tiny) -> None:
+    assert swept.result["runs"] == 3 and swept.result["already done"] == 1 and swept.result["done"] == 2
+    old = Run(swept.runs / run_id(tiny()))
+    assert old.status()["attempt"] == 1 and old.status()["ended"] == swept.before, "what was done was left alone"
+    new = Run(swept.runs / run_id(tiny({"seed": 1})))
+    assert new.state == "done" and (new.path / "scores.csv").is_file()
+
+
+@pytest.mark.slow
+def test_a_failing_run_leaves_its_siblings_alone_and_is_listed(swept: Swept, tiny: Tiny) -> None:
+    assert swept.result["failed"] == swept.result["diverged"] == 1
+    run = Run(swept.runs / run_id(tiny(BAD)))
+    assert run.state == "diverged" and (run.path / "traceback.txt").is_file()
+    assert f"diverged: bad ({run.id})" in swept.stderr
+    assert swept.code == 1
+    assert "Traceback" not in swept.stderr
+
+
+@pytest.mark.slow
+def test_a_sweep_with_nothing_left_is_a_success_at_once(swept: Swept) -> None:
+    assert swept.again.returncode == 0, swept.again.stderr
+    assert json.loads(swept.again.stdout) == {"runs": 1, "already done": 1, "done": 1, "failed": 0}
+
+
+@pytest.mark.slow
+def test_a_run_ends_the_same_in_ray_as_in_this_process(swept: Swept, tiny: Tiny, machine: Machine) -> None:
+    here = train(tiny({"seed": 1}), machine)
+    there = Run(swept.runs / here.id)
+    assert (here.path / "scores.csv").read_text() == (there.path / "scores.csv").read_text()
+
+
+@pytest.mark.slow
+def test_the_sweep_is_in_mlflow_as_a_parent_with_its_runs(swept: Swept) -> None:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{swept.runs / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("rein")
+    assert experiment is not None
+    views = client.search_runs([experiment.experiment_id])
+    (parent,) = (view for view in views if view.data.tags["rein.kind"] == "sweep")
+    children = [view for view in views if view.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
+    assert sorted(view.info.status for view in children) == ["FAILED", "FINISHED", "FINISHED"]
+    assert len(views) == 4
+
+
+@pytest.mark.slow
+def test_ray_leaves_no_files_of_its_own_with_the_runs(swept: Swept) -> None:
+    others = {path.name for path in swept.runs.iterdir() if not (path / "experiment.yaml").is_file()}
+    assert others <= {"mlflow.db", "mlartifacts"}
+
+
+NODES = [{"Alive": True, "Resources": {"CPU": 4.0, "GPU": 1.0}}, {"Alive": False, "Resources": {"CPU": 64.0}}]
+
+
+@pytest.mark.parametrize("resources", [Resources(), Resources(cpu=4, gpu=1), Resources(gpu=0.5)])
+def test_what_a_node_can_hold_passes(resources: Resources) -> None:
+    _check_fits(NODES, resources)
+
+
+@pytest.mark.parametrize("resources", [Resources(cpu=8), Resources(gpu=2), replace(Resources(), cpu=4.5)])
+def test_what_no_living_node_can_hold_is_refused_at_once(resources: Resources) -> None:
+    with pytest.raises(ConfigError, match=r"resources: .*4 CPU, 1 GPU.*lower"):
+        _check_fits(NODES, resources)

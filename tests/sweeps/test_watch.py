@@ -1,0 +1,104 @@
+"""What is said and copied while runs execute, read from the ledger alone."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from rein.config import Experiment, run_id
+from rein.ledger import Run
+from rein.sweeps.plan import Planned
+from rein.sweeps.watch import Watch, clock, failures, label
+
+
+def plan(seed: int = 0, point: str = "rein", axes: dict[str, object] | None = None) -> Planned:
+    experiment = Experiment(seed=seed)
+    return Planned(run_id(experiment), point, axes or {}, experiment)
+
+
+class Sink:
+    """Remembers what it was given."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, str, str | None]] = []
+
+    def sync(self, run: Run, name: str) -> None:
+        self.seen.append((run.id, name, run.state))
+
+
+def watch(plans: list[Planned], runs: Path, sink: Sink | None, work: Callable[[], None], terminal: bool = False) -> str:
+    out = io.StringIO()
+    console = Console(file=out, width=120, force_terminal=terminal)
+    with Watch(plans, runs, sink, console, interval=0.01):
+        work()
+    return out.getvalue()
+
+
+def finish(runs: Path, item: Planned, state: Any, error: Exception | None = None) -> None:
+    run = Run.create(runs, item.experiment)
+    run.start(step=0, steps=9)
+    time.sleep(0.05)
+    run.update(step=9, loss=1.25)
+    run.finish(state, error)
+
+
+def test_starts_and_ends_are_said_in_lines(tmp_path: Path) -> None:
+    def work() -> None:
+        finish(tmp_path, plan(0), "done")
+        finish(tmp_path, plan(1), "failed", ValueError("no such thing"))
+
+    text = watch([plan(seed, axes={"seed": seed}) for seed in (0, 1)], tmp_path, None, work)
+    assert "started   rein, seed 0" in text
+    assert "done      rein, seed 0  0:00" in text
+    assert "failed    rein, seed 1" in text and "no such thing" in text
+
+
+def test_a_terminal_gets_a_table(tmp_path: Path) -> None:
+    text = watch([plan(0), plan(1)], tmp_path, None, lambda: finish(tmp_path, plan(0), "done"), terminal=True)
+    assert plan(0).id in text and "9/9" in text and "1.25" in text and "waiting" in text
+
+
+def test_the_sink_gets_the_last_state_of_every_run(tmp_path: Path) -> None:
+    sink = Sink()
+    watch([plan(0), plan(1)], tmp_path, sink, lambda: [finish(tmp_path, plan(s), "done") for s in (0, 1)] and None)
+    assert {(plan(0).id, "rein", "done"), (plan(1).id, "rein", "done")} <= set(sink.seen)
+
+
+def test_what_an_earlier_attempt_left_is_not_news(tmp_path: Path) -> None:
+    finish(tmp_path, plan(), "failed", ValueError("long ago"))
+    sink = Sink()
+    assert watch([plan()], tmp_path, sink, lambda: None) == ""
+    assert sink.seen == []
+
+
+def test_an_error_in_the_work_passes_through(tmp_path: Path) -> None:
+    def work() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        watch([plan()], tmp_path, None, work)
+
+
+def test_labels_are_the_point_and_the_axes() -> None:
+    assert label(plan(0, "rein", {"tuning.rank": 4, "seed": 0})) == "rein, rank 4, seed 0"
+    assert label(plan(0, "", {"seed": 3})) == "seed 3"
+    assert label(plan(0, "")) == plan(0).id
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0:00"), (59.9, "0:59"), (61, "1:01"), (3600, "1:00:00"), (5025, "1:23:45")]
+)
+def test_clocks(seconds: float, text: str) -> None:
+    assert clock(seconds) == text
+
+
+def test_failures_are_the_runs_that_did_not_end_well(tmp_path: Path) -> None:
+    for seed, state in enumerate(("done", "pruned", "failed", "diverged")):
+        finish(tmp_path, plan(seed), state)
+    assert [p.experiment.seed for p, _ in failures([plan(seed) for seed in range(5)], tmp_path)] == [2, 3, 4]

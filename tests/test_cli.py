@@ -1,0 +1,256 @@
+"""The command line: results on stdout, one clear line on stderr, and an exit status that a script can trust."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from rein import checkpoint, cli
+from rein.config import Experiment, Machine, run_id
+from rein.ledger import Run
+
+Tiny = Callable[..., Experiment]
+
+
+class Said(NamedTuple):
+    """What a command left."""
+
+    code: int
+    out: str
+    err: str
+
+
+Rein = Callable[..., Said]
+
+
+@pytest.fixture
+def rein(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], machine: Machine, tmp_path: Path
+) -> Iterator[Rein]:
+    """`rein` as a function, with the toy data and an empty runs folder from the environment."""
+    monkeypatch.setenv("REIN_DATA", str(machine.data))
+    monkeypatch.setenv("REIN_RUNS", str(machine.runs))
+    monkeypatch.setenv("REIN_DEVICE", "cpu")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.chdir(tmp_path)
+    root, package = logging.getLogger(), logging.getLogger("rein")
+    handlers, levels = list(root.handlers), (root.level, package.level)
+
+    def run(*words: object) -> Said:
+        monkeypatch.setattr(sys, "argv", ["rein", *map(str, words)])
+        capsys.readouterr()
+        code: object = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = stop.code or 0
+        out, err = capsys.readouterr()
+        assert isinstance(code, int)
+        return Said(code, out, err)
+
+    yield run
+    root.handlers[:] = handlers
+    root.setLevel(levels[0])
+    package.setLevel(levels[1])
+
+
+def assert_one_line(said: Said, code: int, *words: str) -> None:
+    """The command ended with a status and a line that holds the words, and without a traceback."""
+    assert said.code == code, said.err
+    assert "Traceback" not in said.err and said.out == ""
+    (line,) = (line for line in said.err.splitlines() if line.startswith("rein: "))
+    assert [word for word in words if word not in line] == [], line
+
+
+# ---------------------------------------------------------------- words that are wrong
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("tuning.rnk=3", ["tiny.yaml", "`tuning.rnk`", "did you mean `rank`"]),
+        ("tuning.rank=big", ["`tuning.rank`", "'big'"]),
+        ("tuning.rank", ["'tuning.rank'", "dotted.key=value"]),
+        ("data.targets=[atlantis]", ["`data.targets`", "'atlantis'"]),
+        ("data.targets=[toy-knight]", ["did you mean `toy-night`"]),
+        ("tuning.method=lara", ["`tuning.method`", "'lara'", "did you mean `lora`"]),
+    ],
+)
+def test_a_wrong_override_is_one_line_and_status_2(
+    rein: Rein, tiny_file: Path, machine: Machine, change: str, words: list[str]
+) -> None:
+    assert_one_line(rein("train", tiny_file, change), 2, *words)
+    assert not machine.runs.exists(), "nothing was started"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            "backbone.name=vit_large_patch14_dinov22",
+            ["backbone.name", "vit_large_patch14_dinov22", "did you mean `vit_"],
+        ),
+        ("backbone.name=resnet50", ["backbone.name", "resnet50", "not a plain ViT"]),
+        ("backbone.weights=gone.safetensors", ["backbone.weights", "gone.safetensors", "--weights"]),
+    ],
+)
+def test_a_backbone_that_cannot_be_built_is_one_line_and_status_2(
+    rein: Rein, tiny_file: Path, change: str, words: list[str]
+) -> None:
+    assert_one_line(rein("train", tiny_file, change, "--no-track"), 2, *words)
+
+
+@pytest.mark.parametrize("command", ["train", "sweep", "report"])
+def test_an_unknown_name_is_one_line_and_status_2(rein: Rein, command: str) -> None:
+    near = {"train": "toyy", "sweep": "demoo", "report": "demoo"}[command]
+    assert_one_line(rein(command, near), 2, near, f"did you mean `{near[:-1]}`")
+    assert_one_line(rein(command, "gone.yaml"), 2, "gone.yaml: no such file")
+
+
+def test_an_unknown_run_is_one_line_and_status_2(rein: Rein) -> None:
+    assert_one_line(rein("evaluate", "abc"), 2, "abc", "no run of that id")
+
+
+@pytest.mark.parametrize("words", [["trian"], ["train"], ["train", "toy", "--nonsense"], ["list", "nonsense"]])
+def test_a_wrong_command_or_option_is_status_2(rein: Rein, words: list[str]) -> None:
+    said = rein(*words)
+    assert said.code == 2 and said.err and "Traceback" not in said.err
+
+
+# ---------------------------------------------------------------- files that are wrong
+
+
+def test_missing_data_is_one_line_and_status_1(rein: Rein, tiny_file: Path) -> None:
+    said = rein("train", tiny_file, "data.targets=[kitti]", "--no-track")
+    assert_one_line(said, 1, "kitti (val)", "is not there", "--data")
+
+
+def test_a_corrupt_image_is_one_line_and_status_1(
+    rein: Rein, tiny_file: Path, machine: Machine, tmp_path: Path
+) -> None:
+    shutil.copytree(machine.data, tmp_path / "data")
+    for path in (tmp_path / "data/toy/game/images/train").iterdir():
+        path.write_bytes(b"no image")
+    said = rein("train", tiny_file, "--data", tmp_path / "data", "--no-track")
+    assert_one_line(said, 1, "toy/game/images/train/", "not a readable image")
+
+
+def test_a_truncated_checkpoint_is_one_line_and_status_2(
+    rein: Rein, finished: tuple[Run, Machine], machine: Machine
+) -> None:
+    run, _ = finished
+    shutil.copytree(run.path, machine.runs / run.id)
+    path = checkpoint.newest(machine.runs / run.id / "checkpoint")
+    path.write_bytes(path.read_bytes()[:99])
+    assert_one_line(rein("evaluate", run.id), 2, "step_0000003/model.safetensors", "not a readable checkpoint")
+
+
+def test_verbose_logs_the_traceback(rein: Rein, tiny_file: Path, caplog: pytest.LogCaptureFixture) -> None:
+    words = ("train", tiny_file, "data.targets=[kitti]", "--no-track")
+    assert rein(*words).code == 1 and "Traceback" not in caplog.text
+    assert rein("-v", *words).code == 1 and "Traceback" in caplog.text
+
+
+# ---------------------------------------------------------------- what works
+
+
+def test_train_prints_the_run_and_its_scores_and_the_same_command_returns_them(
+    rein: Rein, tiny_file: Path, tiny: Tiny, machine: Machine
+) -> None:
+    said = rein("train", tiny_file, "--no-track", "--json")
+    assert said.code == 0
+    result = json.loads(said.out)
+    assert result["run"] == run_id(tiny()) and result["state"] == "done"
+    assert 0 <= float(result["toy-day/miou"]) <= 100
+    again = rein("train", tiny_file, "--no-track", "--json")
+    assert json.loads(again.out) == result
+    assert Run(machine.runs / result["run"]).status()["attempt"] == 1
+    assert result["run"] in rein("train", tiny_file, "--no-track").out, "people get the same in columns"
+
+
+def test_an_interrupted_run_is_status_130_and_goes_on(
+    rein: Rein, tiny_file: Path, tiny: Tiny, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rein import training
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "_train", interrupt)
+        said = rein("train", tiny_file, "--no-track")
+    assert said.code == 130 and "goes on" in said.err and "Traceback" not in said.err
+    assert Run(machine.runs / run_id(tiny())).state == "preempted"
+    assert rein("train", tiny_file, "--no-track").code == 0
+
+
+def test_evaluate_and_predict_read_a_finished_run(rein: Rein, finished: tuple[Run, Machine], tmp_path: Path) -> None:
+    run, machine = finished
+    said = rein("evaluate", run.id, "--runs", machine.runs, "--domains", "toy-night", "--json")
+    assert said.code == 0
+    assert [row["domain"] for row in json.loads(said.out)] == ["toy-night"]
+    Image.fromarray(np.zeros((40, 60, 3), np.uint8)).save(tmp_path / "x.png")
+    said = rein("predict", run.id, tmp_path / "x.png", "--runs", machine.runs, "--out", tmp_path / "out")
+    assert said.code == 0
+    assert [Path(line).name for line in said.out.splitlines()] == ["x_mask.png", "x_overlay.png"]
+    assert all(Path(line).is_file() for line in said.out.splitlines())
+
+
+def test_a_dry_run_prints_the_plan_and_starts_nothing(rein: Rein, tiny_file: Path, machine: Machine) -> None:
+    sweep = {"experiment": str(tiny_file), "points": {"a": {}}, "vary": {"seed": [0, 1]}}
+    Path("s.yaml").write_text(yaml.safe_dump(sweep))
+    said = rein("sweep", "s.yaml", "vary.seed=[0, 1, 2]", "--dry-run", "--json")
+    rows = json.loads(said.out)
+    assert said.code == 0 and [row["variant"] for row in rows] == ["a, seed 0", "a, seed 1", "a, seed 2"]
+    assert {row["state"] for row in rows} == {"to do"} and not machine.runs.exists()
+
+
+def test_check_is_status_0_for_sound_data_and_1_for_a_problem(rein: Rein, machine: Machine, tmp_path: Path) -> None:
+    said = rein("check", "toy-day", "--json")
+    assert said.code == 0 and json.loads(said.out)[0]["problems"] == []
+    shutil.copytree(machine.data, tmp_path / "data")
+    (tmp_path / "data/toy/day/images/val/000000.png").write_bytes(b"no image")
+    said = rein("check", "toy-day", "--data", tmp_path / "data", "--json")
+    assert "000000.png" in json.loads(said.out)[0]["problems"][0]
+    assert said.code == 1
+
+
+@pytest.mark.parametrize("kind", ["experiments", "sweeps", "reports", "runs", "domains", "tunings", "backbones"])
+def test_list_prints_every_kind(rein: Rein, kind: str) -> None:
+    said = rein("list", kind, "--json")
+    assert said.code == 0 and isinstance(json.loads(said.out), list)
+    assert rein("list", kind).code == 0
+
+
+def test_init_makes_a_study_once(rein: Rein, tmp_path: Path) -> None:
+    said = rein("init", tmp_path / "study")
+    assert said.code == 0 and len(said.out.splitlines()) == 3
+    assert_one_line(rein("init", tmp_path / "study"), 2, "is there already")
+
+
+def test_help_answers_and_names_every_command(rein: Rein) -> None:
+    said = rein("--help")
+    assert said.code == 0
+    for command in ("train", "evaluate", "predict", "sweep", "report", "list", "check", "init"):
+        assert command in said.out
+        assert rein(command, "-h").code == 0
+
+
+def test_the_installed_command_is_this_one() -> None:
+    command = Path(sys.executable).with_name("rein")
+    if not command.is_file():
+        pytest.skip("the package is not installed as a command")
+    done = subprocess.run([command, "list", "experiments"], capture_output=True, text=True)
+    assert done.returncode == 0 and "toy" in done.stdout
