@@ -1,6 +1,6 @@
 """Rein and its rivals: how should a vision foundation model be tuned to segment domains it has never seen?
 
-`from rein import Experiment, load, build_model, train, evaluate, load_model`; `import rein` alone imports nothing heavy.
+`from rein import Experiment, load, build_model, train, evaluate, load_model`; `import rein` imports nothing heavy.
 """
 
 from __future__ import annotations

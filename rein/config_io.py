@@ -33,7 +33,7 @@ def build(kind: type[T], values: Mapping[str, Any], where: str = "config") -> T:
         value = _adapter(kind).validate_python(values)
     except ValidationError as error:
         raise ConfigError("\n".join(f"{where}: {_explain(kind, item)}" for item in error.errors())) from None
-    if isinstance(value, Experiment):
+    if kind is Experiment:
         _check(value, where)
     return value
 
@@ -128,7 +128,7 @@ def _folder(kind: type) -> str:
 
 
 @cache
-def _adapter(kind: type[T]) -> TypeAdapter[T]:
+def _adapter(kind: type) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 

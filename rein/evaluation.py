@@ -20,6 +20,9 @@ from rein.data.classes import CLASSES
 from rein.data.dataset import DomainDataset
 from rein.models.segmenter import Segmenter
 
+#: Windows that go through the network at once: a large photograph has hundreds, a benchmark's image a few.
+WINDOWS_AT_ONCE = 8
+
 
 @dataclass(frozen=True)
 class Score:
@@ -109,13 +112,14 @@ def sliding_window(
     """
     height, width = image.shape[-2:]
     boxes = [(top, left) for top in starts(height, window, stride) for left in starts(width, window, stride)]
-    crops = torch.cat([image[..., top : top + window, left : left + window] for top, left in boxes])
-    scores = model.logits(crops).float()
-    total = scores.new_zeros(1, scores.shape[1], height, width)
-    cover = scores.new_zeros(1, 1, height, width)
-    for (top, left), score in zip(boxes, scores, strict=True):
-        total[..., top : top + window, left : left + window] += score
-        cover[..., top : top + window, left : left + window] += 1
+    total = torch.zeros(1, len(CLASSES), height, width, device=image.device)
+    cover = torch.zeros(1, 1, height, width, device=image.device)
+    for first in range(0, len(boxes), WINDOWS_AT_ONCE):
+        some = boxes[first : first + WINDOWS_AT_ONCE]
+        crops = torch.cat([image[..., top : top + window, left : left + window] for top, left in some])
+        for (top, left), score in zip(some, model.logits(crops).float(), strict=True):
+            total[..., top : top + window, left : left + window] += score
+            cover[..., top : top + window, left : left + window] += 1
     return total / cover
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch.nn.functional as F
 from PIL import Image
 
 from rein import checkpoint
-from rein.config import Experiment, Machine
+from rein.config import ConfigError, Experiment, Machine
 from rein.config_io import check_domain
 from rein.data.dataset import read_image
 from rein.evaluation import autocast, fit_inside, score_domain, scored_domains, sliding_window
@@ -45,8 +46,12 @@ def evaluate_run(run: str, domains: list[str], machine: Machine) -> list[dict[st
     return [{"domain": score.domain, "role": score.role, "miou": round(100 * score.miou, 2)} for score in scores]
 
 
-def predict_images(run: str, images: Iterable[Path], out: Path, machine: Machine) -> Iterator[Path]:
-    """Write `<stem>_mask.png` (train ids, in colour) and `<stem>_overlay.png` for each image; yields the files."""
+def predict_images(run: str, images: Sequence[Path], out: Path, machine: Machine) -> Iterator[Path]:
+    """Write `<stem>_mask.png` (train ids, in colour) and `<stem>_overlay.png` for each image; yields the files.
+
+    Raises ConfigError where two images share a stem.
+    """
+    _check_stems(images)
     model, experiment = load_model(run, machine)
     device = select_device(machine.device)
     window = experiment.evaluation.window or experiment.data.crop_size
@@ -61,3 +66,10 @@ def predict_images(run: str, images: Iterable[Path], out: Path, machine: Machine
         save_mask(mask, train_ids)
         Image.fromarray(overlay(np.asarray(image.permute(1, 2, 0)), train_ids)).save(picture)
         yield from (mask, picture)
+
+
+def _check_stems(images: Sequence[Path]) -> None:
+    for stem, uses in Counter(path.stem for path in images).items():
+        if uses > 1:
+            same = ", ".join(str(path) for path in images if path.stem == stem)
+            raise ConfigError(f"{same}: their predictions would have one name; give them in separate calls with --out")

@@ -123,16 +123,17 @@ class Run:
 
     def scores(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Put scores into scores.csv; rows of a step already there are replaced (a resumed run scores it again)."""
-        rows = [dict(row) for row in rows]
-        steps = {str(row["step"]) for row in rows}
+        new = [dict(row) for row in rows]
+        steps = {str(row["step"]) for row in new}
         path = self.path / "scores.csv"
+        kept: list[dict[Any, Any]] = []
         if path.is_file():
             with open(path, newline="") as file:
-                rows = [row for row in csv.DictReader(file) if row["step"] not in steps] + rows
+                kept = [row for row in csv.DictReader(file) if row["step"] not in steps]
         text = io.StringIO()
         writer = csv.DictWriter(text, SCORE_COLUMNS, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows(kept + new)
         write_atomic(path, text.getvalue())
 
 

@@ -49,7 +49,7 @@ def set_rates(optimizer: Optimizer, optim: Optim, step: int, steps: int) -> floa
 
 def named_state(model: nn.Module, optimizer: Optimizer) -> dict[str, torch.Tensor]:
     """The optimizer's tensors under the names of the parameters they belong to: `exp_avg.head.mask_embed.0.weight`."""
-    names = {parameter: name for name, parameter in model.named_parameters()}
+    names: dict[torch.Tensor, str] = {parameter: name for name, parameter in model.named_parameters()}
     return {f"{kind}.{names[p]}": tensor for p, state in optimizer.state.items() for kind, tensor in state.items()}
 
 

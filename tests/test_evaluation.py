@@ -18,7 +18,16 @@ from rein import metrics
 from rein.config import Experiment
 from rein.data.classes import CLASSES
 from rein.data.dataset import DomainDataset
-from rein.evaluation import Score, evaluate, fit_inside, score_domain, scored_domains, sliding_window, starts
+from rein.evaluation import (
+    WINDOWS_AT_ONCE,
+    Score,
+    evaluate,
+    fit_inside,
+    score_domain,
+    scored_domains,
+    sliding_window,
+    starts,
+)
 from rein.models.segmenter import Segmenter, build_model
 
 Tiny = Callable[..., Experiment]
@@ -77,6 +86,14 @@ def test_window_scores_are_averaged_by_cover(size: tuple[int, int], window: int,
     assert cover.min() >= 1
     found = sliding_window(Positional(), image, window, stride)
     np.testing.assert_allclose(found[0].numpy(), total / cover, rtol=1e-4)
+
+
+def test_a_large_image_goes_through_the_network_in_parts() -> None:
+    model, image = Positional(), torch.rand(1, 3, 60, 60)
+    whole = sliding_window(model, image, 10, 10)
+    assert sum(shape[0] for shape in model.shapes) == 36
+    assert max(shape[0] for shape in model.shapes) == WINDOWS_AT_ONCE
+    assert whole.isfinite().all()
 
 
 def test_an_image_smaller_than_the_window_is_one_smaller_window() -> None:

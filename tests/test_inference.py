@@ -108,3 +108,11 @@ def test_an_image_that_cannot_be_read_is_named(finished: tuple[Run, Machine], tm
         list(inference.predict_images(run.id, [tmp_path / "bad.png"], tmp_path / "out", machine))
     with pytest.raises(DataError, match=r"gone\.png: no such file"):
         list(inference.predict_images(run.id, [tmp_path / "gone.png"], tmp_path / "out", machine))
+
+
+def test_images_of_one_name_are_refused_before_any_is_written(finished: tuple[Run, Machine], tmp_path: Path) -> None:
+    run, machine = finished
+    images = [tmp_path / "a" / "street.png", tmp_path / "b" / "street.png"]
+    with pytest.raises(ConfigError, match=r"a/street\.png.*b/street\.png.*one name.*--out"):
+        next(inference.predict_images(run.id, images, tmp_path / "out", machine))
+    assert not (tmp_path / "out").exists()

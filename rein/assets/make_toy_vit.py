@@ -77,7 +77,7 @@ def orientations(x: Tensor) -> Tensor:
 
 
 def waves(width: int) -> Tensor:
-    """Sines and cosines of row and column at width / 4 frequencies, where the position table starts: (1, 144, width)."""
+    """Sines and cosines of row and column at width / 4 frequencies, what the positions start as: (1, 144, width)."""
     row, column = torch.meshgrid(torch.arange(GRID), torch.arange(GRID), indexing="ij")
     frequency = 2 ** torch.linspace(0.5, -4.5, width // 4)
     angle = torch.cat([row.reshape(-1, 1) * frequency, column.reshape(-1, 1) * frequency], 1)

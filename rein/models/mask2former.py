@@ -95,8 +95,6 @@ class Mask2FormerHead(nn.Module):
         scales: Sequence[float] = (1.0, 1.0, 1.0, 1.0),
     ) -> None:
         super().__init__()
-        if query_source not in ("own", "replace", "add"):
-            raise ValueError(f"query_source must be own, replace or add, got {query_source!r}")
         self.width, self.queries, self.query_source = width, queries, query_source
         self.pixel_decoder = PixelDecoder(in_channels, width, encoder_layers, heads, points, encoder_ffn, scales)
         self.layers = nn.ModuleList(DecoderLayer(width, heads, ffn) for _ in range(decoder_layers))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +46,6 @@ def expand(sweep: Sweep) -> list[Planned]:
     return list(planned.values())
 
 
-def left(planned: list[Planned], root: Path) -> list[Planned]:
+def left(planned: Sequence[Planned], root: Path) -> list[Planned]:
     """The runs that are not done."""
     return [run for run in planned if Run(root / run.id).state not in ("done", "pruned")]

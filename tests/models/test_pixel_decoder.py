@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from rein.models import pixel_decoder
 from rein.models.pixel_decoder import DeformableAttention, PixelDecoder, deformable_attention_core, sine_positions
 
 torch.set_num_threads(1)
@@ -105,17 +104,6 @@ def test_constants_made_in_inference_mode_serve_training() -> None:
     fine, _ = copy.deepcopy(model)(features)
     fine.sum().backward()
     torch.testing.assert_close(fine, expected)
-
-
-def test_the_cache_is_bounded_and_apart_from_the_model() -> None:
-    model = decoder()
-    assert all(isinstance(value, Tensor) for value in model.state_dict().values())
-    cached = pixel_decoder._sine_positions.__closure__
-    assert cached is not None
-    caches = [cell.cell_contents for cell in cached if hasattr(cell.cell_contents, "cache_info")]
-    for size in range(1, 40):
-        sine_positions(torch.zeros(1, 8, size, 1))
-    assert caches[0].cache_info().currsize <= caches[0].cache_info().maxsize <= 32
 
 
 def test_bfloat16_autocast_is_close() -> None:
