@@ -57,7 +57,7 @@ def toy_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(toy, "TRAIN_IMAGES", 7)
         patch.setattr(toy, "VAL_IMAGES", 2)
-        for style in ("game", "day", "night"):
+        for style in toy.STYLES:
             toy.ensure(root / "toy", style)
     return root
 
