@@ -82,7 +82,8 @@ def load_model(path: Path, model: nn.Module) -> None:
         state = load_file(path)
     except (SafetensorError, OSError) as error:
         raise ConfigError(
-            f"{path}: not a readable checkpoint ({error}); it is truncated or not a safetensors file"
+            f"{path}: not a readable checkpoint ({error}); delete its folder, so that the one before it "
+            f"counts, or the run's, and repeat the run's command"
         ) from None
     missing, unused = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
     wrong = sorted(name for name in own.keys() & state.keys() if own[name].shape != state[name].shape)

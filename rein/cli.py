@@ -235,4 +235,5 @@ def _print(value: Any, as_json: bool) -> None:
     from tabulate import tabulate
 
     rows = value if isinstance(value, list) else [{"": key, " ": item} for key, item in value.items()]
+    rows = [{key: "; ".join(item) if isinstance(item, list) else item for key, item in row.items()} for row in rows]
     typer.echo(tabulate(rows, headers="keys" if isinstance(value, list) else (), tablefmt="plain"))

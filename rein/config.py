@@ -266,7 +266,7 @@ class Machine:
     #: Threads of torch on the CPU; None leaves torch's choice.
     threads: int | None = None
     #: Seconds between two checkpoints: what a killed run loses at most.
-    checkpoint_seconds: float = 300
+    checkpoint_seconds: float = field(default_factory=lambda: float(os.environ.get("REIN_CHECKPOINT_SECONDS", "300")))
 
 
 # ------------------------------------------------------------------------------------------------ values as mappings

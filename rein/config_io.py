@@ -21,8 +21,9 @@ T = TypeVar("T")
 
 def load(kind: type[T], name: str | Path, overrides: Iterable[str] = ()) -> T:
     """Read an experiment, sweep or report by file or shipped name and apply `dotted.key=value` overrides."""
-    path = find(kind, name)
-    return build(kind, override(read_yaml(path), parse_overrides(overrides)), str(path))
+    path, overrides = find(kind, name), list(overrides)
+    where = f"{path} with {' '.join(overrides)}" if overrides else str(path)
+    return build(kind, override(read_yaml(path), parse_overrides(overrides)), where)
 
 
 def build(kind: type[T], values: Mapping[str, Any], where: str = "config") -> T:

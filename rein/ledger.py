@@ -112,10 +112,10 @@ class Run:
         with open(self.path / "metrics.jsonl", "a") as file:
             file.write(json.dumps(record) + "\n")
 
-    def environment(self, facts: Mapping[str, Any]) -> None:
-        """Write environment.json; say so where an earlier attempt had other data or weights."""
+    def environment(self, facts: Mapping[str, Any], resumed: bool) -> None:
+        """Write environment.json; say so where the steps that are gone on from had other data or weights."""
         path = self.path / "environment.json"
-        before = json.loads(path.read_text()) if path.is_file() else facts
+        before = json.loads(path.read_text()) if resumed and path.is_file() else facts
         for kind in ("data", "weights"):
             if before.get(kind) != facts.get(kind):
                 log.warning("%s: the %s changed since this run began; its numbers mix both", self.id, kind)

@@ -60,7 +60,11 @@ class Tracker:
         self.experiment = (
             known.experiment_id
             if known
-            else self.client.create_experiment(EXPERIMENT, artifact_location=(runs / "mlartifacts").absolute().as_uri())
+            else self.client.create_experiment(
+                EXPERIMENT,
+                artifact_location=(runs / "mlartifacts").absolute().as_uri(),
+                tags={"mlflow.experimentKind": "custom_model_development"},  # the UI opens on runs, not on chats
+            )
         )
         self.parent: str | None = None
 

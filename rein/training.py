@@ -6,6 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor
 
 from rein import checkpoint, seeds
-from rein.config import Experiment, Machine
+from rein.config import ConfigError, Experiment, Machine
 from rein.data.loaders import training_batches
 from rein.environment import describe
 from rein.evaluation import Score, autocast, evaluate
@@ -58,8 +59,11 @@ def train(experiment: Experiment, machine: Machine | None = None, observe: Obser
 
 
 def select_device(name: str) -> torch.device:
-    """`auto` is CUDA where there is one, else the CPU."""
-    return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
+    """`auto` is CUDA where there is one, else the CPU. Raises ConfigError for a name that torch does not know."""
+    try:
+        return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
+    except RuntimeError:
+        raise ConfigError(f"device: torch knows no {name!r}; give cpu, cuda, cuda:1 or auto") from None
 
 
 def _state_of(error: BaseException) -> Any:
@@ -82,11 +86,11 @@ def _train(experiment: Experiment, machine: Machine, record: Run, observe: Obser
     model = build_model(experiment, machine.weights).to(device).train()
     optimizer = build_optimizer(model, experiment.optim)
     criterion = _criterion(experiment)
-    record.update(**_parameters(model))
-    record.environment(describe(experiment, machine, device))
-
     steps = experiment.steps
     start = checkpoint.resume(record.path / "checkpoint", model, optimizer)
+    record.update(**_parameters(model))
+    record.environment(describe(experiment, machine, device), resumed=start > 0)
+
     batches = training_batches(
         experiment.data, machine.data, experiment.seed, range(start, steps), machine.workers, device.type == "cuda"
     )
@@ -151,6 +155,9 @@ def _score(
     scores = evaluate(model, experiment, machine.data, device, machine.workers, examples)
     record.scores(row for score in scores for row in score.rows(step))
     entry = {"step": step, "time": time.time(), **{f"{score.domain}/miou": score.miou for score in scores}}
+    targets = [score.miou for score in scores if score.role == "target"]
+    if targets:  # one number to sort runs by while they run; tables average by themselves
+        entry["targets/miou"] = fmean(targets)
     record.append(entry)
     return scores, entry
 

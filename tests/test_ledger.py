@@ -137,10 +137,12 @@ def test_scores_keep_every_digit(run: Run) -> None:
 
 
 def test_a_change_of_data_between_attempts_is_reported(run: Run, caplog: pytest.LogCaptureFixture) -> None:
-    run.environment({"data": {"gta/train": "a"}, "weights": None, "python": "3.11"})
-    run.environment({"data": {"gta/train": "a"}, "weights": None, "python": "3.12"})
+    run.environment({"data": {"gta/train": "a"}, "weights": None, "python": "3.11"}, resumed=False)
+    run.environment({"data": {"gta/train": "a"}, "weights": None, "python": "3.12"}, resumed=True)
     assert caplog.text == ""
-    run.environment({"data": {"gta/train": "b"}, "weights": None})
+    run.environment({"data": {"gta/train": "b"}, "weights": None}, resumed=False)
+    assert not caplog.records, "nothing of the earlier attempt is in the numbers"
+    run.environment({"data": {"gta/train": "c"}, "weights": None}, resumed=True)
     assert run.id in caplog.text and "data" in caplog.text
 
 

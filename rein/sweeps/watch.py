@@ -73,7 +73,9 @@ class Watch:
             self.statuses[run.id] = status
             self._copy(run, name)
             if not self._live and status.get("state") != before.get("state"):
-                self.console.print(_line(name, status), highlight=False, soft_wrap=True)
+                # Of a single run the command itself says why it failed.
+                reason = status.get("error") if len(self.rows) > 1 else None
+                self.console.print(_line(name, status, reason), highlight=False, soft_wrap=True)
         if self._live:
             self._live.update(self._table(), refresh=True)
 
@@ -119,9 +121,9 @@ def failures(planned: Iterable[Planned], runs: Path) -> list[tuple[Planned, Run]
     return [(plan, run) for plan, run in records if run.state not in ("done", "pruned")]
 
 
-def _line(name: str, status: dict[str, Any]) -> str:
+def _line(name: str, status: dict[str, Any], reason: str | None) -> str:
     when = time.strftime("%H:%M:%S")
     if status["state"] == "running":
         return f"{when}  started   {name}"
     took = clock(status["ended"] - status["started"])
-    return f"{when}  {status['state']:<9} {name}  {took}" + (f"  {status['error']}" if status.get("error") else "")
+    return f"{when}  {status['state']:<9} {name}  {took}" + (f"  {reason}" if reason else "")
