@@ -9,13 +9,12 @@ import numpy as np
 
 from rein.config import Figure
 from rein.data.classes import CLASSES, PALETTE, VOID
+from rein.reports.picture import TEXT, Picture, columns, join
 from rein.reports.study import Study
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Canvas
-
-    from rein.reports.figures import Picture
 
 #: Void is black; ids without a class are too.
 _COLOURS = np.zeros((256, 3), dtype=np.uint8)
@@ -29,8 +28,6 @@ def colourise(ids: np.ndarray) -> np.ndarray:
 
 def predictions(study: Study, wanted: Figure) -> Picture | str:
     """One image a domain: image, label and every variant's prediction, with the classes that occur as legend."""
-    from rein.reports.figures import Picture, join
-
     points = list(wanted.points) or study.points
     # The lowest seed stands for a variant: a fixed choice cannot be the prettiest one.
     runs = study.done.sort_values("seed").drop_duplicates("point")
@@ -49,8 +46,6 @@ def predictions(study: Study, wanted: Figure) -> Picture | str:
 def _panel(points: list[str], folders: dict[str, Path], rows: list[tuple[str, str]]) -> Canvas:
     """Draw the rows; sizes are inches, so that every image keeps its aspect without gaps between the rows."""
     import matplotlib.pyplot as plt
-
-    from rein.reports.figures import TEXT
 
     titles = ["image", "label", *points]
     margin, above, below = 0.3, 0.4, 0.6  # the domains' names, the titles, the legend
@@ -92,8 +87,6 @@ def _show(axes: Axes, file: Path | None) -> set[int]:
 
 def _legend(canvas: Canvas, present: set[int], top: float) -> None:
     from matplotlib.patches import Patch
-
-    from rein.reports.figures import columns
 
     patches = [
         Patch(facecolor=tuple((_COLOURS[id] / 255).tolist()), edgecolor="0.5", linewidth=0.3, label=name)

@@ -15,8 +15,9 @@ from PIL import Image
 
 from rein.config import ConfigError, Figure
 from rein.data.classes import PALETTE
-from rein.reports.figures import Picture, draw
+from rein.reports.figures import draw
 from rein.reports.panels import colourise
+from rein.reports.picture import Picture
 from rein.reports.study import Study, gather
 
 Make = Callable[..., World]

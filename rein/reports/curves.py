@@ -1,0 +1,82 @@
+"""How runs went: the training loss over steps, and source against target mIoU over the scored checkpoints."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from rein.config import Figure
+from rein.reports.picture import TEXT, Picture, colours, columns, flat, join
+from rein.reports.study import AVERAGE, Study, miou_by_step, target_column, trajectory
+
+
+def curves(study: Study, wanted: Figure) -> Picture | str:
+    """The training loss over steps, and how source val and target mIoU move together over the checkpoints."""
+    import matplotlib.pyplot as plt
+    import seaborn as sns
+    from matplotlib.lines import Line2D
+
+    points = list(wanted.points) or study.points
+    losses = trajectory(study)
+    losses = losses[losses["point"].isin(points)]
+    scores = miou_by_step(study).pipe(flat).reset_index()
+    scores["point"] = scores["run_id"].map(study.runs.set_index("run_id")["point"])
+    scores = scores[scores["point"].isin(points)]
+    if losses.empty and scores.empty:
+        return "no run has logged a loss or a score"
+    by_point = dict(zip(points, colours(len(points)), strict=True))
+    canvas, (left, right) = plt.subplots(1, 2, figsize=(TEXT, 2.5), layout="constrained")
+    binned = _binned(losses)
+    if len(binned):
+        sns.lineplot(binned, x="step", y="value", hue="point", hue_order=points, palette=by_point, errorbar="sd",
+                     legend=False, ax=left, err_kws={"linewidth": 0, "alpha": 0.18})  # fmt: skip
+    left.set(xlabel="step", ylabel="training loss", title="training")
+    source, target = "source mean", " ".join(target_column(study))
+    scores[source] = scores[[f"source {name}" for name in study.sources]].mean(axis=1, skipna=False)
+    for point in points:
+        mine = scores[scores["point"] == point].dropna(subset=[source, target])
+        mean = _shared_steps(mine).groupby("step")[[source, target]].mean()
+        for _, run in mine.groupby("run_id"):
+            right.plot(
+                run[source],
+                run[target],
+                color=by_point[point],
+                linewidth=0.5,
+                alpha=0.4,
+                marker=".",
+                markersize=2,
+            )
+        right.plot(mean[source], mean[target], color=by_point[point], marker="o", markersize=2)
+        right.plot(mean[source].tail(1), mean[target].tail(1), color=by_point[point], marker="o", markersize=5)
+    name = "average target" if target_column(study) == AVERAGE else target_column(study)[1]
+    right.set(xlabel="source val mIoU in %", ylabel=f"{name} mIoU in %", title="generalisation")
+    handles = [Line2D([], [], color=colour, label=point) for point, colour in by_point.items()]
+    canvas.legend(handles=handles, loc="outside lower center", ncols=columns(len(points), 5))
+    for axes in (left, right):
+        axes.grid(alpha=0.4)
+        axes.locator_params(nbins=5)
+    drawn = (
+        "Left: training loss in fifty bins of steps, the mean over seeds with a band of one sample standard deviation. "
+        "Right: every scored checkpoint; thin single runs, thick the mean over seeds, the large dot the last one."
+    )
+    going = len(study.runs) - len(study.done)
+    return Picture(
+        join(wanted.caption, drawn, "Unfinished runs are drawn as far as they are." if going else ""), canvas
+    )
+
+
+def _binned(losses: pd.DataFrame, bins: int = 50) -> pd.DataFrame:
+    """Losses averaged within bins of steps, one value a run and bin; the loss of single batches is mostly noise."""
+    width = max(losses["step"].max() / bins, 1) if len(losses) else 1
+    step = np.ceil(losses["step"] / width) * width  # a bin stands at its end, so that the last is the last step
+    binned = losses.assign(step=step).groupby(["point", "run_id", "step"], sort=False)["value"].mean()
+    return _shared_steps(binned.reset_index())
+
+
+def _shared_steps(frame: pd.DataFrame) -> pd.DataFrame:
+    """Only steps that every run of a point has reached: a mean must not jump where a run in progress drops out."""
+    if frame.empty:
+        return frame
+    reached = frame.groupby("run_id")["step"].max().reset_index(name="reached")
+    points = reached.merge(frame[["run_id", "point"]].drop_duplicates()).groupby("point")["reached"].min()
+    return frame[frame["step"] <= frame["point"].map(points)]
