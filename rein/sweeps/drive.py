@@ -79,10 +79,12 @@ def _follow(
         if todo:
             machine.runs.mkdir(parents=True, exist_ok=True)
             with Watch(todo, machine.runs, tracker, Console(stderr=True)):
-                work(todo)
+                try:
+                    work(todo)
+                finally:
+                    _settle(todo, machine.runs)
         complete = True
     finally:
-        _settle(todo, machine.runs)
         if tracker:
             tracker.close(planned, complete)
     return todo

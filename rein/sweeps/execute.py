@@ -27,6 +27,8 @@ QUIET = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # Ctrl-C must reach the driver: Tune would stop the trials as a scheduler does, and they would count as pruned.
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
     # Relative paths mean the folder that the sweep was started in.
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
 }

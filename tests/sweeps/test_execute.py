@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -108,6 +110,28 @@ def test_the_sweep_is_in_mlflow_as_a_parent_with_its_runs(swept: Swept) -> None:
 def test_ray_leaves_no_files_of_its_own_with_the_runs(swept: Swept) -> None:
     others = {path.name for path in swept.runs.iterdir() if not (path / "experiment.yaml").is_file()}
     assert others <= {"mlflow.db", "mlartifacts"}
+
+
+@pytest.mark.slow
+def test_ctrl_c_leaves_runs_that_can_be_gone_on_with(tmp_path: Path, toy_data: Path, tiny: Tiny) -> None:
+    """As a terminal sends it: to the driver and all that it has started in its process group."""
+    experiment = tiny({"steps": 100_000})
+    (tmp_path / "long.yaml").write_text(yaml.safe_dump(to_dict(experiment)))
+    (tmp_path / "sweep.yaml").write_text(yaml.safe_dump({"experiment": str(tmp_path / "long.yaml")}))
+    command = [sys.executable, "-c", "from rein.cli import main; main()", "sweep", "sweep.yaml", "--no-track"]
+    environment = {**os.environ, "REIN_DATA": str(toy_data), "REIN_RUNS": str(tmp_path / "runs")}
+    driver = subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, env=environment, cwd=tmp_path, start_new_session=True
+    )
+    run = Run(tmp_path / "runs" / run_id(experiment))
+    deadline = time.monotonic() + 120
+    while not run.status().get("loss") and time.monotonic() < deadline:
+        time.sleep(0.2)
+    os.killpg(driver.pid, signal.SIGINT)
+    stderr = driver.communicate(timeout=60)[1]
+    assert driver.returncode == 130, stderr
+    assert run.state == "preempted", "not pruned: that would count as its end"
+    assert "was cut; the same command goes on" in stderr and "Traceback" not in stderr
 
 
 NODES = [{"Alive": True, "Resources": {"CPU": 4.0, "GPU": 1.0}}, {"Alive": False, "Resources": {"CPU": 64.0}}]
