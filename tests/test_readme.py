@@ -1,0 +1,48 @@
+"""Every command that README shows can be given: its options are known, its files ship, its keys are valid."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from rein.cli import app
+from rein.config import Experiment, Report, Sweep
+from rein.config_io import load
+from rein.sweeps.plan import expand
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def commands() -> list[list[str]]:
+    """The words of every `rein ...` in console blocks and in running text."""
+    lines = re.findall(r"^\$ (rein .*)$", README, re.MULTILINE) + re.findall(r"`(rein [^`]+)`", README)
+    parts = [part.strip() for line in lines for part in line.split("&&")]
+    return [words for part in parts if (words := shlex.split(part, comments=True)) and words[0] == "rein"]
+
+
+def test_there_are_commands() -> None:
+    assert {"train", "sweep", "report", "check", "list", "evaluate", "predict", "init"} <= {c[1] for c in commands()}
+
+
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_a_command_of_the_readme_can_be_given(words: list[str]) -> None:
+    known = getattr(get_command(app), "commands")  # noqa: B009
+    given = known[words[1]].make_context(words[1], words[2:]).params
+    overrides = given.get("overrides") or []
+    match words[1]:
+        case "train":
+            load(Experiment, given["experiment"], overrides)
+        case "sweep":
+            assert expand(load(Sweep, given["name"], overrides))
+        case "report":
+            load(Report, given["name"], overrides)
+
+
+@pytest.mark.parametrize("target", re.findall(r"\]\((?!https?://)([^)]+)\)", README))
+def test_what_the_readme_links_to_is_there(target: str) -> None:
+    assert (ROOT / target).is_file()
