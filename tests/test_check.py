@@ -11,6 +11,7 @@ from PIL import Image
 
 from rein.check import check_domains
 from rein.config import ConfigError
+from rein.data import toy
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def test_sound_domains_have_a_row_per_split_and_no_problem(copied: Path) -> None
 
 
 def test_without_names_what_is_there_is_looked_at(copied: Path) -> None:
-    assert {row["domain"] for row in check_domains([], copied)} == {"toy-game", "toy-day", "toy-night"}
+    assert {row["domain"] for row in check_domains([], copied)} == {f"toy-{style}" for style in toy.STYLES}
 
 
 def test_every_bad_file_is_named_and_the_rest_is_still_read(copied: Path) -> None:
