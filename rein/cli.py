@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from dataclasses import replace
 from enum import StrEnum
@@ -29,9 +30,18 @@ Runs = Annotated[Path, typer.Option("--runs", envvar="REIN_RUNS", help="Where ru
 DataDir = Annotated[Path, typer.Option("--data", envvar="REIN_DATA", help="Folder that holds the data sets.")]
 Weights = Annotated[Path, typer.Option("--weights", envvar="REIN_WEIGHTS", help="Folder of local weight files.")]
 Device = Annotated[str, typer.Option(envvar="REIN_DEVICE", help="cpu, cuda, or auto.")]
-Workers = Annotated[int, typer.Option(help="Loader processes a run; 0 loads in the training process.")]
+Workers = Annotated[
+    int | None, typer.Option(min=0, help="Loader processes a run; default: 4 beside a GPU, none on the CPU.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 Track = Annotated[bool, typer.Option("--track/--no-track", help="Copy the runs to MLflow (MLFLOW_TRACKING_URI).")]
+
+
+class Executor(StrEnum):
+    """What runs the runs of a sweep."""
+
+    ray = "ray"
+    local = "local"
 
 
 class Kind(StrEnum):
@@ -64,7 +74,7 @@ def train(
     data: DataDir = Path("data"),
     weights: Weights = Path("weights"),
     device: Device = "auto",
-    workers: Workers = 0,
+    workers: Workers = None,
     track: Track = True,
     as_json: Json = False,
 ) -> None:
@@ -87,7 +97,7 @@ def evaluate(
     data: DataDir = Path("data"),
     weights: Weights = Path("weights"),
     device: Device = "auto",
-    workers: Workers = 0,
+    workers: Workers = None,
     as_json: Json = False,
 ) -> None:
     """Score a finished run on its own or other domains."""
@@ -108,7 +118,7 @@ def predict(
     """Write a mask of train ids and a coloured overlay for each image."""
     from rein.inference import predict_images
 
-    for path in predict_images(run, images, out, _machine(runs, Path("data"), weights, device, 0)):
+    for path in predict_images(run, images, out, _machine(runs, Path("data"), weights, device)):
         typer.echo(path)
 
 
@@ -120,9 +130,15 @@ def sweep(
     data: DataDir = Path("data"),
     weights: Weights = Path("weights"),
     device: Device = "auto",
-    workers: Workers = 0,
+    workers: Workers = None,
+    executor: Annotated[
+        Executor, typer.Option(help="ray, or local: one run after another in this process.")
+    ] = Executor.ray,
     address: Annotated[
         str | None, typer.Option(help="A Ray cluster: auto, ray://host:10001; else this machine.")
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="At most so many runs at once; default: what the resources hold.")
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the runs and what is left of them; start none.")
@@ -137,7 +153,7 @@ def sweep(
     if dry_run:
         _print(plan_table(name, overrides or [], machine), as_json)
         return
-    result = drive(name, overrides or [], machine, address, track)
+    result = drive(name, overrides or [], machine, executor.value, address, jobs, track)
     _print(result, as_json)
     if result["failed"]:
         raise typer.Exit(1)
@@ -171,15 +187,28 @@ def list_names(kind: Kind, runs: Runs = Path("runs"), as_json: Json = False) -> 
 @app.command()
 def check(
     domains: Annotated[list[str] | None, typer.Argument(help="Domains; default: all that are found.")] = None,
+    runs: Runs = Path("runs"),
     data: DataDir = Path("data"),
+    weights: Weights = Path("weights"),
+    device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Look at the data: what was found where, how many images, which cannot be read."""
-    from rein.check import check_domains
+    """The doctor: device, folders, tracker; of the data every image and label is read, and the bad ones are named."""
+    from rein.check import check_domains, check_machine
 
-    rows = check_domains(domains or [], data.absolute())
-    _print(rows, as_json)
-    if any(row["problems"] for row in rows):
+    machine = _machine(runs, data, weights, device)
+    rows = check_domains(domains or [], machine.data)  # first: it draws a toy domain that is asked for
+    found = {"machine": check_machine(machine), "domains": rows}
+    problems = [problem for rows in found.values() for row in rows for problem in row["problems"]]
+    if as_json:
+        _print(found, as_json)
+    else:
+        for rows in filter(None, found.values()):
+            _print([{key: item for key, item in row.items() if key != "problems"} for row in rows], as_json)
+            typer.echo()
+        for line in problems or ["no problem found"]:
+            typer.echo(line)
+    if problems:
         raise typer.Exit(1)
 
 
@@ -214,17 +243,12 @@ def _fail(error: Exception, status: int) -> None:
     sys.exit(status)
 
 
-def _machine(runs: Path, data: Path, weights: Path, device: str, workers: int) -> Any:
+def _machine(runs: Path, data: Path, weights: Path, device: str, workers: int | None = None) -> Any:
     from rein.config import Machine
 
-    return replace(
-        Machine(),
-        runs=runs.absolute(),
-        data=data.absolute(),
-        weights=weights.absolute(),
-        device=device,
-        workers=workers,
-    )
+    # Without `..`: people read these, and links stay links.
+    runs, data, weights = (Path(os.path.normpath(folder.absolute())) for folder in (runs, data, weights))
+    return replace(Machine(), runs=runs, data=data, weights=weights, device=device, workers=workers)
 
 
 def _print(value: Any, as_json: bool) -> None:
@@ -235,5 +259,4 @@ def _print(value: Any, as_json: bool) -> None:
     from tabulate import tabulate
 
     rows = value if isinstance(value, list) else [{"": key, " ": item} for key, item in value.items()]
-    rows = [{key: "; ".join(item) if isinstance(item, list) else item for key, item in row.items()} for row in rows]
     typer.echo(tabulate(rows, headers="keys" if isinstance(value, list) else (), tablefmt="plain"))

@@ -261,8 +261,8 @@ class Machine:
     weights: Path = field(default_factory=lambda: Path(os.environ.get("REIN_WEIGHTS", "weights")).absolute())
     #: `auto` takes CUDA where there is one.
     device: str = "auto"
-    #: Loader processes; 0 loads in the training process.
-    workers: int = 0
+    #: Loader processes; 0 loads in the training process. None takes four beside a GPU, none on the CPU.
+    workers: int | None = None
     #: Threads of torch on the CPU; None leaves torch's choice.
     threads: int | None = None
     #: Seconds between two checkpoints: what a killed run loses at most.

@@ -16,6 +16,7 @@ from rein import checkpoint
 from rein.config import ConfigError, Experiment, Machine
 from rein.config_io import check_domain
 from rein.data.dataset import read_image
+from rein.data.loaders import processes
 from rein.evaluation import autocast, fit_inside, score_domain, scored_domains, sliding_window
 from rein.ledger import Run, find
 from rein.models.segmenter import Segmenter, build_model
@@ -40,9 +41,8 @@ def evaluate_run(run: str, domains: list[str], machine: Machine) -> list[dict[st
     model, experiment = load_model(run, machine)
     device = select_device(machine.device)
     wanted = [(name, "target") for name in domains] or scored_domains(experiment)
-    scores = (
-        score_domain(model, experiment, name, role, machine.data, device, machine.workers) for name, role in wanted
-    )
+    workers = processes(machine.workers, device)
+    scores = (score_domain(model, experiment, name, role, machine.data, device, workers) for name, role in wanted)
     return [{"domain": score.domain, "role": score.role, "miou": round(100 * score.miou, 2)} for score in scores]
 
 

@@ -7,6 +7,7 @@ instant can be read and continued. Nothing here knows torch, Ray or MLflow.
 from __future__ import annotations
 
 import csv
+import fcntl
 import io
 import json
 import logging
@@ -15,8 +16,9 @@ import socket
 import time
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 from rein.config import ConfigError, Experiment, run_id
 from rein.config_io import build, dump, nearest, read_yaml
@@ -27,6 +29,14 @@ State = Literal["running", "done", "pruned", "failed", "oom", "diverged", "preem
 
 #: Columns of scores.csv; one row a (checkpoint step, domain, class, metric).
 SCORE_COLUMNS = ("step", "domain", "role", "class", "metric", "value")
+
+
+#: Seconds that a killed process is given to let go of a run.
+PATIENCE = 10.0
+
+
+class BusyError(RuntimeError):
+    """Another process works on the run; the message says which and where."""
 
 
 class Run:
@@ -81,6 +91,22 @@ class Run:
         return [json.loads(line) for line in complete[0].splitlines()], offset + len(complete[0]) + len(complete[1])
 
     # ---------------------------------------------------------------- writing
+
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Work on the run alone; a process that is killed lets go by itself, if not at once.
+
+        Raises BusyError where another one still holds the run after `PATIENCE` seconds.
+        """
+        deadline = time.monotonic() + PATIENCE
+        with open(self.path / ".lock", "w") as file:
+            while not _lock(file):
+                if time.monotonic() > deadline:
+                    status = self.status()
+                    who = f"process {status.get('pid', '?')} on {status.get('host', 'another machine')}"
+                    raise BusyError(f"{self.id}: {who} works on this run; wait for it, or stop it")
+                time.sleep(0.1)
+            yield
 
     def start(self, **facts: Any) -> None:
         """Mark the run as running; counts the attempts."""
@@ -155,6 +181,16 @@ def find(root: Path, name: str) -> Run:
     raise ConfigError(
         f"{name}: {problem} in {root}{nearest(name, known)}; `rein list runs` prints them, --runs names another folder"
     )
+
+
+def _lock(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:  # a file system without locks: there nobody is kept from starting a run twice
+        log.debug("%s: cannot be locked (%s)", file.name, error)
+    return True
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from rein import checkpoint, seeds
 from rein.config import ConfigError, Experiment, Machine
-from rein.data.loaders import training_batches
+from rein.data.loaders import processes, training_batches
 from rein.environment import describe
 from rein.evaluation import Score, autocast, evaluate
 from rein.ledger import Run
@@ -38,12 +38,18 @@ def train(experiment: Experiment, machine: Machine | None = None, observe: Obser
     """Train and score an experiment, going on where an earlier attempt was cut; a run that is done is left alone.
 
     `observe` gets every record that metrics.jsonl gets. Whatever ends the run early is recorded in its status
-    (`failed`, `oom`, `diverged`, `pruned`, `preempted`) and raised again.
+    (`failed`, `oom`, `diverged`, `pruned`, `preempted`) and raised again. Raises BusyError where another process works
+    on the run.
     """
     machine = machine or Machine()
     record = Run.create(machine.runs, experiment)
-    if record.state == "done":
-        return record
+    if record.state != "done":
+        with record.claimed():
+            _attempt(experiment, machine, record, observe)
+    return record
+
+
+def _attempt(experiment: Experiment, machine: Machine, record: Run, observe: Observer) -> None:
     record.start(step=0, steps=experiment.steps)
     started = time.monotonic()
     earlier = record.status().get("seconds") or 0.0
@@ -55,7 +61,6 @@ def train(experiment: Experiment, machine: Machine | None = None, observe: Obser
     finally:
         record.update(seconds=round(earlier + time.monotonic() - started, 2))
     record.finish("done")
-    return record
 
 
 def select_device(name: str) -> torch.device:
@@ -91,8 +96,9 @@ def _train(experiment: Experiment, machine: Machine, record: Run, observe: Obser
     record.update(**_parameters(model))
     record.environment(describe(experiment, machine, device), resumed=start > 0)
 
+    workers = processes(machine.workers, device)
     batches = training_batches(
-        experiment.data, machine.data, experiment.seed, range(start, steps), machine.workers, device.type == "cuda"
+        experiment.data, machine.data, experiment.seed, range(start, steps), workers, device.type == "cuda"
     )
     log_every = max(1, min(50, steps // 50))
     saved = time.monotonic()
@@ -152,7 +158,8 @@ def _score(
     step: int,
     examples: int = 0,
 ) -> tuple[list[Score], dict[str, Any]]:
-    scores = evaluate(model, experiment, machine.data, device, machine.workers, examples)
+    workers = processes(machine.workers, device)
+    scores = evaluate(model, experiment, machine.data, device, workers, examples)
     record.scores(row for score in scores for row in score.rows(step))
     entry = {"step": step, "time": time.time(), **{f"{score.domain}/miou": score.miou for score in scores}}
     targets = [score.miou for score in scores if score.role == "target"]

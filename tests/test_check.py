@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from rein.check import check_domains
-from rein.config import ConfigError
+from rein import check
+from rein.check import check_domains, check_machine
+from rein.config import ConfigError, Machine
 from rein.data import toy
 
 
@@ -59,11 +63,43 @@ def test_a_missing_folder_is_a_problem_of_its_row(tmp_path: Path) -> None:
     assert rows[0]["images"] == 0 and "--data" in rows[0]["problems"][0]
 
 
-def test_an_unknown_domain_and_an_empty_root_are_refused(tmp_path: Path) -> None:
+def test_an_unknown_domain_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"(?=.*kity).*unknown domain.*did you mean `kitti`"):
         check_domains(["kity"], tmp_path)
-    with pytest.raises(ConfigError, match="holds no folder of a known domain"):
-        check_domains([], tmp_path)
+
+
+def rows(machine: Machine) -> dict[str, dict[str, Any]]:
+    return {row["what"]: row for row in check_machine(machine)}
+
+
+def test_a_sound_machine_has_no_problem(machine: Machine) -> None:
+    found = rows(machine)
+    assert list(found) == ["device", "runs", "weights", "data", "tracker"]
+    assert [row["problems"] for row in found.values()] == [[]] * 5
+    assert found["device"]["found"].startswith("cpu") and "GiB" in found["device"]["found"]
+    assert "toy-game" in found["data"]["found"] and "made by the first run" in found["tracker"]["found"]
+
+
+def test_local_weights_are_listed(machine: Machine) -> None:
+    machine.weights.mkdir()
+    (machine.weights / "mine.safetensors").touch()
+    assert "mine.safetensors" in rows(machine)["weights"]["found"]
+
+
+def test_an_empty_data_folder_a_full_disk_and_a_silent_tracker_are_problems(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setattr(check, "LOW_DISK_GIB", 10**9)
+    found = rows(replace(machine, data=tmp_path / "nothing"))
+    assert "--data" in found["data"]["problems"][0]
+    assert "nearly full" in found["runs"]["problems"][0]
+    assert "MLFLOW_TRACKING_URI" in found["tracker"]["problems"][0]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_asked_for_and_not_there_is_a_problem(machine: Machine) -> None:
+    assert "sees no GPU" in rows(replace(machine, device="cuda"))["device"]["problems"][0]
 
 
 def test_the_real_data_sets_are_sound(real_data: Path) -> None:

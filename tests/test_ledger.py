@@ -15,7 +15,7 @@ import pytest
 
 from rein import ledger
 from rein.config import ConfigError, Experiment, run_id
-from rein.ledger import Run, write_atomic
+from rein.ledger import BusyError, Run, write_atomic
 
 
 @pytest.fixture
@@ -147,6 +147,37 @@ def test_a_change_of_data_between_attempts_is_reported(run: Run, caplog: pytest.
 
 
 # ---------------------------------------------------------------- finding
+
+
+def test_a_run_that_another_process_holds_is_busy_until_that_is_killed(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = f"""
+        import time
+        from pathlib import Path
+        from rein.ledger import Run
+        run = Run(Path({str(run.path)!r}))
+        with run.claimed():
+            run.start(step=0, steps=3)
+            print("held", flush=True)
+            time.sleep(60)
+    """
+    holder = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+    with monkeypatch.context() as patch, pytest.raises(BusyError, match=rf"{run.id}: process {holder.pid} on "):
+        patch.setattr(ledger, "PATIENCE", 0.2)
+        with run.claimed():
+            pass
+    holder.kill()
+    with run.claimed():  # waits for the kill to have come through
+        assert run.state == "running", "what the holder left is there to be gone on with"
+    holder.communicate()
+
+
+def test_a_claim_ends_with_its_block(run: Run) -> None:
+    for _ in range(2):
+        with run.claimed():
+            pass
 
 
 def test_find_takes_folder_id_and_beginning(run: Run) -> None:

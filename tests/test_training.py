@@ -21,11 +21,11 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor
 
-from rein import results
+from rein import ledger, results
 from rein.config import ConfigError, Experiment, Machine, run_id
 from rein.config_io import dump
 from rein.data.domains import DataError
-from rein.ledger import Run
+from rein.ledger import BusyError, Run
 from rein.metrics import miou
 from rein.training import train
 
@@ -240,6 +240,18 @@ def test_a_truncated_checkpoint_costs_one_interval_and_no_number(
 def test_a_long_checkpoint_interval_writes_only_the_last(tiny: Tiny, machine: Machine) -> None:
     run = train(tiny({"steps": 2}), replace(machine, checkpoint_seconds=1e6))
     assert [p.name for p in (run.path / "checkpoint").iterdir()] == ["step_0000002"]
+
+
+def test_a_run_that_is_being_worked_on_is_not_touched(
+    tiny: Tiny, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger, "PATIENCE", 0)
+    run = Run.create(machine.runs, tiny())
+    run.start(step=0, steps=3)
+    before = run.status()
+    with run.claimed(), pytest.raises(BusyError, match=run.id):
+        train(tiny(), machine)
+    assert run.status() == before and not (run.path / "traceback.txt").exists()
 
 
 # ---------------------------------------------------------------- how a run ends early

@@ -31,6 +31,11 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
         return training_crop(image, label, self.data, seeds.generator(self.seed, seeds.CROP, ordinal))
 
 
+def processes(asked: int | None, device: torch.device) -> int:
+    """How many loader processes to use: as many as were asked for, else four beside a GPU and none on the CPU."""
+    return asked if asked is not None else 4 if device.type == "cuda" else 0
+
+
 def training_batches(
     data: Data, root: Path, seed: int, steps: range, workers: int = 0, pin: bool = False
 ) -> Iterator[tuple[Tensor, Tensor]]:

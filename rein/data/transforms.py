@@ -60,7 +60,7 @@ def random_window(
         rows, cols = (_window(length, side, generator) for length in size)
         counts = torch.bincount(nearest_window(label, size, rows, cols).flatten())[:VOID]
         # A crop of one class alone is drawn again as well, as the reference does.
-        if (counts > 0).sum() > 1 and counts.max() <= max_class_share * counts.sum():
+        if (counts > 0).sum() > 1 and counts.max() < max_class_share * counts.sum():
             break
     return rows, cols
 
@@ -89,7 +89,8 @@ def nearest_window(label: Tensor, size: tuple[int, int], rows: range, cols: rang
 def photometric_distortion(image: Tensor, generator: Generator) -> Tensor:
     """Brightness, contrast, saturation and hue, each with probability a half; contrast first or last of the four.
 
-    Ranges of METHOD 3: +-32, 0.5..1.5, 0.5..1.5, +-18 degrees.
+    Ranges of the recipe (METHOD 3): +-32, 0.5..1.5, 0.5..1.5, and +-18 of the 180 hue steps of an 8-bit HSV image, in
+    which the reference counts: 2 degrees each.
     """
     pixels = image.float()
     contrast_first = _integer(2, generator)
@@ -101,7 +102,7 @@ def photometric_distortion(image: Tensor, generator: Generator) -> Tensor:
     if _integer(2, generator):
         pixels = saturate(pixels, 0.5 + _uniform(generator))
     if _integer(2, generator):
-        pixels = rotate_hue(pixels, 36 * _uniform(generator) - 18)
+        pixels = rotate_hue(pixels, 72 * _uniform(generator) - 36)
     if not contrast_first:
         pixels = _clip(pixels * contrast)
     return pixels.round_().to(torch.uint8)

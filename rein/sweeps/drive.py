@@ -6,35 +6,50 @@ import logging
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 
 from rein.config import Experiment, Machine, Sweep, run_id
 from rein.config_io import load
-from rein.ledger import Run
+from rein.ledger import BusyError, Run
 from rein.sweeps.plan import Planned, expand, left
 from rein.sweeps.watch import Sink, Watch, failures, label
 from rein.tracking import Tracker, default_uri, is_copied
 
 log = logging.getLogger(__name__)
 
+Executor = Literal["ray", "local"]
+
 
 def drive(
-    name: str, overrides: Sequence[str], machine: Machine, address: str | None = None, track: bool = True
+    name: str,
+    overrides: Sequence[str],
+    machine: Machine,
+    executor: Executor = "ray",
+    address: str | None = None,
+    jobs: int | None = None,
+    track: bool = True,
 ) -> dict[str, Any]:
-    """Run a sweep to its end; returns how many runs are done, how many were done already, and what failed."""
+    """Run a sweep to its end; returns how many runs are done, how many were done already, and what failed.
+
+    `executor`: `ray` runs as many at once as the resources hold, at most `jobs`, on this machine or on the cluster at
+    `address`; `local` runs one after another in this process, where a debugger reaches them.
+    """
     sweep = load(Sweep, name, overrides)
     planned = expand(sweep)
 
     def work(todo: Sequence[Planned]) -> None:
+        if executor == "local":
+            _one_after_another(todo, machine)
+            return
         from rein.sweeps.execute import execute
 
         for plan in todo:
             Run.create(machine.runs, plan.experiment)
-        execute(todo, machine, sweep.resources, address)
+        execute(todo, machine, sweep.resources, address, jobs)
 
     todo = _follow(work, planned, machine, track, parent=Path(name).stem)
     return _summary(planned, todo, machine.runs)
@@ -90,12 +105,23 @@ def _follow(
     return todo
 
 
+def _one_after_another(todo: Sequence[Planned], machine: Machine) -> None:
+    from rein.training import train
+
+    for plan in todo:
+        try:
+            train(plan.experiment, machine)
+        except Exception:  # the run's status.json and traceback.txt say how it ended
+            log.debug("%s ended early", plan.id, exc_info=True)
+
+
 def _settle(todo: Sequence[Planned], runs: Path) -> None:
-    """Nothing runs any more: a run that still says so was cut with its process, and can be gone on with."""
+    """A run that counts as running though nobody works on it was cut with its process, and can be gone on with."""
     for plan, run in failures(todo, runs):
-        if run.state == "running" and run.status().get("started"):
-            run.finish("preempted")
-            log.info("%s (%s) was cut; the same command goes on with it", plan.id, label(plan))
+        if run.state == "running":
+            with suppress(BusyError), run.claimed():
+                run.finish("preempted")
+                log.info("%s (%s) was cut; the same command goes on with it", plan.id, label(plan))
 
 
 def _summary(planned: Sequence[Planned], todo: Sequence[Planned], runs: Path) -> dict[str, Any]:
@@ -103,7 +129,7 @@ def _summary(planned: Sequence[Planned], todo: Sequence[Planned], runs: Path) ->
     for plan, run in failed:
         trace = run.path / "traceback.txt"
         where = f"\n    traceback: {trace}" if trace.is_file() else ""
-        reason = run.status().get("error") or "did not start"
+        reason = run.status().get("error") or ("another process works on it" if run.state else "did not start")
         print(f"{run.state or 'to do'}: {label(plan)} ({plan.id}): {reason}{where}", file=sys.stderr)
     states = Counter(Run(runs / plan.id).state or "to do" for plan in planned)
     return {"runs": len(planned), "already done": len(planned) - len(todo), **states, "failed": len(failed)}

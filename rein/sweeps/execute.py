@@ -34,8 +34,14 @@ QUIET = {
 }
 
 
-def execute(planned: Iterable[Planned], machine: Machine, resources: Resources, address: str | None = None) -> None:
-    """Run every planned experiment and return when each has ended, well or not.
+def execute(
+    planned: Iterable[Planned],
+    machine: Machine,
+    resources: Resources,
+    address: str | None = None,
+    jobs: int | None = None,
+) -> None:
+    """Run every planned experiment, at most `jobs` at once, and return when each has ended, well or not.
 
     Raises ConfigError where no machine of the cluster can hold a run, which Ray would wait for without end.
     """
@@ -55,7 +61,9 @@ def execute(planned: Iterable[Planned], machine: Machine, resources: Resources, 
                     "machine": asdict(replace(machine, threads=machine.threads or max(1, int(resources.cpu)))),
                 },
                 # A reused process saves some ten seconds of imports a run, but would keep GPU memory of the one before.
-                tune_config=tune.TuneConfig(reuse_actors=resources.gpu == 0, trial_dirname_creator=str),
+                tune_config=tune.TuneConfig(
+                    reuse_actors=resources.gpu == 0, trial_dirname_creator=str, max_concurrent_trials=jobs
+                ),
                 # Only a lost process counts as a failure here: the run goes on from its last checkpoint.
                 run_config=tune.RunConfig(
                     storage_path=scratch, verbose=0, failure_config=tune.FailureConfig(max_failures=3)

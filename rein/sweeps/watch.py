@@ -29,15 +29,27 @@ class Sink(Protocol):
 
 
 class Watch:
-    """A context in which the given runs are followed until each is final or the context ends."""
+    """A context in which the given runs are followed until each is final or the context ends.
+
+    A terminal gets a table that is drawn anew every `interval` seconds, a log file a line for each start and end, and
+    after `silence` seconds without one how far things are.
+    """
 
     def __init__(
-        self, planned: Sequence[Planned], runs: Path, sink: Sink | None, console: Console, interval: float = 1.0
+        self,
+        planned: Sequence[Planned],
+        runs: Path,
+        sink: Sink | None,
+        console: Console,
+        interval: float = 1.0,
+        silence: float = 60.0,
     ) -> None:
         self.rows = [(Run(runs / plan.id), label(plan)) for plan in planned]
-        self.sink, self.console, self.interval = sink, console, interval
+        # What counts as news: by number, since the clocks of a cluster's nodes differ.
+        self.attempts = {run.id: run.status().get("attempt", 0) for run, _ in self.rows}
+        self.sink, self.console, self.interval, self.silence = sink, console, interval, silence
         self.statuses: dict[str, dict[str, Any]] = {}
-        self.began = time.time()
+        self.began = self.spoke = time.time()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="rein-watch", daemon=True)
         self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
@@ -56,7 +68,7 @@ class Watch:
         self._tick()
         if self._live:
             self._live.stop()
-            self.console.print(self._table())
+            self.console.print(self._table(self.rows))
 
     def _follow(self) -> None:
         while not self._stop.wait(self.interval):
@@ -68,26 +80,52 @@ class Watch:
             if before.get("state") not in (None, "running"):
                 continue
             status = run.status()
-            if status.get("started", 0) < self.began:
+            if status.get("attempt", 0) == self.attempts[run.id]:
                 continue  # what an earlier attempt left; this one has not started yet
             self.statuses[run.id] = status
             self._copy(run, name)
             if not self._live and status.get("state") != before.get("state"):
                 # Of a single run the command itself says why it failed.
                 reason = status.get("error") if len(self.rows) > 1 else None
-                self.console.print(_line(name, status, reason), highlight=False, soft_wrap=True)
+                self._say(_line(name, status, reason))
         if self._live:
-            self._live.update(self._table(), refresh=True)
+            self._live.update(self._table(self._shown()), refresh=True)
+        elif time.time() - self.spoke >= self.silence:
+            running = [f"{name} {_steps(status)}" for name, status in self._running()]
+            self._say("; ".join([self._progress(), *running]))
+
+    def _say(self, text: str) -> None:
+        self.spoke = time.time()
+        self.console.print(f"{time.strftime('%H:%M:%S')}  {text}", highlight=False, soft_wrap=True)
+
+    def _running(self) -> list[tuple[str, dict[str, Any]]]:
+        known = ((name, self.statuses.get(run.id, {})) for run, name in self.rows)
+        return [(name, status) for name, status in known if status.get("state") == "running"]
+
+    def _progress(self) -> str:
+        """`3 of 13 ended, about 2:10 left`: as if the steps that are left took as long each as those behind."""
+        ended = len(self.statuses) - len(self._running())
+        share = (ended + sum(status["step"] / status["steps"] for _, status in self._running())) / len(self.rows)
+        text = f"{ended} of {len(self.rows)} ended"
+        # Short of a twentieth it would be a guess: starting up takes its time too.
+        return f"{text}, about {clock((time.time() - self.began) * (1 / share - 1))} left" if 0.05 < share < 1 else text
 
     def _copy(self, run: Run, name: str) -> None:
         if self.sink is not None:
             self.sink.sync(run, name)
 
-    def _table(self) -> Table:
-        table = Table(box=None, pad_edge=False, header_style="bold")
+    def _shown(self) -> list[tuple[Run, str]]:
+        """All rows, or where the screen has no room for them those that run or went wrong."""
+        if len(self.rows) <= self.console.height - 4:
+            return self.rows
+        dull = (None, "done", "pruned")
+        return [row for row in self.rows if self.statuses.get(row[0].id, {}).get("state") not in dull]
+
+    def _table(self, rows: Iterable[tuple[Run, str]]) -> Table:
+        table = Table(box=None, pad_edge=False, header_style="bold", caption=self._progress(), caption_justify="left")
         for column in ("run", "variant", "state", "step", "loss", "time"):
             table.add_column(column, justify="right" if column in ("step", "loss", "time") else "left", no_wrap=True)
-        for run, name in self.rows:
+        for run, name in rows:
             status = self.statuses.get(run.id, {})
             state = status.get("state", "waiting")
             seconds = (status.get("ended") or time.time()) - status["started"] if status else None
@@ -95,7 +133,7 @@ class Watch:
                 run.id,
                 name,
                 f"[{COLOURS.get(state, 'dim')}]{state}",
-                f"{status['step']}/{status['steps']}" if status else "",
+                _steps(status) if status else "",
                 f"{status['loss']:.2f}" if "loss" in status else "",
                 "" if seconds is None else clock(seconds),
             )
@@ -122,8 +160,11 @@ def failures(planned: Iterable[Planned], runs: Path) -> list[tuple[Planned, Run]
 
 
 def _line(name: str, status: dict[str, Any], reason: str | None) -> str:
-    when = time.strftime("%H:%M:%S")
     if status["state"] == "running":
-        return f"{when}  started   {name}"
+        return f"started   {name}"
     took = clock(status["ended"] - status["started"])
-    return f"{when}  {status['state']:<9} {name}  {took}" + (f"  {reason}" if reason else "")
+    return f"{status['state']:<9} {name}  {took}" + (f"  {reason}" if reason else "")
+
+
+def _steps(status: dict[str, Any]) -> str:
+    return f"{status['step']}/{status['steps']}"

@@ -12,7 +12,7 @@ from rein import seeds
 from rein.config import Data
 from rein.data import loaders
 from rein.data.dataset import DomainDataset
-from rein.data.loaders import Crops, training_batches
+from rein.data.loaders import Crops, processes, training_batches
 from rein.data.transforms import training_crop
 
 DATA = Data(sources=("toy-game",), crop_size=32, batch_size=3)
@@ -94,3 +94,10 @@ def test_a_crop_is_drawn_from_its_own_place_of_the_stream(toy_data: Path) -> Non
     image, label = DomainDataset("toy-game", "train", toy_data)[int(order[2])]
     expected = training_crop(image, label, DATA, seeds.generator(5, seeds.CROP, 9))
     assert same([crops[9]], [expected])
+
+
+@pytest.mark.parametrize(
+    ("asked", "device", "number"), [(None, "cpu", 0), (None, "cuda", 4), (0, "cuda", 0), (2, "cpu", 2)]
+)
+def test_loader_processes_are_as_asked_or_by_device(asked: int | None, device: str, number: int) -> None:
+    assert processes(asked, torch.device(device)) == number

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from rein import ledger
 from rein.config import Experiment, Machine, run_id
 from rein.data.domains import DataError
 from rein.ledger import Run
@@ -151,6 +152,30 @@ def test_an_interrupted_sweep_settles_what_was_running(
     states = [row["state"] for row in plan_table(str(sweep_file), ["vary.seed=[0, 99, 1]"], machine)]
     assert states == ["done", "preempted", "to do"]
     assert tracker.opened[0].status == "KILLED"
+
+
+def test_a_run_that_another_command_works_on_is_left_to_it(
+    sweep_file: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(ledger, "PATIENCE", 0)
+    run = Run(machine.runs / plan_table(str(sweep_file), [], machine)[0]["run"])
+    run.path.mkdir(parents=True)
+    run.start(step=1, steps=3)
+    with run.claimed():
+        result = drive(str(sweep_file), [], machine, "local", track=False)
+    assert (result["done"], result["running"], result["failed"]) == (1, 1, 1)
+    assert run.state == "running" and run.status()["attempt"] == 1
+    assert "another process works on it" in capsys.readouterr().err
+
+
+def test_the_local_executor_runs_one_after_another_and_outlives_a_failure(
+    sweep_file: Path, machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    axes = ["vary={data.targets: [[kitti], [toy-day]]}"]
+    result = drive(str(sweep_file), axes, machine, "local", track=False)
+    assert (result["done"], result["failed"]) == (1, 1)
+    assert "kitti (val)" in capsys.readouterr().err
+    assert drive(str(sweep_file), axes, machine, "local", track=False)["already done"] == 1
 
 
 @pytest.mark.parametrize(("seeds", "status"), [("[0, 1]", "FINISHED"), ("[0, 13]", "FAILED")])

@@ -54,7 +54,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory, toy_data: Path, tiny: Tiny) 
         command = [sys.executable, "-c", "from rein.cli import main; main()", *words]
         return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=root, timeout=240)
 
-    first = rein("sweep", str(root / "sweep.yaml"), "--json")
+    first = rein("sweep", str(root / "sweep.yaml"), "--json", "--jobs", "1")
     assert first.stdout, first.stderr
     again = rein("sweep", str(root / "sweep.yaml"), 'points={"new": {"seed": 1}}', "--json")
     return Swept(json.loads(first.stdout), first.stderr, first.returncode, runs, before, again)
@@ -67,6 +67,9 @@ def test_a_sweep_runs_what_the_ledger_lacks(swept: Swept, tiny: Tiny) -> None:
     assert old.status()["attempt"] == 1 and old.status()["ended"] == swept.before, "what was done was left alone"
     new = Run(swept.runs / run_id(tiny({"seed": 1})))
     assert new.state == "done" and (new.path / "scores.csv").is_file()
+    bad = Run(swept.runs / run_id(tiny(BAD)))
+    first, second = sorted((new.status(), bad.status()), key=lambda status: status["started"])
+    assert first["ended"] <= second["started"], "--jobs 1: never two at once"
 
 
 @pytest.mark.slow

@@ -59,6 +59,39 @@ def test_starts_and_ends_are_said_in_lines(tmp_path: Path) -> None:
     assert "failed    rein, seed 1" in text and "no such thing" in text
 
 
+def test_a_long_silence_is_broken_by_how_far_things_are(tmp_path: Path) -> None:
+    def work() -> None:
+        finish(tmp_path, plan(0), "done")
+        run = Run.create(tmp_path, plan(1).experiment)
+        run.start(step=0, steps=9)
+        run.update(step=3)
+        time.sleep(0.2)
+
+    out = io.StringIO()
+    plans = [plan(seed, axes={"seed": seed}) for seed in (0, 1, 2)]
+    with Watch(plans, tmp_path, None, Console(file=out, width=120), interval=0.01, silence=0.1):
+        work()
+    assert "1 of 3 ended, about 0:00 left; rein, seed 1 3/9" in out.getvalue()
+
+
+def test_a_screen_too_small_shows_what_runs_or_went_wrong(tmp_path: Path) -> None:
+    plans = [plan(seed) for seed in range(9)]
+
+    def work() -> None:
+        finish(tmp_path, plans[0], "done")
+        finish(tmp_path, plans[1], "failed")
+        for item in plans[2:4]:
+            Run.create(tmp_path, item.experiment).start(step=0, steps=9)
+        time.sleep(0.1)
+
+    out = io.StringIO()
+    with Watch(plans, tmp_path, None, Console(file=out, width=120, height=10, force_terminal=True), interval=0.01) as w:
+        work()
+        assert [run.id for run, _ in w._shown()] == [item.id for item in plans[1:4]]
+    last = out.getvalue().rpartition("variant")[2]
+    assert [item.id for item in plans if item.id not in last] == [], "in the end all are listed"
+
+
 def test_a_terminal_gets_a_table(tmp_path: Path) -> None:
     text = watch([plan(0), plan(1)], tmp_path, None, lambda: finish(tmp_path, plan(0), "done"), terminal=True)
     assert plan(0).id in text and "9/9" in text and "1.25" in text and "waiting" in text
