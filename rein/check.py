@@ -48,7 +48,7 @@ def _device(machine: Machine) -> dict[str, Any]:
     import psutil
     import torch
 
-    from rein.training import select_device
+    from rein.device import select_device
 
     device = select_device(machine.device)
     cpus = f"{len(os.sched_getaffinity(0))} CPUs, {psutil.virtual_memory().total >> 30} GiB"

@@ -49,19 +49,23 @@ def save(folder: Path, step: int, model: nn.Module, optimizer: Optimizer) -> Non
 
 
 def resume(folder: Path, model: nn.Module, optimizer: Optimizer) -> int:
-    """Load the newest checkpoint that can be read and return its step; 0 where there is none."""
+    """Load the newest checkpoint that can be read and return its step; 0 where there is none.
+
+    Raises ConfigError where one can be read and belongs to another model.
+    """
     for path in sorted(folder.glob("step_*"), reverse=True):
         try:
-            state, step = (
-                load_file(path / "optimizer.safetensors"),
-                json.loads((path / "state.json").read_text())["step"],
-            )
-            load_named_state(model, optimizer, state)
-            load_model(path / "model.safetensors", model)
-            return step
-        except (ConfigError, SafetensorError, OSError, ValueError) as error:
-            log.warning("%s is damaged (%s); going on from the checkpoint before it", path, error)
-            optimizer.state.clear()
+            weights, moments = (load_file(path / f"{name}.safetensors") for name in ("model", "optimizer"))
+            step = json.loads((path / "state.json").read_text())["step"]
+        except (SafetensorError, OSError, ValueError, KeyError) as error:
+            log.warning("%s is damaged (%s); the one before it counts, or else the run starts anew", path, error)
+            continue
+        _fill(model, weights, path / "model.safetensors")
+        try:
+            load_named_state(model, optimizer, moments)
+        except ValueError as error:
+            raise ConfigError(f"{path / 'optimizer.safetensors'}: {error}; delete its folder to start anew") from None
+        return step
     return 0
 
 
@@ -75,22 +79,41 @@ def newest(folder: Path) -> Path:
     return files[-1]
 
 
-def load_model(path: Path, model: nn.Module) -> None:
-    """Load trained tensors into a model of the same experiment; every name and shape must match."""
-    own: dict[str, Tensor] = dict(trainable(model))
+def step_of(file: Path) -> int:
+    """The step that a checkpoint's file belongs to."""
+    return int(file.parent.name.removeprefix("step_"))
+
+
+def fill(model: nn.Module, file: Path) -> None:
+    """Load trained weights into a model of the same experiment.
+
+    Raises ConfigError where the file cannot be read, or a name or shape does not match.
+    """
     try:
-        state = load_file(path)
+        weights = load_file(file)
     except (SafetensorError, OSError) as error:
         raise ConfigError(
-            f"{path}: not a readable checkpoint ({error}); delete its folder, so that the one before it "
+            f"{file}: not a readable checkpoint ({error}); delete its folder, so that the one before it "
             f"counts, or the run's, and repeat the run's command"
         ) from None
-    missing, unused = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
-    wrong = sorted(name for name in own.keys() & state.keys() if own[name].shape != state[name].shape)
-    problems = {"missing": missing, "not used": unused, "of another shape": wrong}
+    _fill(model, weights, file)
+
+
+def _fill(model: nn.Module, weights: dict[str, Tensor], file: Path) -> None:
+    own: dict[str, Tensor] = dict(trainable(model))
+    problems = {
+        "missing": sorted(own.keys() - weights.keys()),
+        "not used": sorted(weights.keys() - own.keys()),
+        "of another shape": sorted(
+            name for name in own.keys() & weights.keys() if own[name].shape != weights[name].shape
+        ),
+    }
     if any(problems.values()):
         lines = (f"{len(names)} {kind} ({', '.join(names[:3])})" for kind, names in problems.items() if names)
-        raise ConfigError(f"{path}: does not fit this model: " + "; ".join(lines))
+        raise ConfigError(
+            f"{file}: does not fit this model: {'; '.join(lines)}; other code or another run has written it, "
+            f"delete its folder to start anew"
+        )
     with torch.no_grad():
         for name, parameter in own.items():
-            parameter.copy_(state[name])
+            parameter.copy_(weights[name])

@@ -187,6 +187,16 @@ class Experiment:
     steps: PositiveInt = 40_000
     seed: NonNegativeInt = 0
 
+    @property
+    def window(self) -> int:
+        """Side of the sliding window in pixels."""
+        return self.evaluation.window or self.data.crop_size
+
+    @property
+    def stride(self) -> int:
+        """Distance of two windows in pixels: 341 of 512, 683 of 1024."""
+        return self.evaluation.stride or round(self.window * 2 / 3)
+
 
 # ------------------------------------------------------------------------------------------- questions and documents
 

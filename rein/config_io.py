@@ -116,12 +116,15 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f" (did you mean `{close[0]}`?)" if close else ""
 
 
-def check_domain(name: str, where: str = "") -> None:
-    """Raise ConfigError for a domain that there is not."""
+def check_domain(name: str, split: str | None = None, where: str = "") -> None:
+    """Raise ConfigError for a domain that there is not, or that lacks the split it is wanted for."""
     if name not in DOMAINS:
         raise ConfigError(
             f"{where}unknown domain {name!r}{nearest(name, DOMAINS)}; `rein list domains` prints them all"
         )
+    if split is not None and split not in DOMAINS[name].splits:
+        other = "be tested on" if split == "train" else "be trained on"
+        raise ConfigError(f"{where}{name} has no {split} split; it can only {other}")
 
 
 def _folder(kind: type) -> str:
@@ -143,20 +146,21 @@ def _with_default_methods(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check(experiment: Experiment, where: str) -> None:
-    """What types cannot say: the domains exist and have the splits they are used for, ranges are ordered."""
-    if experiment.data.scale[0] > experiment.data.scale[1]:
+    """What types cannot say: the domains have the splits they are used for, and numbers fit each other."""
+    low, high = experiment.data.scale
+    if low > high or any(scale < 0.1 or abs(10 * scale - round(10 * scale)) > 1e-6 for scale in (low, high)):
+        raise ConfigError(f"{where}: `data.scale` is {[low, high]}: two multiples of 0.1, the smaller one first")
+    if experiment.stride > experiment.window:
         raise ConfigError(
-            f"{where}: `data.scale` is {list(experiment.data.scale)}: the first must not exceed the second"
+            f"{where}: `evaluation.stride` is {experiment.stride}: windows of {experiment.window} would leave gaps"
         )
-    for key in ("sources", "targets"):
-        for name in getattr(experiment.data, key):
-            check_domain(name, f"{where}: `data.{key}`: ")
+    width, heads = experiment.head.width, experiment.head.heads
+    if width % 4 or width % heads:
+        raise ConfigError(f"{where}: `head.width` is {width}: a multiple of 4 and of `head.heads` ({heads})")
     for name in experiment.data.sources:
-        if "train" not in DOMAINS[name].splits:
-            raise ConfigError(f"{where}: `data.sources`: {name} has no training split; it can only be a target")
+        check_domain(name, "train", f"{where}: `data.sources`: ")
     for name in experiment.data.targets:
-        if "val" not in DOMAINS[name].splits:
-            raise ConfigError(f"{where}: `data.targets`: {name} has no val split; it can only be a source")
+        check_domain(name, "val", f"{where}: `data.targets`: ")
 
 
 def _explain(kind: type, item: Mapping[str, Any]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,14 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Shaped
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from rein import metrics
 from rein.config import Experiment
 from rein.data.classes import CLASSES
 from rein.data.dataset import DomainDataset
+from rein.data.domains import DOMAINS
+from rein.data.loaders import whole_images
+from rein.device import autocast
 from rein.models.segmenter import Segmenter
 
 #: Windows that go through the network at once: a large photograph has hundreds, a benchmark's image a few.
@@ -49,7 +50,12 @@ class Score:
 
 
 def evaluate(
-    model: Segmenter, experiment: Experiment, root: Path, device: torch.device, workers: int = 0, examples: int = 0
+    model: Segmenter,
+    experiment: Experiment,
+    root: Path,
+    device: torch.device,
+    workers: int | None = None,
+    examples: int = 0,
 ) -> list[Score]:
     """Score a network on all targets and on the val split of every source that has one, which is no target's score."""
     return [
@@ -60,8 +66,6 @@ def evaluate(
 
 def scored_domains(experiment: Experiment) -> list[tuple[str, str]]:
     """(domain, role) of every val split that a run is scored on; a source named as a target stays a source."""
-    from rein.data.domains import DOMAINS
-
     sources = [name for name in experiment.data.sources if "val" in DOMAINS[name].splits]
     targets = [name for name in experiment.data.targets if name not in experiment.data.sources]
     return [(name, "target") for name in targets] + [(name, "source") for name in sources]
@@ -75,25 +79,21 @@ def score_domain(
     role: str,
     root: Path,
     device: torch.device,
-    workers: int = 0,
+    workers: int | None = None,
     examples: int = 0,
 ) -> Score:
-    """Score a network on the val split of one domain; the first, evenly spaced `examples` are kept to be shown."""
-    evaluation = experiment.evaluation
-    window = evaluation.window or experiment.data.crop_size
-    stride = evaluation.stride or window * 2 // 3
-    dataset = DomainDataset(domain, "val", root, evaluation.images)
+    """Score a network on the val split of one domain; `examples` images, evenly spaced, are kept to be shown."""
+    dataset = DomainDataset(domain, "val", root, experiment.evaluation.images)
     count = min(examples, len(dataset))
     shown = {i * len(dataset) // count for i in range(count)}
     kept = []
     matrix = metrics.zeros().to(device)
     was_training = model.training
     model.eval()
-    loader = DataLoader(dataset, batch_size=None, num_workers=workers, pin_memory=device.type == "cuda")
-    for index, (image, label) in enumerate(loader):
+    for index, (image, label) in enumerate(whole_images(dataset, device, workers)):
         pixels = fit_inside(image.to(device, non_blocking=True)[None], dataset.domain.evaluation_size)
         with autocast(experiment, device):
-            scores = sliding_window(model, pixels, window, stride)
+            scores = sliding_window(model, pixels, experiment.window, experiment.stride)
         scores = F.interpolate(scores, label.shape, mode="bilinear", align_corners=False)
         prediction = scores.argmax(1)[0]
         matrix += metrics.confusion(prediction, label.to(device, non_blocking=True).long())
@@ -130,17 +130,13 @@ def starts(length: int, window: int, stride: int) -> list[int]:
 
 
 def fit_inside(image: Tensor, size: tuple[int, int] | None) -> Tensor:
-    """Resize an image (1, 3, H, W) to the largest size of its aspect inside (width, height); None keeps it."""
+    """Resize an image (1, 3, H, W) to the largest size of its aspect inside (width, height), in whole grey levels.
+
+    None keeps it.
+    """
     if size is None:
         return image
     height, width = image.shape[-2:]
     factor = min(max(size) / max(height, width), min(size) / min(height, width))
     target = [int(height * factor + 0.5), int(width * factor + 0.5)]
-    return F.interpolate(image.float(), target, mode="bilinear", align_corners=False)
-
-
-def autocast(experiment: Experiment, device: torch.device) -> AbstractContextManager[Any]:
-    """The precision a run computes in."""
-    if experiment.optim.precision == "fp32":
-        return nullcontext()
-    return torch.autocast(device.type, torch.bfloat16)
+    return F.interpolate(image.float(), target, mode="bilinear", align_corners=False).round_()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,19 +10,19 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from PIL import Image
 
 from rein import checkpoint
 from rein.config import ConfigError, Experiment, Machine
 from rein.config_io import check_domain
 from rein.data.dataset import read_image
-from rein.data.loaders import processes
-from rein.evaluation import autocast, fit_inside, score_domain, scored_domains, sliding_window
+from rein.device import autocast, select_device
+from rein.evaluation import score_domain, scored_domains, sliding_window
 from rein.ledger import Run, find
 from rein.models.segmenter import Segmenter, build_model
 from rein.panels import overlay, save_mask
-from rein.training import select_device
+
+log = logging.getLogger(__name__)
 
 
 def load_model(run: Run | str | Path, machine: Machine | None = None) -> tuple[Segmenter, Experiment]:
@@ -30,38 +31,44 @@ def load_model(run: Run | str | Path, machine: Machine | None = None) -> tuple[S
     record = run if isinstance(run, Run) else find(machine.runs, str(run))
     experiment = record.experiment()
     model = build_model(experiment, machine.weights)
-    checkpoint.load_model(checkpoint.newest(record.path / "checkpoint"), model)
+    file = checkpoint.newest(record.path / "checkpoint")
+    checkpoint.fill(model, file)
+    if record.state != "done":
+        log.warning(
+            "%s is %s, not done: this is its network at step %d", record.id, record.state, checkpoint.step_of(file)
+        )
     return model.eval().to(select_device(machine.device)), experiment
 
 
 def evaluate_run(run: str, domains: list[str], machine: Machine) -> list[dict[str, Any]]:
     """mIoU in percent of a run on its own domains, or on others."""
     for name in domains:
-        check_domain(name)
+        check_domain(name, "val")
     model, experiment = load_model(run, machine)
     device = select_device(machine.device)
-    wanted = [(name, "target") for name in domains] or scored_domains(experiment)
-    workers = processes(machine.workers, device)
-    scores = (score_domain(model, experiment, name, role, machine.data, device, workers) for name, role in wanted)
+    wanted = [(name, "source" if name in experiment.data.sources else "target") for name in domains]
+    scores = (
+        score_domain(model, experiment, name, role, machine.data, device, machine.workers)
+        for name, role in wanted or scored_domains(experiment)
+    )
     return [{"domain": score.domain, "role": score.role, "miou": round(100 * score.miou, 2)} for score in scores]
 
 
 def predict_images(run: str, images: Sequence[Path], out: Path, machine: Machine) -> Iterator[Path]:
     """Write `<stem>_mask.png` (train ids, in colour) and `<stem>_overlay.png` for each image; yields the files.
 
+    Images go in at their own size; a domain's evaluation size is known for its own images only.
     Raises ConfigError where two images share a stem.
     """
     _check_stems(images)
     model, experiment = load_model(run, machine)
     device = select_device(machine.device)
-    window = experiment.evaluation.window or experiment.data.crop_size
-    stride = experiment.evaluation.stride or window * 2 // 3
     out.mkdir(parents=True, exist_ok=True)
     for path in images:
         image = read_image(path)
         with torch.inference_mode(), autocast(experiment, device):
-            scores = sliding_window(model, fit_inside(image[None].to(device), None), window, stride)
-        train_ids = F.interpolate(scores, image.shape[1:], mode="bilinear").argmax(1)[0].to(torch.uint8).cpu().numpy()
+            scores = sliding_window(model, image[None].to(device), experiment.window, experiment.stride)
+        train_ids = scores.argmax(1)[0].to(torch.uint8).cpu().numpy()
         mask, picture = out / f"{path.stem}_mask.png", out / f"{path.stem}_overlay.png"
         save_mask(mask, train_ids)
         Image.fromarray(overlay(np.asarray(image.permute(1, 2, 0)), train_ids)).save(picture)

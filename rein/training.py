@@ -15,10 +15,11 @@ import torch
 from torch import Tensor
 
 from rein import checkpoint, seeds
-from rein.config import ConfigError, Experiment, Machine
-from rein.data.loaders import processes, training_batches
+from rein.config import Experiment, Machine
+from rein.data.loaders import training_batches
+from rein.device import autocast, select_device
 from rein.environment import describe
-from rein.evaluation import Score, autocast, evaluate
+from rein.evaluation import Score, evaluate
 from rein.ledger import Run
 from rein.models.criterion import Criterion
 from rein.models.segmenter import Segmenter, build_model
@@ -45,7 +46,8 @@ def train(experiment: Experiment, machine: Machine | None = None, observe: Obser
     record = Run.create(machine.runs, experiment)
     if record.state != "done":
         with record.claimed():
-            _attempt(experiment, machine, record, observe)
+            if record.state != "done":  # or another process did it while this one waited
+                _attempt(experiment, machine, record, observe)
     return record
 
 
@@ -61,14 +63,6 @@ def _attempt(experiment: Experiment, machine: Machine, record: Run, observe: Obs
     finally:
         record.update(seconds=round(earlier + time.monotonic() - started, 2))
     record.finish("done")
-
-
-def select_device(name: str) -> torch.device:
-    """`auto` is CUDA where there is one, else the CPU. Raises ConfigError for a name that torch does not know."""
-    try:
-        return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
-    except RuntimeError:
-        raise ConfigError(f"device: torch knows no {name!r}; give cpu, cuda, cuda:1 or auto") from None
 
 
 def _state_of(error: BaseException) -> Any:
@@ -96,9 +90,8 @@ def _train(experiment: Experiment, machine: Machine, record: Run, observe: Obser
     record.update(**_parameters(model))
     record.environment(describe(experiment, machine, device), resumed=start > 0)
 
-    workers = processes(machine.workers, device)
     batches = training_batches(
-        experiment.data, machine.data, experiment.seed, range(start, steps), workers, device.type == "cuda"
+        experiment.data, machine.data, experiment.seed, range(start, steps), device, machine.workers
     )
     log_every = max(1, min(50, steps // 50))
     saved = time.monotonic()
@@ -109,13 +102,16 @@ def _train(experiment: Experiment, machine: Machine, record: Run, observe: Obser
         images, labels = images.to(device, non_blocking=True), labels.to(device, non_blocking=True)
         with autocast(experiment, device):
             predictions = model(images)
-        losses = criterion(predictions, labels)
+        done = step + 1
+        try:
+            losses = criterion(predictions, labels)
+        except FloatingPointError as error:
+            raise FloatingPointError(f"step {done}: {error}; a lower optim.lr may help") from error
         losses["loss"].backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         window.append(losses["loss"].detach())
 
-        done = step + 1
         if done % log_every == 0 or done == steps:
             entry = {"step": done, "loss": _mean(window, done), "lr": factor * experiment.optim.lr, "time": time.time()}
             window.clear()
@@ -158,8 +154,7 @@ def _score(
     step: int,
     examples: int = 0,
 ) -> tuple[list[Score], dict[str, Any]]:
-    workers = processes(machine.workers, device)
-    scores = evaluate(model, experiment, machine.data, device, workers, examples)
+    scores = evaluate(model, experiment, machine.data, device, machine.workers, examples)
     record.scores(row for score in scores for row in score.rows(step))
     entry = {"step": step, "time": time.time(), **{f"{score.domain}/miou": score.miou for score in scores}}
     targets = [score.miou for score in scores if score.role == "target"]

@@ -129,8 +129,10 @@ def test_an_optimizer_file_of_other_parameters_is_not_taken(trained: Callable[..
     if name.endswith("stranger"):
         state[f"exp_avg.{name}"] = torch.zeros(1)
     save_file(state, path)
-    again = trained()
-    assert again.resume() == 1 and again.weights() == {1.0}
+    with pytest.raises(
+        ConfigError, match=r"step_0000002/optimizer\.safetensors: .*other parameters; delete its folder"
+    ):
+        trained().resume()
 
 
 def test_a_save_that_is_cut_leaves_what_was_there(
@@ -159,6 +161,12 @@ def test_what_a_killed_save_left_is_cleared_by_a_later_one(trained: Callable[...
     assert [p.name for p in sorted(run.folder.iterdir())] == ["step_0000001", "step_0000003"]
 
 
+def test_a_checkpoint_of_another_model_is_no_reason_to_start_again(tiny: Tiny, tmp_path: Path) -> None:
+    Trained(tiny({"tuning.rank": 2}), tmp_path / "c").save(1)
+    with pytest.raises(ConfigError, match=r"step_0000001/model\.safetensors: does not fit.*delete its folder"):
+        Trained(tiny({"tuning.rank": 3}), tmp_path / "c").resume()
+
+
 # ---------------------------------------------------------------- loading weights alone
 
 
@@ -168,7 +176,7 @@ def test_a_checkpoint_of_another_model_is_refused_and_changes_nothing(tiny: Tiny
     other = build_model(tiny({"tuning.rank": 3}))
     before = {name: p.detach().clone() for name, p in trainable(other)}
     with pytest.raises(ConfigError, match=r"model\.safetensors: does not fit.*2 of another shape.*tokens_a"):
-        checkpoint.load_model(checkpoint.newest(run.folder), other)
+        checkpoint.fill(other, checkpoint.newest(run.folder))
     assert all(torch.equal(p, before[name]) for name, p in trainable(other))
 
 
@@ -176,7 +184,7 @@ def test_missing_and_unused_tensors_are_named(tiny: Tiny, tmp_path: Path) -> Non
     run = Trained(tiny({"tuning.method": "frozen"}), tmp_path / "c")
     run.save(1)
     with pytest.raises(ConfigError) as caught:
-        checkpoint.load_model(checkpoint.newest(run.folder), build_model(tiny()))
+        checkpoint.fill(build_model(tiny()), checkpoint.newest(run.folder))
     assert "missing (backbone.rein." in str(caught.value)
     assert "not used (head.query_" in str(caught.value)
 
@@ -187,7 +195,7 @@ def test_a_broken_file_is_named(tiny: Tiny, tmp_path: Path, content: bytes | Non
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(ConfigError, match=r"model\.safetensors: not a readable checkpoint"):
-        checkpoint.load_model(path, build_model(tiny()))
+        checkpoint.fill(build_model(tiny()), path)
 
 
 def test_newest_says_what_to_do_without_a_checkpoint(tmp_path: Path) -> None:

@@ -27,6 +27,8 @@ OTHER: dict[str, Any] = {
     "tuning.link": "add",
     "tuning.softmax": False,
     "tuning.scale": "zero_init",
+    "head.width": 128,
+    "head.heads": 4,
     "data.sources": ["toy-game"],
     "data.targets": ["cityscapes"],
     "data.scale": [0.5, 1.5],

@@ -123,11 +123,11 @@ def test_images_go_in_at_the_protocols_size(
     assert fit_inside(torch.zeros(1, 3, *original, dtype=torch.uint8), inside).shape[-2:] == expected
 
 
-def test_fitting_is_bilinear_and_none_keeps_the_image() -> None:
+def test_fitting_is_bilinear_in_whole_grey_levels_and_none_keeps_the_image() -> None:
     image = torch.randint(0, 256, (1, 3, 20, 40), dtype=torch.uint8)
     assert fit_inside(image, None) is image
     expected = F.interpolate(image.float(), (10, 20), mode="bilinear", align_corners=False)
-    assert torch.equal(fit_inside(image, (20, 10)), expected)
+    assert torch.equal(fit_inside(image, (20, 10)), expected.round())
 
 
 @settings(max_examples=40)
@@ -212,7 +212,7 @@ def test_the_window_defaults_to_the_crop_and_the_stride_to_two_thirds(
     for crop in (512, 1024):
         model, experiment = build_model(tiny()), tiny({**free, "data.crop_size": crop})
         score_domain(model, experiment, "toy-day", "target", toy_data, CPU)
-    assert seen == [(512, 341), (1024, 682)]
+    assert seen == [(512, 341), (1024, 683)]
 
 
 def test_examples_are_evenly_spaced_and_no_more_than_there_are(tiny: Tiny, toy_data: Path) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from rein import checkpoint, inference
-from rein.config import ConfigError, Experiment, Machine
+from rein.config import ConfigError, Experiment, Machine, run_id
 from rein.data.classes import PALETTE
 from rein.data.domains import DataError
 from rein.ledger import Run
@@ -66,6 +67,33 @@ def test_an_unknown_domain_is_refused(finished: tuple[Run, Machine]) -> None:
     run, machine = finished
     with pytest.raises(ConfigError, match=r"toy-knight.*did you mean `toy-night`"):
         inference.evaluate_run(run.id, ["toy-knight"], machine)
+
+
+def test_a_domain_without_a_val_split_is_refused(finished: tuple[Run, Machine]) -> None:
+    run, machine = finished
+    with pytest.raises(ConfigError, match="gta has no val split"):
+        inference.evaluate_run(run.id, ["gta"], machine)
+
+
+def test_a_source_stays_a_source(finished: tuple[Run, Machine]) -> None:
+    run, machine = finished
+    rows = inference.evaluate_run(run.id, ["toy-game", "toy-night"], machine)
+    assert [row["role"] for row in rows] == ["source", "target"]
+
+
+def test_an_unfinished_run_is_scored_as_it_stands_and_says_so(
+    tiny: Tiny, machine: Machine, caplog: pytest.LogCaptureFixture
+) -> None:
+    from rein.training import train
+
+    def cut(record: Mapping[str, Any]) -> None:
+        if record["step"] == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny(), machine, cut)
+    assert len(inference.evaluate_run(run_id(tiny()), ["toy-day"], machine)) == 1
+    assert "preempted, not done: this is its network at step 1" in caplog.text
 
 
 def test_a_run_without_a_checkpoint_says_what_to_do(tiny: Tiny, machine: Machine) -> None:

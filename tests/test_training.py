@@ -193,7 +193,9 @@ def test_a_resumed_full_run_ends_the_same(tiny: Tiny, machine: Machine, tmp_path
     uncut = train(experiment, elsewhere)
     with pytest.raises(KeyboardInterrupt):
         train(experiment, machine, Cut(3, KeyboardInterrupt()))
-    assert_same_end(train(experiment, machine), uncut, experiment)
+    went_on: list[int] = []
+    assert_same_end(train(experiment, machine, lambda record: went_on.append(record["step"])), uncut, experiment)
+    assert went_on[0] == 3, "from the checkpoint of step 2"
 
 
 @pytest.mark.slow
@@ -284,7 +286,8 @@ def test_a_loss_that_is_not_finite_is_a_divergence(tiny: Tiny, machine: Machine,
     with pytest.raises(FloatingPointError):
         train(experiment, machine)
     run = Run(machine.runs / run_id(experiment))
-    assert run.state == "diverged" and run.status()["error"]
+    error = run.status()["error"]
+    assert run.state == "diverged" and "step " in error and error.endswith("a lower optim.lr may help")
 
 
 def test_a_corrupt_image_fails_the_run_and_is_named(tiny: Tiny, machine: Machine, tmp_path: Path) -> None:

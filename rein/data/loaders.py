@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from torch.utils.data import ConcatDataset, DataLoader, Dataset
 from rein import seeds
 from rein.config import Data
 from rein.data.dataset import DomainDataset
+from rein.data.domains import DataError
 from rein.data.transforms import match_label, training_crop
 
 
@@ -31,23 +33,41 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
         return training_crop(image, label, self.data, seeds.generator(self.seed, seeds.CROP, ordinal))
 
 
-def processes(asked: int | None, device: torch.device) -> int:
-    """How many loader processes to use: as many as were asked for, else four beside a GPU and none on the CPU."""
-    return asked if asked is not None else 4 if device.type == "cuda" else 0
-
-
 def training_batches(
-    data: Data, root: Path, seed: int, steps: range, workers: int = 0, pin: bool = False
+    data: Data, root: Path, seed: int, steps: range, device: torch.device, workers: int | None = None
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """uint8 images (B, 3, C, C) and int64 train ids (B, C, C) for a range of steps."""
     ordinals = range(steps.start * data.batch_size, steps.stop * data.batch_size)
-    return iter(
+    options = _options(device, workers)
+    return _read(
         DataLoader(
             Crops(data, root, seed),
             batch_size=data.batch_size,
             sampler=ordinals,
-            num_workers=workers,
-            pin_memory=pin,
-            persistent_workers=workers > 0,
+            persistent_workers=options["num_workers"] > 0,
+            **options,
         )
     )
+
+
+def whole_images(
+    dataset: DomainDataset, device: torch.device, workers: int | None = None
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Every image and label of a split, one at a time, in the order of its files."""
+    return _read(DataLoader(dataset, batch_size=None, **_options(device, workers)))
+
+
+def _options(device: torch.device, workers: int | None) -> dict[str, Any]:
+    """As many loader processes as were asked for, else four beside a GPU and none on the CPU."""
+    on_gpu = device.type == "cuda"
+    return {"num_workers": workers if workers is not None else 4 if on_gpu else 0, "pin_memory": on_gpu}
+
+
+def _read(loader: DataLoader[Any]) -> Iterator[Any]:
+    try:
+        yield from loader
+    except DataError as error:
+        # From a loader process it comes as the text of a whole traceback, with the message at its end.
+        raise DataError(
+            str(error).strip().splitlines()[-1].removeprefix(f"{DataError.__module__}.DataError: ")
+        ) from None

@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Int64, UInt8
 from torch import Generator, Tensor
 
 from rein.config import Data
 from rein.data.classes import VOID
+
+#: Pixel statistics of ImageNet, which the recipe uses for every foundation model (METHOD 3).
+MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 
 def training_crop(
@@ -30,7 +32,9 @@ def training_crop(
         image, label = image.flip(-1), label.flip(-1)
     if data.photometric:
         image = photometric_distortion(image, generator)
-    return _pad(image, data.crop_size, 0), _pad(label, data.crop_size, VOID).long()
+    # A border of the mean colour is next to nothing once it is normalised.
+    mean = torch.tensor(MEAN).round().to(torch.uint8)[:, None, None]
+    return _padded(image, data.crop_size, mean), _padded(label, data.crop_size, torch.tensor(VOID)).long()
 
 
 def match_label(label: Tensor, image: Tensor) -> Tensor:
@@ -58,6 +62,8 @@ def random_window(
     rows = cols = range(0)
     for _ in range(tries):
         rows, cols = (_window(length, side, generator) for length in size)
+        if max_class_share >= 1:
+            break
         counts = torch.bincount(nearest_window(label, size, rows, cols).flatten())[:VOID]
         # A crop of one class alone is drawn again as well, as the reference does.
         if (counts > 0).sum() > 1 and counts.max() < max_class_share * counts.sum():
@@ -151,9 +157,12 @@ def _window(length: int, side: int, generator: Generator) -> range:
     return range(start, min(start + side, length))
 
 
-def _pad(pixels: Tensor, side: int, value: int) -> Tensor:
+def _padded(pixels: Tensor, side: int, border: Tensor) -> Tensor:
+    """Pixels (..., h, w) in the upper left corner of a square whose rest is `border`, which is broadcast."""
     height, width = pixels.shape[-2:]
-    return F.pad(pixels, (0, max(side - width, 0), 0, max(side - height, 0)), value=value)
+    square = border.to(pixels.dtype).expand(*pixels.shape[:-2], side, side).clone()
+    square[..., :height, :width] = pixels
+    return square
 
 
 def _clip(pixels: Tensor) -> Tensor:

@@ -30,6 +30,7 @@ class Backbone(nn.Module):
 
     `forward` takes a normalised image (B, 3, H, W), H and W multiples of the patch size, and returns the raw outputs
     (no final norm) of four blocks as (B, c, H / patch, W / patch), and the queries that a linked Rein has for the head.
+    Positions are fitted to `image_size` once, as `resize` says; an image of another size has them resized anew by timm.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Backbone(nn.Module):
         load_weights(vit, backbone, weights)
         self.blocks = backbone.blocks or default_blocks(len(vit.blocks))
         _check_blocks(self.blocks, len(vit.blocks))
+        _drop_tail(vit, self.blocks[-1])
         self.width: int = vit.embed_dim
         self.patch_size: int = vit.patch_embed.patch_size[0]
         self.full = tuning.method == "full"
@@ -85,6 +87,15 @@ def default_blocks(depth: int) -> tuple[int, ...]:
         return (7, 15, 23, 31)
     thirds = (max(round(depth * share) - 1, 0) for share in (1 / 3, 1 / 2, 2 / 3))
     return (*thirds, depth - 1)
+
+
+def _drop_tail(vit: Any, last: int) -> None:
+    """Keep only what feeds the head: blocks behind the last one that is read, and the final norm or pooling, would be
+    computed or counted for nothing, and have no gradient to train by."""
+    vit.blocks = vit.blocks[: last + 1]
+    for name in ("norm", "fc_norm", "attn_pool"):
+        if hasattr(vit, name):
+            setattr(vit, name, nn.Identity())
 
 
 def known_backbones() -> list[dict[str, Any]]:

@@ -24,10 +24,11 @@ class LowRankUpdate(nn.Module):
         return weight + self.factor * (self.b @ self.a)
 
 
-def add_lora(block: nn.Module, targets: tuple[str, ...], rank: int, alpha: float) -> int:
-    """Put an update on every linear layer of a block whose last name is in `targets`; returns how many there were."""
-    found = [m for name, m in block.named_modules() if name.split(".")[-1] in targets and isinstance(m, nn.Linear)]
-    for linear in found:
+def add_lora(block: nn.Module, targets: tuple[str, ...], rank: int, alpha: float) -> set[str]:
+    """Put an update on every linear layer of a block whose last name is in `targets`; returns the targets found."""
+    linears = [(name.split(".")[-1], m) for name, m in block.named_modules() if isinstance(m, nn.Linear)]
+    found = [(name, linear) for name, linear in linears if name in targets]
+    for _, linear in found:
         # unsafe: skips a trial call, which the meta device cannot make; the shape is right by construction.
         parametrize.register_parametrization(linear, "weight", LowRankUpdate(linear.weight, rank, alpha), unsafe=True)
-    return len(found)
+    return {name for name, _ in found}

@@ -100,6 +100,11 @@ class Mask2FormerHead(nn.Module):
         self.layers = nn.ModuleList(DecoderLayer(width, heads, ffn) for _ in range(decoder_layers))
         self.norm = nn.LayerNorm(width)
         self.level_embed = nn.Parameter(torch.randn(LEVELS, width))
+        self.class_embed = nn.Linear(width, num_classes + 1)
+        self.mask_embed = nn.Sequential(
+            nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width)
+        )
+        # Last, so that heads of one seed start alike in all that they share, whatever their queries are.
         if query_source != "replace":
             self.query_embed = nn.Parameter(torch.randn(queries, width))
             self.query_feat = nn.Parameter(torch.randn(queries, width))
@@ -108,10 +113,6 @@ class Mask2FormerHead(nn.Module):
         if query_source == "add":
             nn.init.zeros_(self.link_to_feature.weight)
             nn.init.zeros_(self.link_to_feature.bias)
-        self.class_embed = nn.Linear(width, num_classes + 1)
-        self.mask_embed = nn.Sequential(
-            nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width)
-        )
 
     def forward(self, features: list[Tensor], linked: Tensor | None = None) -> list[Prediction]:
         """Four maps, finest first, and linked queries (m, width) -> first prediction and one per layer."""

@@ -87,7 +87,7 @@ def deformable_attention_core(value: Tensor, shapes: Shapes, locations: Tensor, 
     """
     batch, _, heads, depth = value.shape
     queries = locations.shape[1]
-    # The queries innermost: products and sums then run over long rows, four times as fast as over a few points each.
+    # The queries innermost: products and sums run over long rows then, not over a few points each.
     grid = (2 * locations - 1).permute(0, 2, 3, 4, 1, 5).flatten(0, 1)  # (B * heads, levels, points, N, 2)
     weights = weights.permute(0, 2, 3, 4, 1).flatten(0, 1).to(grid.dtype)  # (B * heads, levels, points, N)
     maps = value.to(grid.dtype).permute(0, 2, 3, 1).flatten(0, 1)  # (B * heads, d, S)

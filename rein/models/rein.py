@@ -8,6 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+#: The patch size in the bounds of the tokens' initial values; the reference's, whatever the backbone's own is.
+PATCH = 16
+
 
 class Rein(nn.Module):
     """The tokens of all layers, the refinement they make (section 3.2), and the queries they lend the head (3.3).
@@ -53,13 +56,12 @@ class Rein(nn.Module):
             self.merge = nn.Linear(3 * query_width, query_width)
         self._initialise()
 
-    def _initialise(self, patch_size: int = 16) -> None:
-        # The bounds take the patch of 16 that the features have, whatever the net was pretrained with.
+    def _initialise(self) -> None:
         if self.rank is None:
-            bound = math.sqrt(6 / (3 * patch_size**2 + self.tokens.shape[-1]))
+            bound = math.sqrt(6 / (3 * PATCH**2 + self.tokens.shape[-1]))
             nn.init.uniform_(self.tokens, -bound, bound)
         else:
-            bound = math.sqrt(6 / (3 * patch_size**2 + math.sqrt(self.tokens_b.shape[-1] * self.rank)))
+            bound = math.sqrt(6 / (3 * PATCH**2 + math.sqrt(self.tokens_b.shape[-1] * self.rank)))
             nn.init.uniform_(self.tokens_a, -bound, bound)
             nn.init.uniform_(self.tokens_b, -bound, bound)
         # W_T and W_f: Kaiming-uniform with a = sqrt(5), which is what nn.Linear starts with.

@@ -10,13 +10,11 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from rein import seeds
-from rein.config import Experiment, Rein
+from rein.config import ConfigError, Experiment, Rein
 from rein.data.classes import CLASSES
+from rein.data.transforms import MEAN, STD
 from rein.models.backbone import Backbone
 from rein.models.mask2former import Mask2FormerHead, Prediction, semantic_inference
-
-#: Pixel statistics of ImageNet, which the recipe uses for every foundation model (METHOD 3).
-MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 #: From a plain ViT's stride (16) to the head's (4, 8, 16, 32).
 LEVEL_SCALES = (4.0, 2.0, 1.0, 0.5)
@@ -50,7 +48,8 @@ class Segmenter(nn.Module):
 
     def _padded_size(self, image: Tensor) -> tuple[int, int]:
         patch = self.backbone.patch_size
-        height, width = (-(-side // patch) * patch for side in image.shape[-2:])
+        # Four patches at least: the coarsest level has half of them a side, and a norm needs more than one pixel.
+        height, width = (max(-(-side // patch), 4) * patch for side in image.shape[-2:])
         return height, width
 
     def _prepare(self, image: Tensor) -> Tensor:
@@ -63,7 +62,8 @@ class Segmenter(nn.Module):
 def build_model(experiment: Experiment, weights: Path = Path("weights")) -> Segmenter:
     """The network of an experiment with its pretrained backbone; `weights` is the folder for named weight files.
 
-    A function of the experiment alone, whatever torch's random state; all tunings of one seed get the same head.
+    A function of the experiment alone, whatever torch's random state; of one seed all tunings get the same head, but
+    for its queries.
     Raises ConfigError naming the dotted key.
     """
     with torch.random.fork_rng():
@@ -75,7 +75,14 @@ def build_model(experiment: Experiment, weights: Path = Path("weights")) -> Segm
 
 def _build_backbone(experiment: Experiment, weights: Path) -> Backbone:
     crop, width = experiment.data.crop_size, experiment.head.width
-    return Backbone(experiment.backbone, experiment.tuning, crop, width, weights)
+    backbone = Backbone(experiment.backbone, experiment.tuning, crop, width, weights)
+    patch = backbone.patch_size
+    if crop % patch:  # masks would cover the padded crop, labels the crop itself
+        raise ConfigError(
+            f"data.crop_size: {crop} is no multiple of the backbone's patch of {patch}; give one that is, or set "
+            f"backbone.patch_size"
+        )
+    return backbone
 
 
 def _build_head(experiment: Experiment, backbone_width: int) -> Mask2FormerHead:

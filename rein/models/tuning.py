@@ -19,9 +19,13 @@ def tune(vit: Any, tuning: config.Tuning, query_width: int) -> Rein | None:
         case config.Rein():
             return _add_rein(vit, tuning, query_width)
         case config.LoRA():
-            if not sum(add_lora(block, tuning.targets, tuning.rank, tuning.alpha) for block in vit.blocks):
-                linears = sorted({n for n, m in vit.blocks[0].named_modules() if isinstance(m, nn.Linear)})
-                raise config.ConfigError(f"tuning.targets: no linear layer named {tuning.targets}; there are {linears}")
+            for block in vit.blocks:
+                unknown = set(tuning.targets) - add_lora(block, tuning.targets, tuning.rank, tuning.alpha)
+                if unknown:
+                    linears = sorted(n for n, m in block.named_modules() if isinstance(m, nn.Linear))
+                    raise config.ConfigError(
+                        f"tuning.targets: no linear layer named {sorted(unknown)}; there are {linears}"
+                    )
     return None
 
 

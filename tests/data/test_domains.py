@@ -21,8 +21,8 @@ PAIRS = [
         "mapillary/cityscapes_trainIdLabel/train/label/_a.png",
     ),
     (
-        "mapillary", "val", "mapillary/validation/images/_a.jpg",
-        "mapillary/cityscapes_trainIdLabel/val/label/_a.png",
+        "mapillary", "val", "mapillary/half/val_img/_a.jpg",
+        "mapillary/half/val_label/_a.png",
     ),
     ("camvid-day", "train", "camvid/train/0006R0_f00930.png", "camvid/trainannot/0006R0_f00930.png"),
     ("camvid-day", "val", "camvid/val/0016E5_07959.jpg", "camvid/valannot/0016E5_07959.png"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from rein import seeds
 from rein.config import Data
 from rein.data import loaders
 from rein.data.dataset import DomainDataset
-from rein.data.loaders import Crops, processes, training_batches
+from rein.data.domains import DataError
+from rein.data.loaders import Crops, training_batches
 from rein.data.transforms import training_crop
 
 DATA = Data(sources=("toy-game",), crop_size=32, batch_size=3)
@@ -20,7 +22,7 @@ Batches = list[tuple[Tensor, Tensor]]
 
 
 def batches(root: Path, steps: range, seed: int = 0, workers: int = 0) -> Batches:
-    return list(training_batches(DATA, root, seed, steps, workers))
+    return list(training_batches(DATA, root, seed, steps, torch.device("cpu"), workers))
 
 
 def same(first: Batches, second: Batches) -> bool:
@@ -100,4 +102,16 @@ def test_a_crop_is_drawn_from_its_own_place_of_the_stream(toy_data: Path) -> Non
     ("asked", "device", "number"), [(None, "cpu", 0), (None, "cuda", 4), (0, "cuda", 0), (2, "cpu", 2)]
 )
 def test_loader_processes_are_as_asked_or_by_device(asked: int | None, device: str, number: int) -> None:
-    assert processes(asked, torch.device(device)) == number
+    assert loaders._options(torch.device(device), asked) == {"num_workers": number, "pin_memory": device == "cuda"}
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_bad_file_is_named_in_one_line_wherever_it_was_read(toy_data: Path, tmp_path: Path, workers: int) -> None:
+    shutil.copytree(toy_data / "toy" / "day", tmp_path / "toy" / "day")
+    (tmp_path / "toy/day/images/val/000001.png").write_bytes(b"no image")
+    images = loaders.whole_images(DomainDataset("toy-day", "val", tmp_path), torch.device("cpu"), workers)
+    next(images)
+    with pytest.raises(
+        DataError, match=r"^/\S*toy/day/images/val/000001\.png: not a readable image .*remove the file$"
+    ):
+        next(images)

@@ -24,7 +24,7 @@ class Block(nn.Module):
 def test_an_update_starts_as_the_identity() -> None:
     block, x = Block(), torch.randn(3, 6)
     before = block(x)
-    assert add_lora(block, ("qkv",), rank=2, alpha=8.0) == 1
+    assert add_lora(block, ("qkv",), rank=2, alpha=8.0) == {"qkv"}
     assert torch.equal(block(x), before)
 
 
@@ -40,10 +40,10 @@ def test_the_weight_is_w_plus_alpha_over_rank_ba() -> None:
 
 def test_only_layers_of_the_exact_name_are_updated() -> None:
     block = Block()
-    assert add_lora(block, ("proj",), rank=2, alpha=8.0) == 1
+    assert add_lora(block, ("proj",), rank=2, alpha=8.0) == {"proj"}
     assert not hasattr(block.attn["qkv"], "parametrizations")
-    assert add_lora(Block(), ("qkv", "proj"), rank=2, alpha=8.0) == 2
-    assert add_lora(Block(), ("norm",), rank=2, alpha=8.0) == 0
+    assert add_lora(Block(), ("qkv", "proj"), rank=2, alpha=8.0) == {"qkv", "proj"}
+    assert add_lora(Block(), ("norm",), rank=2, alpha=8.0) == set()
 
 
 @pytest.mark.parametrize("rank", [1, 3])

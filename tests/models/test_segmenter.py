@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from rein.config import Experiment
+from rein.config import ConfigError, Experiment
 from rein.models.mask2former import Mask2FormerHead
 from rein.models.segmenter import build_model
 
@@ -87,13 +87,27 @@ def test_the_model_follows_from_the_experiment_and_its_seed(tiny: Tiny) -> None:
     assert any(not torch.equal(a, b) for a, b in zip(first, other, strict=True))
 
 
-def test_unlinked_tunings_of_one_seed_start_with_the_same_head(tiny: Tiny) -> None:
-    heads = [
+def test_tunings_of_one_seed_start_with_the_same_head_but_for_its_queries(tiny: Tiny) -> None:
+    links = [{"tuning.link": link, "tuning.token_length": 3} for link in ("none", "replace", "add")]
+    first, *others = (
         build_model(tiny(change)).head.state_dict()
-        for change in ({"tuning.method": "frozen"}, {"tuning.method": "full"}, {"tuning.link": "none"})
-    ]
-    for head in heads[1:]:
-        assert all(torch.equal(head[name], tensor) for name, tensor in heads[0].items())
+        for change in ({"tuning.method": "frozen"}, {"tuning.method": "full"}, *links)
+    )
+    shared = {name for name in first if not name.startswith(("query_", "link_"))}
+    assert {"class_embed.weight", "mask_embed.4.bias", "level_embed", "layers.0.cross_norm.weight"} <= shared
+    for head in others:
+        assert [name for name in shared if not torch.equal(head[name], first[name])] == []
+
+
+def test_a_crop_that_the_patch_does_not_divide_is_refused(tiny: Tiny) -> None:
+    with pytest.raises(ConfigError, match=r"data\.crop_size: 60 .*patch of 8.*backbone\.patch_size"):
+        build_model(tiny({"data.crop_size": 60}))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (8, 64), (33, 8)])
+def test_tiny_images_pass(tiny: Tiny, size: tuple[int, int]) -> None:
+    logits = build_model(tiny()).eval().logits(torch.zeros(1, 3, *size, dtype=torch.uint8))
+    assert logits.shape == (1, 19, *size) and logits.isfinite().all()
 
 
 def test_predictions_do_not_depend_on_the_rest_of_the_batch(tiny: Tiny) -> None:

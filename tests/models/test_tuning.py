@@ -147,6 +147,18 @@ def test_a_copy_is_independent(tiny: Tiny, method: str) -> None:
 def test_an_unknown_lora_target_is_refused_with_what_there_is(tiny: Tiny) -> None:
     with pytest.raises(ConfigError, match=r"tuning\.targets.*attn\.qkv"):
         build_model(tiny({"tuning.method": "lora", "tuning.targets": ["query"]}))
+    with pytest.raises(ConfigError, match=r"\['fc9'\]"):
+        build_model(tiny({"tuning.method": "lora", "tuning.targets": ["qkv", "fc9"]}))
+
+
+@pytest.mark.parametrize("method", ["full", "lora", "rein"])
+@pytest.mark.parametrize("last", [5, 4])
+def test_all_that_trains_in_a_backbone_has_a_gradient(tiny: Tiny, method: str, last: int) -> None:
+    """Nothing is computed or counted that the head does not see: no last norm, no block behind the last one read."""
+    model = build_model(tiny({**METHODS[method], "backbone.blocks": [0, 1, 2, last]})).train()
+    features, queries = model.backbone(torch.randn(1, 3, 32, 32))
+    sum([f.sum() for f in features], torch.tensor(0.0) if queries is None else queries.sum()).backward()
+    assert [name for name, p in trainable(model.backbone) if p.grad is None] == []
 
 
 def test_every_refined_layer_is_its_own(tiny: Tiny) -> None:
