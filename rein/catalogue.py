@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
@@ -10,6 +11,8 @@ from rein import config
 from rein.config_io import shipped
 from rein.data.domains import DOMAINS
 from rein.ledger import runs
+
+log = logging.getLogger(__name__)
 
 
 def entries(kind: str, runs_root: Path) -> list[dict[str, Any]]:
@@ -38,7 +41,12 @@ def _first_comment(path: Path) -> str:
 def _runs(root: Path) -> list[dict[str, Any]]:
     rows = []
     for run in runs(root):
-        status, experiment = run.status(), run.experiment()
+        status = run.status()
+        try:
+            experiment = run.experiment()
+        except config.ConfigError as error:
+            log.warning("%s is left out: %s", run.path, error)
+            continue
         rows.append(
             {
                 "run": run.id,

@@ -75,10 +75,8 @@ def _weights(weights: Path) -> dict[str, Any]:
 
 def _data(root: Path) -> dict[str, Any]:
     names = _found(root)
-    if names:
-        return _row("data", f"{root}: {', '.join(names)}")
-    missing = f"{root} holds no folder of a known domain; point --data (or REIN_DATA) at the right one"
-    return _row("data", f"{root}: nothing (the toy world is drawn on first use)", missing)
+    nothing = "no known domain; --data or REIN_DATA names another place (the toy world is drawn on first use)"
+    return _row("data", f"{root}: {', '.join(names) or nothing}")
 
 
 def _tracker(machine: Machine) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
 import sys
 from dataclasses import replace
 from enum import StrEnum
@@ -225,6 +226,8 @@ def main() -> None:
     """Entry point of the `rein` command: errors of the user's words or files become one line and an exit status."""
     from rein.config import ConfigError
 
+    # A scheduler that takes the machine back (Slurm, Kubernetes) asks as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app()
     except SystemExit as stop:

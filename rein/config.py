@@ -7,10 +7,11 @@ axis, the MLflow parameter and the results column are all this one string. Defau
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
@@ -45,7 +46,7 @@ class Backbone:
     patch_size: PositiveInt | None = 16
     #: How patch kernel and position table are resized: `reference` is plain bicubic, `timm` its pseudo-inverse.
     resize: Literal["reference", "timm"] = "reference"
-    #: 0-based blocks whose outputs feed the head; None takes the four of METHOD 2 (7, 11, 15, 23 of 24).
+    #: 0-based blocks whose outputs feed the head; None takes the reference's four (7, 11, 15, 23 of 24).
     blocks: tuple[NonNegativeInt, ...] | None = None
 
 
@@ -127,7 +128,7 @@ Head = Mask2Former
 
 @dataclass(frozen=True, kw_only=True)
 class Data:
-    """Which domains are trained on and tested on, and how a training crop is cut (METHOD 3)."""
+    """Which domains are trained on and tested on, and how a training crop is cut."""
 
     __pydantic_config__ = _STRICT
     sources: Annotated[tuple[str, ...], Field(min_length=1)] = ("gta",)
@@ -160,7 +161,7 @@ class Optim:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """When and how a run is scored (METHOD 4)."""
+    """When and how a run is scored."""
 
     __pydantic_config__ = _STRICT
     #: Score every so many steps as well as at the end; None scores at the end only.
@@ -255,6 +256,8 @@ class Report:
     __pydantic_config__ = _STRICT
     title: str
     sweep: str
+    #: Axes in place of the sweep's own: what `rein sweep` was given as `vary=...`.
+    vary: dict[str, list[Any]] | None = None
     text: str = ""
     #: Which checkpoint of a run counts: its `last`, the best on the sources' val split, or (labelled) the best on test.
     selection: Literal["last", "source_val", "oracle"] = "last"
@@ -302,6 +305,12 @@ def run_id(experiment: Experiment) -> str:
     values["backbone"]["weights"] = Path(values["backbone"]["weights"]).name
     canonical = json.dumps({"schema": SCHEMA_VERSION, **values}, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """` (did you mean `x`?)`, or nothing where no known word is near."""
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f" (did you mean `{close[0]}`?)" if close else ""
 
 
 @cache

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import is_dataclass
@@ -13,7 +12,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from rein.config import ConfigError, Experiment, flatten, to_dict
+from rein.config import ConfigError, Experiment, flatten, nearest, to_dict
 from rein.data.domains import DOMAINS
 
 T = TypeVar("T")
@@ -108,12 +107,6 @@ def override(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
             node.clear()
         node[leaf] = changes[key]
     return result
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """` (did you mean `x`?)`, or nothing where no known word is near."""
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f" (did you mean `{close[0]}`?)" if close else ""
 
 
 def check_domain(name: str, split: str | None = None, where: str = "") -> None:

@@ -1,4 +1,4 @@
-"""Scores of a network on domains: sliding windows, confusion matrices, rows for the ledger (METHOD 4)."""
+"""Scores of a network on domains, by the reference code's protocol: sliding windows, one confusion matrix a domain."""
 
 from __future__ import annotations
 

@@ -20,12 +20,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from rein.config import ConfigError, Experiment, run_id
-from rein.config_io import build, dump, nearest, read_yaml
+from rein.config import ConfigError, Experiment, nearest, run_id
+from rein.config_io import build, dump, read_yaml
 
 log = logging.getLogger(__name__)
 
 State = Literal["running", "done", "pruned", "failed", "oom", "diverged", "preempted"]
+
+#: States that a run is not taken up from again.
+FINAL = ("done", "pruned")
 
 #: Columns of scores.csv; one row a (checkpoint step, domain, class, metric).
 SCORE_COLUMNS = ("step", "domain", "role", "class", "metric", "value")
@@ -72,6 +75,10 @@ class Run:
         except FileNotFoundError:
             return {}
 
+    def note(self, text: str) -> None:
+        """Keep a warning with the run: what a worker logs on its node reaches nobody."""
+        self.update(notes=[*self.status().get("notes", []), text])
+
     @property
     def state(self) -> State | None:
         return self.status().get("state")
@@ -93,12 +100,12 @@ class Run:
     # ---------------------------------------------------------------- writing
 
     @contextmanager
-    def claimed(self) -> Iterator[None]:
+    def claimed(self, patience: float | None = None) -> Iterator[None]:
         """Work on the run alone; a process that is killed lets go by itself, if not at once.
 
-        Raises BusyError where another one still holds the run after `PATIENCE` seconds.
+        Raises BusyError where another one still holds the run after `patience` seconds (`PATIENCE` by default).
         """
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + (PATIENCE if patience is None else patience)
         with open(self.path / ".lock", "w") as file:
             while not _lock(file):
                 if time.monotonic() > deadline:
@@ -114,7 +121,7 @@ class Run:
         (self.path / "traceback.txt").unlink(missing_ok=True)
         self._drop_partial_record()
         place = {"host": socket.gethostname(), "pid": os.getpid(), "attempt": attempt}
-        self.update(state="running", started=time.time(), ended=None, error=None, **place, **facts)
+        self.update(state="running", started=time.time(), ended=None, error=None, notes=[], **place, **facts)
 
     def update(self, **facts: Any) -> None:
         """Merge facts into status.json."""
@@ -142,7 +149,7 @@ class Run:
         """Write environment.json; say so where the steps that are gone on from had other data or weights."""
         path = self.path / "environment.json"
         before = json.loads(path.read_text()) if resumed and path.is_file() else facts
-        for kind in ("data", "weights"):
+        for kind in ("data", "weights", "threads"):
             if before.get(kind) != facts.get(kind):
                 log.warning("%s: the %s changed since this run began; its numbers mix both", self.id, kind)
         write_atomic(path, json.dumps(facts, indent=1))

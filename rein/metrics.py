@@ -1,4 +1,4 @@
-"""IoU from confusion matrices (METHOD 4)."""
+"""IoU from confusion matrices over all of a domain's images, in int64."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""AdamW and its schedule (METHOD 3)."""
+"""AdamW and its schedule, with the groups of the paper's reference code (github.com/w1oves/Rein)."""
 
 from __future__ import annotations
 

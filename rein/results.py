@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
 import pandas as pd
 
-from rein.config import flatten
+from rein.config import ConfigError, flatten
 from rein.ledger import Run, runs
+
+log = logging.getLogger(__name__)
 
 #: A score's own columns. `role` is `target` or `source`, or `train` for the loss; `class` is a class name or `all`;
 #: `metric` is `miou` (class `all`), `iou` (per class) or `loss` (domain and class `all`). mIoU and IoU are fractions.
@@ -56,9 +59,12 @@ def _run_frame(run: Run) -> pd.DataFrame | None:
         parts.append(frame.assign(domain="all", role="train", metric="loss", **{"class": "all"}))
     if not parts:
         return None
-    config = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in flatten(run.experiment()).items()
-    }
+    try:
+        experiment = run.experiment()
+    except ConfigError as error:
+        log.warning("%s is left out: %s", run.path, error)
+        return None
+    config = {key: tuple(value) if isinstance(value, list) else value for key, value in flatten(experiment).items()}
     facts = {fact: status.get(fact) for fact in FACTS}
     frame = pd.concat(parts, ignore_index=True).assign(run_id=run.id, state=status.get("state"))
     constants = pd.DataFrame({key: [value] * len(frame) for key, value in {**config, **facts}.items()})

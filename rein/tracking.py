@@ -1,8 +1,8 @@
 """MLflow as a view of the ledger: one writer, the driver, that copies what is new; the only file that knows MLflow.
 
 Workers never speak to the tracker, so nothing of a run depends on it: a server that is away costs nothing, and what
-it missed, or a store that was lost, is filled in by the next `sync`. What was copied so far stands in the run's
-`mlflow.json`; deleting those files rebuilds the view.
+it missed is filled in by the next `sync`. What was copied so far stands in the run's `mlflow.json`; deleting those
+files rebuilds the view, of a store that was lost for one.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,9 @@ class Tracker:
     """Copies runs of one sweep (or a single run) from the ledger to MLflow as children of the sweep's parent run."""
 
     def __init__(self, uri: str, runs: Path) -> None:
+        # A server that is away must cost seconds, not the minutes that MLflow would try again for.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
         from mlflow import MlflowClient
 
         logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -67,6 +70,7 @@ class Tracker:
             )
         )
         self.parent: str | None = None
+        self.known: set[str] = set()
 
     def open_sweep(self, name: str) -> None:
         """Find or create the sweep's parent run; later children hang below it."""
@@ -80,11 +84,15 @@ class Tracker:
             self.parent = self.client.create_run(self.experiment, run_name=name, tags=tags).info.run_id
         self.client.update_run(self.parent, status="RUNNING")
 
-    def close_sweep(self, status: str, artifacts: Iterable[Path] = ()) -> None:
+    def adopt(self, run: Run) -> None:
+        """Hang a run below the sweep, if another sweep or a single `rein train` brought it here."""
+        id = _note(run, self.uri)["run_id"]
+        if id and self.parent and "mlflow.parentRunId" not in self.client.get_run(id).data.tags:
+            self.client.set_tag(id, "mlflow.parentRunId", self.parent)
+
+    def close_sweep(self, status: str) -> None:
         """Set the parent's final status: FINISHED, FAILED or KILLED."""
         assert self.parent is not None
-        for path in artifacts:
-            self.client.log_artifact(self.parent, str(path))
         self.client.set_terminated(self.parent, status)
 
     def sync(self, run: Run, name: str) -> None:
@@ -93,9 +101,14 @@ class Tracker:
         status = run.status()
         records, offset = run.metrics(note["offset"])
         final = status.get("state") not in (None, "running")
-        if is_copied(run, self.uri):
-            return
-        id = note["run_id"] = note["run_id"] or self._create(run, name)
+        if is_copied(run, self.uri) or (note["run_id"] and not (records or final or note["final"])):
+            return  # nothing is new
+        id: str = note["run_id"] or ""
+        if not self._is_there(id):
+            id = self._create(run, name)
+            note.update(run_id=id, offset=0)
+            records, offset = run.metrics()
+            write_atomic(run.path / "mlflow.json", json.dumps(note))  # a kill now must not have it created twice
         self._metrics(id, records)
         facts = {key: value for key, value in status.items() if key.startswith("parameters.") or key == "seconds"}
         self._batch(
@@ -109,6 +122,21 @@ class Tracker:
             self.client.update_run(id, status="RUNNING")
         note.update(offset=offset, final=final, attempt=status.get("attempt"))
         write_atomic(run.path / "mlflow.json", json.dumps(note))
+
+    def _is_there(self, id: str) -> bool:
+        """Whether a run that was made before still is: a store may be lost, a run deleted in the UI."""
+        if id in self.known or not id:
+            return bool(id)
+        from mlflow.exceptions import MlflowException
+
+        try:
+            there = self.client.get_run(id).info.lifecycle_stage == "active"
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            there = False
+        self.known |= {id} if there else set()
+        return there
 
     def _create(self, run: Run, name: str) -> str:
         tags = {"rein.run_id": run.id, "rein.kind": "run", "rein.folder": str(run.path)}

@@ -39,7 +39,7 @@ def train(experiment: Experiment, machine: Machine | None = None, observe: Obser
     """Train and score an experiment, going on where an earlier attempt was cut; a run that is done is left alone.
 
     `observe` gets every record that metrics.jsonl gets. Whatever ends the run early is recorded in its status
-    (`failed`, `oom`, `diverged`, `pruned`, `preempted`) and raised again. Raises BusyError where another process works
+    (`failed`, `oom`, `diverged`, `preempted`) and raised again. Raises BusyError where another process works
     on the run.
     """
     machine = machine or Machine()
@@ -53,16 +53,39 @@ def train(experiment: Experiment, machine: Machine | None = None, observe: Obser
 
 def _attempt(experiment: Experiment, machine: Machine, record: Run, observe: Observer) -> None:
     record.start(step=0, steps=experiment.steps)
-    started = time.monotonic()
-    earlier = record.status().get("seconds") or 0.0
+    watch = _Stopwatch(record.status().get("seconds") or 0.0)
+    notes = _Notes(record)
+    logging.getLogger("rein").addHandler(notes)
     try:
-        _train(experiment, machine, record, observe)
+        _train(experiment, machine, record, observe, watch)
     except BaseException as error:
         record.finish(_state_of(error), error)
         raise
     finally:
-        record.update(seconds=round(earlier + time.monotonic() - started, 2))
+        logging.getLogger("rein").removeHandler(notes)
+        record.update(seconds=watch.seconds())
     record.finish("done")
+
+
+class _Stopwatch:
+    """Seconds over all attempts of a run."""
+
+    def __init__(self, earlier: float) -> None:
+        self.zero = time.monotonic() - earlier
+
+    def seconds(self) -> float:
+        return round(time.monotonic() - self.zero, 2)
+
+
+class _Notes(logging.Handler):
+    """Keeps what is warned of while a run is worked on with the run."""
+
+    def __init__(self, record: Run) -> None:
+        super().__init__(logging.WARNING)
+        self.record = record
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.record.note(record.getMessage())
 
 
 def _state_of(error: BaseException) -> Any:
@@ -71,17 +94,18 @@ def _state_of(error: BaseException) -> Any:
             return "diverged"
         case torch.cuda.OutOfMemoryError() | MemoryError():
             return "oom"
-        case KeyboardInterrupt():
+        case KeyboardInterrupt() | SystemExit():  # by a person, or by Ray when its driver ends
             return "preempted"
-        case SystemExit():  # how a scheduler of Ray Tune ends a trial
-            return "pruned"
     return "failed"
 
 
-def _train(experiment: Experiment, machine: Machine, record: Run, observe: Observer) -> None:
+def _train(experiment: Experiment, machine: Machine, record: Run, observe: Observer, watch: _Stopwatch) -> None:
     if machine.threads:
         torch.set_num_threads(machine.threads)
     device = select_device(machine.device)
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    peak = 0
     model = build_model(experiment, machine.weights).to(device).train()
     optimizer = build_optimizer(model, experiment.optim)
     criterion = _criterion(experiment)
@@ -116,7 +140,8 @@ def _train(experiment: Experiment, machine: Machine, record: Run, observe: Obser
             entry = {"step": done, "loss": _mean(window, done), "lr": factor * experiment.optim.lr, "time": time.time()}
             window.clear()
             record.append(entry)
-            record.update(step=done, loss=entry["loss"], peak_memory_mib=_memory(device))
+            peak = max(peak, _memory(device))
+            record.update(step=done, loss=entry["loss"], peak_memory_mib=peak, seconds=watch.seconds())
             observe(entry)
         every = experiment.evaluation.every
         if every and done % every == 0 and done < steps:
@@ -182,6 +207,6 @@ def _mean(window: list[Tensor], step: int) -> float:
 
 
 def _memory(device: torch.device) -> int:
-    """Peak memory on CUDA, resident memory of the process now on the CPU, in MiB."""
+    """The run's peak memory on CUDA, the process's resident memory now on the CPU, in MiB."""
     size = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else psutil.Process().memory_info().rss
     return size >> 20

@@ -86,13 +86,13 @@ def test_local_weights_are_listed(machine: Machine) -> None:
     assert "mine.safetensors" in rows(machine)["weights"]["found"]
 
 
-def test_an_empty_data_folder_a_full_disk_and_a_silent_tracker_are_problems(
+def test_an_empty_data_folder_is_said_and_a_full_disk_and_a_silent_tracker_are_problems(
     machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setattr(check, "LOW_DISK_GIB", 10**9)
     found = rows(replace(machine, data=tmp_path / "nothing"))
-    assert "--data" in found["data"]["problems"][0]
+    assert "no known domain; --data or REIN_DATA" in found["data"]["found"]
     assert "nearly full" in found["runs"]["problems"][0]
     assert "MLFLOW_TRACKING_URI" in found["tracker"]["problems"][0]
 

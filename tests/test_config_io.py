@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rein import config
-from rein.config import ConfigError, Experiment, Report, Sweep, to_dict
-from rein.config_io import build, dump, find, load, nearest, override, parse_overrides, read_yaml, shipped
+from rein.config import ConfigError, Experiment, Report, Sweep, nearest, to_dict
+from rein.config_io import build, dump, find, load, override, parse_overrides, read_yaml, shipped
 
 
 def write(path: Path, text: str) -> Path:

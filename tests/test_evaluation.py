@@ -1,4 +1,4 @@
-"""Sliding windows, sizes and scores against METHOD 4."""
+"""Sliding windows, sizes and scores against the reference's protocol."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Groups and schedule against METHOD 3, and an optimizer state that survives by name."""
+"""Groups and schedule against the reference code's, and an optimizer state that survives by name."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ METHODS: list[dict[str, Any]] = [
     {},
     {"tuning.link": "add", "tuning.rank": None},
 ]
-#: Own parameters that get no decay by name: METHOD 1.10 and 3.
+#: Own parameters that get no decay by name in the reference code.
 EMBEDDINGS = ("tokens", "tokens_a", "tokens_b", "scale", "query_embed", "query_feat", "level_embed")
 
 

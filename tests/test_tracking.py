@@ -147,23 +147,42 @@ def test_a_note_of_another_store_is_not_believed(tracker: Tracker, make: Callabl
     assert history(tracker, run, "loss") == [(1, 10.0), (2, 5.0)]
 
 
-def test_a_sweeps_runs_are_children_of_one_parent(tracker: Tracker, make: Callable[..., Run], tmp_path: Path) -> None:
+def test_a_sweeps_runs_are_children_of_one_parent(tracker: Tracker, make: Callable[..., Run]) -> None:
     runs = [make(seed=seed) for seed in (1, 2)]
-    (tmp_path / "report.md").write_text("# Report")
     try:
         for _ in range(2):  # the second time finds the parent of the first
             tracker.open_sweep("ranks")
             for run in runs:
                 tracker.sync(run, f"seed {run.id}")
-            tracker.close_sweep("FINISHED", [tmp_path / "report.md"])
+            tracker.close_sweep("FINISHED")
         parents = tracker.client.search_runs([tracker.experiment], "tags.`rein.kind` = 'sweep'")
         assert [parent.info.run_name for parent in parents] == ["ranks"]
         assert parents[0].info.status == "FINISHED"
         tags = {only(tracker, run).data.tags["mlflow.parentRunId"] for run in runs}
         assert tags == {parents[0].info.run_id}
-        assert [file.path for file in tracker.client.list_artifacts(parents[0].info.run_id)] == ["report.md"]
     finally:
         tracker.parent = None
+
+
+def test_a_run_that_came_by_itself_is_adopted_by_its_sweep(tracker: Tracker, make: Callable[..., Run]) -> None:
+    run = make(seed=7)
+    tracker.sync(run, "alone")
+    try:
+        tracker.open_sweep("family")
+        tracker.adopt(run)
+        assert only(tracker, run).data.tags["mlflow.parentRunId"] == tracker.parent
+    finally:
+        tracker.parent = None
+
+
+def test_a_run_that_is_gone_from_mlflow_is_made_anew(tracker: Tracker, make: Callable[..., Run]) -> None:
+    run = make(state=None, seed=8)
+    tracker.sync(run, "r")
+    tracker.client.delete_run(only(tracker, run).info.run_id)
+    run.append({"step": 9, "time": 1e9, "loss": 4.0})
+    tracker.known.clear()  # as in another process
+    tracker.sync(run, "r")
+    assert (9, 4.0) in history(tracker, run, "loss") and len(history(tracker, run, "loss")) > 1
 
 
 def test_the_default_store_is_absolute_and_the_environment_wins(

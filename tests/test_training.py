@@ -262,7 +262,7 @@ def test_a_run_that_is_being_worked_on_is_not_touched(
 @pytest.mark.parametrize(
     ("error", "state"),
     [
-        (SystemExit(0), "pruned"),
+        (SystemExit(0), "preempted"),
         (MemoryError(), "oom"),
         (torch.cuda.OutOfMemoryError("CUDA out of memory"), "oom"),
         (RuntimeError("something else"), "failed"),

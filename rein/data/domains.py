@@ -28,7 +28,7 @@ class Domain:
     root: str
     splits: Mapping[str, Split] = field(hash=False)
     labels: LabelTable = TRAIN_IDS
-    #: (width, height) that test images are resized to, keeping aspect inside it; None keeps their own. METHOD 4.
+    #: (width, height) that test images are resized to, keeping aspect inside it; None keeps their own.
     evaluation_size: tuple[int, int] | None = None
     note: str = ""
     #: Style of the toy world that is drawn into the data folder on first use.

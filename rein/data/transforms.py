@@ -1,5 +1,6 @@
-"""The recipe's augmentation (METHOD 3): random size, class-limited random crop, flip, photometric distortion.
+"""The recipe's augmentation: random size, class-limited random crop, flip, photometric distortion.
 
+The transforms are those of mmsegmentation in the configs of the reference code (github.com/w1oves/Rein).
 Every random draw comes from the generator that is passed in, so a sample is a function of its seed.
 """
 
@@ -14,7 +15,7 @@ from torch import Generator, Tensor
 from rein.config import Data
 from rein.data.classes import VOID
 
-#: Pixel statistics of ImageNet, which the recipe uses for every foundation model (METHOD 3).
+#: Pixel statistics of ImageNet, which the recipe uses for every foundation model (its reference code).
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 
@@ -95,7 +96,7 @@ def nearest_window(label: Tensor, size: tuple[int, int], rows: range, cols: rang
 def photometric_distortion(image: Tensor, generator: Generator) -> Tensor:
     """Brightness, contrast, saturation and hue, each with probability a half; contrast first or last of the four.
 
-    Ranges of the recipe (METHOD 3): +-32, 0.5..1.5, 0.5..1.5, and +-18 of the 180 hue steps of an 8-bit HSV image, in
+    Ranges of the recipe: +-32, 0.5..1.5, 0.5..1.5, and +-18 of the 180 hue steps of an 8-bit HSV image, in
     which the reference counts: 2 degrees each.
     """
     pixels = image.float()

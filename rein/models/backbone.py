@@ -15,8 +15,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from rein import config
-from rein.config import ConfigError
-from rein.config_io import nearest
+from rein.config import ConfigError, nearest
 from rein.models.tuning import tune
 
 _ASSETS = Path(__file__).parent.parent / "assets"
@@ -82,7 +81,7 @@ def create_vit(backbone: config.Backbone, image_size: int) -> Any:
 
 
 def default_blocks(depth: int) -> tuple[int, ...]:
-    """The four blocks that feed the head: 7, 11, 15, 23 of 24 and the like; quarters for SAM-H's 32 (METHOD 2)."""
+    """The blocks that feed the head: the reference's 7, 11, 15, 23 of 24 and the like; quarters of SAM-H's 32."""
     if depth == 32:
         return (7, 15, 23, 31)
     thirds = (max(round(depth * share) - 1, 0) for share in (1 / 3, 1 / 2, 2 / 3))
@@ -189,7 +188,7 @@ def _read_state(path: Path) -> dict[str, Tensor]:
 
 
 def _fit(name: str, tensor: Tensor, own: Tensor, vit: Any, resize: str) -> Tensor:
-    """Resize a patch kernel or position table to the model's own; METHOD 3 for the two ways."""
+    """Resize a patch kernel or position table to the model's own: plain bicubic (`reference`) or timm's way."""
     if tensor.shape == own.shape:
         return tensor
     if name == "patch_embed.proj.weight" and tensor.shape[:2] == own.shape[:2]:

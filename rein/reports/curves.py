@@ -31,8 +31,10 @@ def curves(study: Study, wanted: Figure) -> Picture | str:
         sns.lineplot(binned, x="step", y="value", hue="point", hue_order=points, palette=by_point, errorbar="sd",
                      legend=False, ax=left, err_kws={"linewidth": 0, "alpha": 0.18})  # fmt: skip
     left.set(xlabel="step", ylabel="training loss", title="training")
-    source, target = "source mean", " ".join(target_column(study))
-    scores[source] = scores[[f"source {name}" for name in study.sources]].mean(axis=1, skipna=False)
+    # Without a source to score there is nothing but the steps to hold the target against.
+    source, target = "source mean" if study.sources else "step", " ".join(target_column(study))
+    if study.sources:
+        scores[source] = scores[[f"source {name}" for name in study.sources]].mean(axis=1, skipna=False)
     for point in points:
         mine = scores[scores["point"] == point].dropna(subset=[source, target])
         mean = _shared_steps(mine).groupby("step")[[source, target]].mean()
@@ -49,7 +51,8 @@ def curves(study: Study, wanted: Figure) -> Picture | str:
         right.plot(mean[source], mean[target], color=by_point[point], marker="o", markersize=2)
         right.plot(mean[source].tail(1), mean[target].tail(1), color=by_point[point], marker="o", markersize=5)
     name = "average target" if target_column(study) == AVERAGE else target_column(study)[1]
-    right.set(xlabel="source val mIoU in %", ylabel=f"{name} mIoU in %", title="generalisation")
+    right.set(ylabel=f"{name} mIoU in %", title="generalisation")
+    right.set_xlabel("source val mIoU in %" if study.sources else "step")
     handles = [Line2D([], [], color=colour, label=point) for point, colour in by_point.items()]
     canvas.legend(handles=handles, loc="outside lower center", ncols=columns(len(points), 5))
     for axes in (left, right):

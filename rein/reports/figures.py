@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from rein.config import ConfigError, Figure
-from rein.config_io import nearest
+from rein.config import ConfigError, Figure, nearest
 from rein.reports.curves import curves
 from rein.reports.inverted_u import inverted_u
 from rein.reports.panels import predictions
@@ -28,5 +27,7 @@ def draw(study: Study, wanted: Figure) -> Picture | str:
             raise ConfigError(
                 f"figure {wanted.name!r}: no point {point!r}{nearest(point, study.points)}; the sweep has: {known}"
             )
+    if wanted.kind != "predictions" and not study.targets:
+        return "the sweep has no target domain"
     with plt.rc_context({**STYLE, "axes.prop_cycle": cycler(color=sns.color_palette("colorblind"))}):
         return KINDS[wanted.kind](study, wanted)

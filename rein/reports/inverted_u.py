@@ -87,7 +87,7 @@ def inverted_u(study: Study, wanted: Figure) -> Picture | str:
 def caveat(study: Study, runs: pd.DataFrame) -> str:
     """What else differs between the points: a rise and fall over unlike methods says little about the count alone."""
     settings = study.settings[study.runs["run_id"].isin(runs.index)]
-    differing = [str(key) for key, column in settings.items() if column.nunique() > 1]
+    differing = [str(key) for key, column in settings.items() if column.nunique(dropna=False) > 1]
     if "tuning.method" in differing:
         differing = [key for key in differing if not key.startswith("tuning.") or key == "tuning.method"]
     if len(differing) == 1 and pd.api.types.is_numeric_dtype(study.runs[differing[0]]):

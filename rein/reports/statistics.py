@@ -77,10 +77,6 @@ class InvertedU:
     peak: Peak | None = None
 
     @property
-    def tested(self) -> bool:
-        return self.below is not None and self.above is not None
-
-    @property
     def claimed(self) -> bool:
         """True only for a significant rise followed by a significant fall."""
         if self.below is None or self.above is None:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
 from rein import results
-from rein.config import Report, Sweep, flatten
+from rein.config import ConfigError, Report, Sweep, flatten
 from rein.config_io import load
+from rein.data.domains import DOMAINS
 from rein.ledger import Run
 from rein.results import FACTS
-from rein.sweeps.plan import Planned, expand
+from rein.sweeps.plan import expand
 
 #: The column of the mean over the targets in a wide frame of (role, domain).
 AVERAGE = ("target", "Avg.")
@@ -49,18 +50,25 @@ class Study:
 
     @property
     def targets(self) -> list[str]:
-        """Every target domain of the sweep, in the order of its configs."""
-        return list(dict.fromkeys(name for names in self.runs["data.targets"] for name in names))
+        """Every target domain of the sweep, in the order of its configs; a source is none, whoever names it so."""
+        sources = {name for names in self.runs["data.sources"] for name in names}
+        names = dict.fromkeys(name for names in self.runs["data.targets"] for name in names)
+        return [name for name in names if name not in sources]
 
     @property
     def sources(self) -> list[str]:
-        """Every source domain of the sweep, in the order of its configs."""
-        return list(dict.fromkeys(name for names in self.runs["data.sources"] for name in names))
+        """Every source domain of the sweep that has a val split to be scored on, in the order of its configs."""
+        names = dict.fromkeys(name for names in self.runs["data.sources"] for name in names)
+        return [name for name in names if "val" in DOMAINS[name].splits]
 
 
 def gather(report: Report, runs_root: Path) -> Study:
-    """Expand the report's sweep and read what the ledger holds of its runs."""
+    """Expand the report's sweep and read what the ledger holds of its runs.
+
+    Raises ConfigError where the selection rule has nothing to select by.
+    """
     sweep = load(Sweep, report.sweep)
+    sweep = sweep if report.vary is None else replace(sweep, vary=report.vary)
     planned = expand(sweep)
     rows = []
     for item in planned:
@@ -74,7 +82,7 @@ def gather(report: Report, runs_root: Path) -> Study:
         rows.append(
             {
                 "run_id": item.id,
-                "point": point_name(item, sweep),
+                "point": item.variant or sweep.experiment,
                 "state": state,
                 "path": run.path,
                 **config,
@@ -86,13 +94,10 @@ def gather(report: Report, runs_root: Path) -> Study:
     # A run in progress may lack its facts; as numbers they then read nan.
     runs[list(FACTS)] = runs[list(FACTS)].apply(pd.to_numeric)
     frame.insert(1, "point", frame["run_id"].map(runs.set_index("run_id")["point"]))
-    return Study(report, sweep, runs, frame)
-
-
-def point_name(item: Planned, sweep: Sweep) -> str:
-    """The variant of a run: its point and the axes that vary besides the seed; its runs then are its seeds."""
-    axes = [f"{key}={value}" for key, value in item.axes.items() if key != "seed"]
-    return ", ".join([*([item.point] if item.point else []), *axes]) or sweep.experiment
+    study = Study(report, sweep, runs, frame)
+    if report.selection == "source_val" and not study.sources:
+        raise ConfigError("selection: `source_val` needs a source with a val split, and there is none; take `last`")
+    return study
 
 
 def miou(study: Study, states: tuple[str, ...] = ("done",)) -> pd.DataFrame:
@@ -125,7 +130,7 @@ def final_loss(losses: pd.DataFrame) -> pd.DataFrame:
     """A row a run: `final`, its mean loss over the last tenth of its steps, and `change` over the last quarter.
 
     `change` is the relative difference of `final` to the mean over the tenth of the steps that ends where the last
-    quarter begins; near zero the curve is flat, and strongly negative it was still falling (METHOD 1.11).
+    quarter begins; near zero the curve is flat, and strongly negative it was still falling.
     """
     rows = []
     for run_id, one in losses.groupby("run_id", sort=False):

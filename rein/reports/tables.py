@@ -101,7 +101,7 @@ def groups(study: Study, rows: tuple[str, ...], where: str) -> list[tuple[tuple[
     settings = study.settings
     found = []
     for key, runs in study.runs.groupby(list(rows), sort=False, dropna=False):
-        mixed = [str(name) for name, column in settings.loc[runs.index].items() if column.nunique() > 1]
+        mixed = [str(name) for name, column in settings.loc[runs.index].items() if column.nunique(dropna=False) > 1]
         if mixed:
             raise ConfigError(
                 f"{where}: rows by {', '.join(rows)} mix runs that differ in {', '.join(mixed)}; add it to `rows`"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,7 +108,8 @@ def progress(study: Study) -> str:
 def provenance(study: Study, name: str = "") -> list[tuple[str, str]]:
     """(what, value) pairs that say how the numbers were made and let a reader make them again."""
     runs = study.runs
-    commands = f"`rein sweep {study.report.sweep}`, then `rein report {name or 'REPORT.yaml'}`"
+    vary = "" if study.report.vary is None else f" 'vary={json.dumps(study.report.vary)}'"
+    commands = f"`rein sweep {study.report.sweep}{vary}`, then `rein report {name or 'REPORT.yaml'}{vary}`"
     facts = [("commands", commands), ("runs", f"{len(study.done)} done of {len(runs)} planned")]
     facts += [(f"`{key}`", "; ".join(dict.fromkeys(_plain(value) for value in runs[key]))) for key in _PRINTED]
     subsets = {str(value) for value in runs["evaluation.images"] if pd.notna(value)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -14,14 +15,20 @@ from rich.console import Console
 
 from rein.config import Experiment, Machine, Sweep, run_id
 from rein.config_io import load
-from rein.ledger import BusyError, Run
-from rein.sweeps.plan import Planned, expand, left
-from rein.sweeps.watch import Sink, Watch, failures, label
+from rein.ledger import FINAL, PATIENCE, BusyError, Run
+from rein.sweeps.plan import Planned, check_data, expand, left
+from rein.sweeps.watch import Sink, Watch, failures
 from rein.tracking import Tracker, default_uri, is_copied
 
 log = logging.getLogger(__name__)
 
 Executor = Literal["ray", "local"]
+
+#: What is said of a run that left no error.
+WHY = {
+    "running": "another process works on it",
+    "preempted": "it was cut with its process; the same command goes on with it",
+}
 
 
 def drive(
@@ -74,7 +81,7 @@ def plan_table(name: str, overrides: Sequence[str], machine: Machine) -> list[di
     """Every run of a sweep and what the ledger knows of it."""
     planned = expand(load(Sweep, name, overrides))
     return [
-        {"run": plan.id, "variant": label(plan), "state": Run(machine.runs / plan.id).state or "to do"}
+        {"run": plan.id, "variant": plan.label, "state": Run(machine.runs / plan.id).state or "to do"}
         for plan in planned
     ]
 
@@ -92,8 +99,10 @@ def _follow(
     complete = False
     try:
         if todo:
+            check_data(todo, machine.data)
             machine.runs.mkdir(parents=True, exist_ok=True)
-            with Watch(todo, machine.runs, tracker, Console(stderr=True)):
+            console = Console(stderr=True, quiet=not log.isEnabledFor(logging.INFO))
+            with Watch(todo, machine.runs, tracker, console):
                 try:
                     work(todo)
                 finally:
@@ -117,11 +126,13 @@ def _one_after_another(todo: Sequence[Planned], machine: Machine) -> None:
 
 def _settle(todo: Sequence[Planned], runs: Path) -> None:
     """A run that counts as running though nobody works on it was cut with its process, and can be gone on with."""
-    for plan, run in failures(todo, runs):
-        if run.state == "running":
-            with suppress(BusyError), run.claimed():
+    running = [(plan, run) for plan, run in failures(todo, runs) if run.state == "running"]
+    deadline = time.monotonic() + PATIENCE
+    for plan, run in running:
+        with suppress(BusyError), run.claimed(patience=max(0.0, deadline - time.monotonic())):
+            if run.state == "running":  # or its process has just ended it
                 run.finish("preempted")
-                log.info("%s (%s) was cut; the same command goes on with it", plan.id, label(plan))
+                log.info("%s (%s) was cut; the same command goes on with it", plan.id, plan.label)
 
 
 def _summary(planned: Sequence[Planned], todo: Sequence[Planned], runs: Path) -> dict[str, Any]:
@@ -129,8 +140,8 @@ def _summary(planned: Sequence[Planned], todo: Sequence[Planned], runs: Path) ->
     for plan, run in failed:
         trace = run.path / "traceback.txt"
         where = f"\n    traceback: {trace}" if trace.is_file() else ""
-        reason = run.status().get("error") or ("another process works on it" if run.state else "did not start")
-        print(f"{run.state or 'to do'}: {label(plan)} ({plan.id}): {reason}{where}", file=sys.stderr)
+        reason = run.status().get("error") or WHY.get(run.state or "", "did not start")
+        print(f"{run.state or 'to do'}: {plan.label} ({plan.id}): {reason}{where}", file=sys.stderr)
     states = Counter(Run(runs / plan.id).state or "to do" for plan in planned)
     return {"runs": len(planned), "already done": len(planned) - len(todo), **states, "failed": len(failed)}
 
@@ -159,13 +170,16 @@ class _LateTracker(Sink):
 
     def close(self, planned: Sequence[Planned], complete: bool) -> None:
         """Copy what the tracker still lacks of all the sweep's runs, and set the parent's status."""
-        records = [(Run(self.runs / plan.id), label(plan)) for plan in planned]
+        records = [(Run(self.runs / plan.id), plan.label) for plan in planned]
+        self.failed = False  # once more: what was away may be back
         for run, name in records:
             if run.status() and not is_copied(run, self.uri):
                 self.sync(run, name)
         if self.parent and self.tracker is not None:
-            failed = any(run.state not in ("done", "pruned") for run, _ in records)
+            failed = any(run.state not in FINAL for run, _ in records)
             with self._forgiving():
+                for run, _ in records:
+                    self.tracker.adopt(run)
                 self.tracker.close_sweep("KILLED" if not complete else "FAILED" if failed else "FINISHED")
 
     def _opened(self) -> Tracker:

@@ -10,13 +10,15 @@ import contextlib
 import io
 import logging
 import os
+import platform
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
-from rein.config import ConfigError, Experiment, Machine, Resources, to_dict
+from rein.config import ConfigError, Experiment, Machine, Resources, run_id, to_dict
 from rein.config_io import build
+from rein.ledger import Run
 from rein.sweeps.plan import Planned
 
 log = logging.getLogger(__name__)
@@ -50,7 +52,8 @@ def execute(
     import ray
     from ray import tune
 
-    ray.init(address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    # Without an address Ray would join any cluster that it finds.
+    ray.init(address or "local", log_to_driver=False, logging_level=logging.ERROR)
     try:
         _check_fits(ray.nodes(), resources)
         with tempfile.TemporaryDirectory(prefix="rein-ray-") as scratch:
@@ -58,7 +61,7 @@ def execute(
                 tune.with_resources(_trial, {"cpu": resources.cpu, "gpu": resources.gpu}),
                 param_space={
                     "experiment": tune.grid_search([to_dict(run.experiment) for run in planned]),
-                    "machine": asdict(replace(machine, threads=machine.threads or max(1, int(resources.cpu)))),
+                    "machine": asdict(_share(machine, resources)),
                 },
                 # A reused process saves some ten seconds of imports a run, but would keep GPU memory of the one before.
                 tune_config=tune.TuneConfig(
@@ -70,7 +73,9 @@ def execute(
                 ),
             )
             with contextlib.redirect_stdout(io.StringIO()):  # Ray's own summary; `rein` prints what the ledger says
-                tuner.fit()
+                grid = tuner.fit()
+            for error in grid.errors:  # of what never reached the ledger: a node without the package or the disk
+                log.error("%s", str(error).strip().splitlines()[-1])
     finally:
         ray.shutdown()
 
@@ -80,13 +85,24 @@ def _trial(config: dict[str, Any]) -> None:
 
     from rein.training import train
 
+    experiment, machine = build(Experiment, config["experiment"]), Machine(**config["machine"])
+    run = Run(machine.runs / run_id(experiment))
+    if not run.path.is_dir():  # the driver made it
+        raise ConfigError(f"{machine.runs}: not shared with {platform.node()}; --runs must lie on a disk all nodes see")
+
     def observe(record: Mapping[str, Any]) -> None:
         tune.report(dict(record))
 
     try:
-        train(build(Experiment, config["experiment"]), Machine(**config["machine"]), observe)
+        train(experiment, machine, observe)
     except Exception:
         log.info("a run ended early; its status.json and traceback.txt say how", exc_info=True)
+
+
+def _share(machine: Machine, resources: Resources) -> Machine:
+    """The machine as one run may use it: as many threads as CPUs, and no GPU that it did not ask for."""
+    device = "cpu" if machine.device == "auto" and not resources.gpu else machine.device
+    return replace(machine, threads=machine.threads or max(1, int(resources.cpu)), device=device)
 
 
 def _check_fits(nodes: list[dict[str, Any]], resources: Resources) -> None:

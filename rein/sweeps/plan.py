@@ -9,7 +9,8 @@ from pathlib import Path
 
 from rein.config import ConfigError, Experiment, Sweep, run_id
 from rein.config_io import build, find, override, read_yaml
-from rein.ledger import Run
+from rein.data.domains import DOMAINS, samples
+from rein.ledger import FINAL, Run
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,18 @@ class Planned:
     #: Its values on the axes that have more than one.
     axes: dict[str, object]
     experiment: Experiment
+
+    @property
+    def variant(self) -> str:
+        """What its seeds have in common: the point and the axes but the seed, `rein, tuning.rank=4`."""
+        axes = (f"{key}={value}" for key, value in self.axes.items() if key != "seed")
+        return ", ".join([*([self.point] if self.point else []), *axes])
+
+    @property
+    def label(self) -> str:
+        """The variant and its seed, `rein, tuning.rank=4, seed 0`; the id where nothing varies."""
+        seed = [f"seed {self.axes['seed']}"] if "seed" in self.axes else []
+        return ", ".join([*([self.variant] if self.variant else []), *seed]) or self.id
 
 
 def expand(sweep: Sweep) -> list[Planned]:
@@ -42,10 +55,24 @@ def expand(sweep: Sweep) -> list[Planned]:
             experiment = build(Experiment, override(base, {**combination, **changes}), where)
             id = run_id(experiment)
             axes = {key: value for key, value in combination.items() if len(sweep.vary[key]) > 1 and key not in changes}
-            planned.setdefault(id, Planned(id, point, axes, experiment))
+            same = planned.setdefault(id, Planned(id, point, axes, experiment))
+            if same.point != point:
+                raise ConfigError(f"points: {same.point!r} and {point!r} are one and the same run; take one out")
     return list(planned.values())
 
 
 def left(planned: Sequence[Planned], root: Path) -> list[Planned]:
     """The runs that are not done."""
-    return [run for run in planned if Run(root / run.id).state not in ("done", "pruned")]
+    return [run for run in planned if Run(root / run.id).state not in FINAL]
+
+
+def check_data(planned: Sequence[Planned], root: Path) -> None:
+    """Raise DataError where a run would read what is not there: once, before any of them starts."""
+    splits = {
+        (name, split)
+        for run in planned
+        for split, names in (("train", run.experiment.data.sources), ("val", run.experiment.data.targets))
+        for name in names
+    }
+    for name, split in sorted(splits):
+        samples(DOMAINS[name], split, root)

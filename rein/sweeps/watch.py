@@ -5,6 +5,8 @@ It reads nothing but the ledger, so it shows the same whatever executes the runs
 
 from __future__ import annotations
 
+import logging
+import os
 import threading
 import time
 from collections.abc import Iterable, Sequence
@@ -16,8 +18,10 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from rein.ledger import Run
+from rein.ledger import FINAL, Run
 from rein.sweeps.plan import Planned
+
+log = logging.getLogger(__name__)
 
 COLOURS = {"done": "green", "running": "cyan", "failed": "red", "oom": "red", "diverged": "red", "preempted": "yellow"}
 
@@ -44,7 +48,7 @@ class Watch:
         interval: float = 1.0,
         silence: float = 60.0,
     ) -> None:
-        self.rows = [(Run(runs / plan.id), label(plan)) for plan in planned]
+        self.rows = [(Run(runs / plan.id), plan.label) for plan in planned]
         # What counts as news: by number, since the clocks of a cluster's nodes differ.
         self.attempts = {run.id: run.status().get("attempt", 0) for run, _ in self.rows}
         self.sink, self.console, self.interval, self.silence = sink, console, interval, silence
@@ -75,6 +79,12 @@ class Watch:
             self._tick()
 
     def _tick(self) -> None:
+        try:
+            self._look()
+        except OSError as error:  # of a network disk, for one: what was not seen is seen a second later
+            log.debug("a look at the runs failed: %s", error)
+
+    def _look(self) -> None:
         for run, name in self.rows:
             before = self.statuses.get(run.id, {})
             if before.get("state") not in (None, "running"):
@@ -84,6 +94,9 @@ class Watch:
                 continue  # what an earlier attempt left; this one has not started yet
             self.statuses[run.id] = status
             self._copy(run, name)
+            for note in status.get("notes", [])[len(before.get("notes", [])) :]:
+                if status["pid"] != os.getpid():  # else it was logged here
+                    self._say(f"note      {name}  {note}")
             if not self._live and status.get("state") != before.get("state"):
                 # Of a single run the command itself says why it failed.
                 reason = status.get("error") if len(self.rows) > 1 else None
@@ -118,7 +131,7 @@ class Watch:
         """All rows, or where the screen has no room for them those that run or went wrong."""
         if len(self.rows) <= self.console.height - 4:
             return self.rows
-        dull = (None, "done", "pruned")
+        dull = (None, *FINAL)
         return [row for row in self.rows if self.statuses.get(row[0].id, {}).get("state") not in dull]
 
     def _table(self, rows: Iterable[tuple[Run, str]]) -> Table:
@@ -140,15 +153,9 @@ class Watch:
         return table
 
 
-def label(plan: Planned) -> str:
-    """`rein, seed 0`: the point's name and the axis values."""
-    axes = ", ".join(f"{key.split('.')[-1]} {value}" for key, value in plan.axes.items())
-    return ", ".join(part for part in (plan.point, axes) if part) or plan.id
-
-
 def clock(seconds: float) -> str:
     """`1:23:45` or `3:45`."""
-    minutes, seconds = divmod(int(seconds), 60)
+    minutes, seconds = divmod(max(0, int(seconds)), 60)  # clocks of two nodes may differ
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
 
@@ -156,7 +163,7 @@ def clock(seconds: float) -> str:
 def failures(planned: Iterable[Planned], runs: Path) -> list[tuple[Planned, Run]]:
     """The runs that did not come to their end, with their records."""
     records = ((plan, Run(runs / plan.id)) for plan in planned)
-    return [(plan, run) for plan, run in records if run.state not in ("done", "pruned")]
+    return [(plan, run) for plan, run in records if run.state not in FINAL]
 
 
 def _line(name: str, status: dict[str, Any], reason: str | None) -> str:

@@ -1,4 +1,4 @@
-"""The augmentation's distributions against METHOD 3, its arithmetic against torch and colorsys."""
+"""The augmentation's distributions against the recipe, its arithmetic against torch and colorsys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rein against METHOD 1: parameter counts of the paper, and a reference written as plain loops."""
+"""Rein against its paper: parameter counts of the paper, and a reference written as plain loops."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def tokens(rein: Rein, layer: int) -> Array:
 
 
 def reference(rein: Rein, features: Array, layer: int) -> Array:
-    """METHOD 1.2-1.6, one patch at a time."""
+    """Equations 2 to 6 of arXiv 2312.04265, one patch at a time."""
     w, T, c = weights(rein, layer), tokens(rein, layer), features.shape[-1]
     s = 1.0 if rein.scale is None else rein.scale.item()
     out = np.empty_like(features)
@@ -88,7 +88,7 @@ def reference(rein: Rein, features: Array, layer: int) -> Array:
 
 
 def reference_queries(rein: Rein, layers: int) -> Array:
-    """METHOD 1.7, one token and channel at a time."""
+    """Equations 7 and 8, one token and channel at a time."""
     per_layer = []
     for layer in range(layers):
         w = weights(rein, layer)

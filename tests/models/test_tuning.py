@@ -1,4 +1,4 @@
-"""Which parameters each tuning trains: counts of METHOD 1, and what moves in one optimizer step."""
+"""Which parameters each tuning trains: the paper's counts, and what moves in one optimizer step."""
 
 from __future__ import annotations
 

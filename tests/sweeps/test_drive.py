@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +15,18 @@ import pytest
 import yaml
 
 from rein import ledger
-from rein.config import Experiment, Machine, run_id
+from rein.config import Experiment, Machine, Sweep, run_id
+from rein.config_io import load
 from rein.data.domains import DataError
 from rein.ledger import Run
 from rein.sweeps import drive as module
 from rein.sweeps.drive import drive, drive_one, plan_table
-from rein.sweeps.plan import Planned
+from rein.sweeps.plan import Planned, expand
 
 Tiny = Callable[..., Experiment]
+
+
+DIVERGES = {"optim.lr": 1e30, "tuning.method": "full", "optim.backbone_lr": 1e30}
 
 
 class FakeTracker:
@@ -44,6 +50,9 @@ class FakeTracker:
         if type(self).sync_error:
             raise type(self).sync_error
         self.seen.append((run.id, run.state))
+
+    def adopt(self, run: Run) -> None:
+        pass
 
     def close_sweep(self, status: str) -> None:
         self.status = status
@@ -111,10 +120,33 @@ def test_a_run_that_is_done_is_returned_at_once(finished: tuple[Run, Machine], t
 
 
 def test_a_run_that_fails_raises_and_is_copied(tiny: Tiny, machine: Machine, tracker: type[FakeTracker]) -> None:
-    experiment = tiny({"data.targets": ["kitti"]})
-    with pytest.raises(DataError):
+    experiment = tiny(DIVERGES)
+    with pytest.raises(FloatingPointError):
         drive_one(experiment, machine, "tiny")
-    assert tracker.opened[0].seen[-1] == (run_id(experiment), "failed")
+    assert tracker.opened[0].seen[-1] == (run_id(experiment), "diverged")
+
+
+def test_a_run_that_ended_while_its_sweep_settled_stays_as_it_ended(
+    sweep_file: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = expand(load(Sweep, str(sweep_file)))[0]
+    run = Run.create(machine.runs, plan.experiment)
+    run.start(step=0, steps=3)
+    claimed = Run.claimed
+
+    def late(run: Run, patience: float | None = None) -> AbstractContextManager[None]:
+        run.finish("done")  # between the look at its state and the claim
+        return claimed(run, patience)
+
+    monkeypatch.setattr(Run, "claimed", late)
+    module._settle([plan], machine.runs)
+    assert run.state == "done"
+
+
+def test_missing_data_is_said_once_and_starts_nothing(sweep_file: Path, machine: Machine, executed: list[str]) -> None:
+    with pytest.raises(DataError, match="kitti"):
+        drive(str(sweep_file), ["vary={data.targets: [[kitti], [toy-day]]}"], machine, track=False)
+    assert executed == [] and not machine.runs.exists()
 
 
 # ---------------------------------------------------------------- sweeps
@@ -171,10 +203,10 @@ def test_a_run_that_another_command_works_on_is_left_to_it(
 def test_the_local_executor_runs_one_after_another_and_outlives_a_failure(
     sweep_file: Path, machine: Machine, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    axes = ["vary={data.targets: [[kitti], [toy-day]]}"]
+    axes = [f"points={json.dumps({'bad': DIVERGES, 'good': {}})}", "vary={}"]
     result = drive(str(sweep_file), axes, machine, "local", track=False)
     assert (result["done"], result["failed"]) == (1, 1)
-    assert "kitti (val)" in capsys.readouterr().err
+    assert "a lower optim.lr may help" in capsys.readouterr().err
     assert drive(str(sweep_file), axes, machine, "local", track=False)["already done"] == 1
 
 

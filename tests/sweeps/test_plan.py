@@ -10,8 +10,9 @@ import yaml
 
 from rein.config import ConfigError, Sweep, run_id
 from rein.config_io import build
+from rein.data.domains import DataError
 from rein.ledger import Run
-from rein.sweeps.plan import Planned, expand, left
+from rein.sweeps.plan import Planned, check_data, expand, left
 
 
 def planned(tiny_file: Path, **sweep: Any) -> list[Planned]:
@@ -45,9 +46,27 @@ def test_a_sweep_of_nothing_is_its_experiment(tiny_file: Path) -> None:
     assert len(planned(tiny_file)) == 1
 
 
-def test_runs_that_are_the_same_come_once_and_keep_the_first_name(tiny_file: Path) -> None:
-    runs = planned(tiny_file, points={"first": {}, "again": {"tuning.rank": 2}}, vary={"seed": [0, 0, 1]})
-    assert [(run.point, run.experiment.seed) for run in runs] == [("first", 0), ("first", 1)]
+def test_runs_of_a_point_that_are_the_same_come_once(tiny_file: Path) -> None:
+    runs = planned(tiny_file, points={"all": {}, "one": {"tuning.rank": 1, "seed": 0}}, vary={"seed": [0, 0, 1]})
+    assert [(run.point, run.experiment.seed) for run in runs] == [("all", 0), ("all", 1), ("one", 0)]
+
+
+def test_two_points_that_are_one_run_are_refused(tiny_file: Path) -> None:
+    with pytest.raises(ConfigError, match=r"points: 'first' and 'again' are one and the same run"):
+        planned(tiny_file, points={"first": {}, "again": {"tuning.rank": 2}})
+
+
+def test_a_run_is_called_by_its_point_its_axes_and_its_seed(tiny_file: Path) -> None:
+    runs = planned(tiny_file, points={"rein": {}}, vary={"tuning.rank": [4, 8], "seed": [0, 1]})
+    assert (runs[0].variant, runs[0].label) == ("rein, tuning.rank=4", "rein, tuning.rank=4, seed 0")
+    (alone,) = planned(tiny_file)
+    assert (alone.variant, alone.label) == ("", alone.id)
+
+
+def test_data_that_is_not_there_is_said_once_before_anything_starts(tiny_file: Path, toy_data: Path) -> None:
+    check_data(planned(tiny_file), toy_data)
+    with pytest.raises(DataError, match=r"kitti \(val\).*--data"):
+        check_data(planned(tiny_file, points={"a": {"data.targets": ["toy-day", "kitti"]}}), toy_data)
 
 
 def test_an_axis_of_one_value_names_no_run(tiny_file: Path) -> None:

@@ -14,7 +14,7 @@ from rich.console import Console
 from rein.config import Experiment, run_id
 from rein.ledger import Run
 from rein.sweeps.plan import Planned
-from rein.sweeps.watch import Watch, clock, failures, label
+from rein.sweeps.watch import Watch, clock, failures
 
 
 def plan(seed: int = 0, point: str = "rein", axes: dict[str, object] | None = None) -> Planned:
@@ -110,6 +110,34 @@ def test_what_an_earlier_attempt_left_is_not_news(tmp_path: Path) -> None:
     assert sink.seen == []
 
 
+def test_what_a_worker_warned_of_is_said_once(tmp_path: Path) -> None:
+    def work() -> None:
+        run = Run.create(tmp_path, plan().experiment)
+        run.start(step=0, steps=9)
+        run.update(pid=1)
+        run.note("a checkpoint is damaged")
+        time.sleep(0.1)
+
+    assert watch([plan()], tmp_path, None, work).count("note      rein  a checkpoint is damaged") == 1
+
+
+def test_a_disk_that_fails_for_a_moment_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    status, failed = Run.status, []
+
+    def stale(run: Run) -> dict[str, Any]:
+        if len(failed) < 3:
+            failed.append(run.id)
+            raise OSError(116, "Stale file handle")
+        return status(run)
+
+    def work() -> None:
+        monkeypatch.setattr(Run, "status", stale)
+        time.sleep(0.1)
+        finish(tmp_path, plan(), "done")
+
+    assert "done" in watch([plan()], tmp_path, None, work) and len(failed) == 3
+
+
 def test_an_error_in_the_work_passes_through(tmp_path: Path) -> None:
     def work() -> None:
         raise KeyboardInterrupt
@@ -118,14 +146,8 @@ def test_an_error_in_the_work_passes_through(tmp_path: Path) -> None:
         watch([plan()], tmp_path, None, work)
 
 
-def test_labels_are_the_point_and_the_axes() -> None:
-    assert label(plan(0, "rein", {"tuning.rank": 4, "seed": 0})) == "rein, rank 4, seed 0"
-    assert label(plan(0, "", {"seed": 3})) == "seed 3"
-    assert label(plan(0, "")) == plan(0).id
-
-
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(0, "0:00"), (59.9, "0:59"), (61, "1:01"), (3600, "1:00:00"), (5025, "1:23:45")]
+    ("seconds", "text"), [(0, "0:00"), (-5, "0:00"), (59.9, "0:59"), (61, "1:01"), (3600, "1:00:00"), (5025, "1:23:45")]
 )
 def test_clocks(seconds: float, text: str) -> None:
     assert clock(seconds) == text
