@@ -100,3 +100,13 @@ def test_a_domain_without_labelled_pixels_stays_missing(tmp_path: Path) -> None:
     record(tmp_path, 0, {1: (0.4, float("nan"))})
     frame = results.load(tmp_path)
     assert pd.isna(frame.loc[frame["domain"] == "kitti", "value"]).all()
+
+
+def test_a_run_of_other_code_is_left_out_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for seed in (0, 1):
+        run = Run.create(tmp_path, Experiment(seed=seed))
+        run.start(step=0, steps=1)
+        run.append({"step": 1, "loss": 1.0, "time": 0.0})
+    (run.path / "experiment.yaml").write_text("renamed: 1")
+    assert set(results.load(tmp_path)["seed"]) == {0}
+    assert f"{run.path} is left out" in caplog.text and "`renamed`" in caplog.text
