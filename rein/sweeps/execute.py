@@ -53,7 +53,12 @@ def execute(
     from ray import tune
 
     # Without an address Ray would join any cluster that it finds.
-    ray.init(address or "local", log_to_driver=False, logging_level=logging.ERROR)
+    ray.init(
+        address or "local",
+        include_dashboard=None if address else False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+    )
     try:
         _check_fits(ray.nodes(), resources)
         with tempfile.TemporaryDirectory(prefix="rein-ray-") as scratch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -13,9 +14,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import psutil
 import pytest
+import torch
 import yaml
+from safetensors.torch import load_file
 
+from rein import checkpoint
 from rein.config import ConfigError, Experiment, Machine, Resources, run_id, to_dict
 from rein.ledger import Run
 from rein.sweeps.execute import _check_fits
@@ -135,6 +140,48 @@ def test_ctrl_c_leaves_runs_that_can_be_gone_on_with(tmp_path: Path, toy_data: P
     assert driver.returncode == 130, stderr
     assert run.state == "preempted", "not pruned: that would count as its end"
     assert "was cut; the same command goes on" in stderr and "Traceback" not in stderr
+
+
+@pytest.mark.slow
+def test_a_sweep_killed_with_all_its_processes_ends_as_if_it_had_never_been_cut(
+    tmp_path: Path, toy_data: Path, tiny: Tiny
+) -> None:
+    """`kill -9` of driver, Ray and workers in the middle; the same command again; then the weights of an uncut run."""
+    experiment = tiny({"steps": 150})
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(to_dict(experiment)))
+    (tmp_path / "sweep.yaml").write_text(yaml.safe_dump({"experiment": "tiny.yaml", "vary": {"seed": [0, 1, 2]}}))
+    environment = {
+        **os.environ,
+        "REIN_DATA": str(toy_data),
+        "REIN_RUNS": str(tmp_path / "runs"),
+        "REIN_CHECKPOINT_SECONDS": "0",
+    }
+    words = ("sweep", "sweep.yaml", "--no-track", "--json")
+    command = [sys.executable, "-c", "from rein.cli import main; main()", *words]
+    driver = subprocess.Popen(command, env=environment, cwd=tmp_path, start_new_session=True)
+    run = Run(tmp_path / "runs" / run_id(experiment))
+    deadline = time.monotonic() + 120
+    while run.status().get("step", 0) < 9 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    for process in [psutil.Process(driver.pid), *psutil.Process(driver.pid).children(recursive=True)]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    driver.wait()
+    assert run.state == "running" and 9 <= run.status()["step"] < 150, "it was cut in the middle"
+
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=240)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert (result["done"], result["failed"]) == (3, 0) and run.status()["attempt"] == 2
+    steps = [record["step"] for record in run.metrics()[0] if "loss" in record]
+    assert steps.count(3) == 1, "it did not start again at the first step"
+    machine = Machine(data=toy_data, runs=tmp_path / "uncut", weights=tmp_path, device="cpu", threads=1)
+    for seed in (0, 1, 2):
+        uncut = train(tiny({"steps": 150, "seed": seed}), machine)
+        cut = Run(tmp_path / "runs" / uncut.id)
+        files = [load_file(checkpoint.newest(one.path / "checkpoint")) for one in (cut, uncut)]
+        assert [name for name, tensor in files[0].items() if not torch.equal(tensor, files[1][name])] == []
+        assert (cut.path / "scores.csv").read_text() == (uncut.path / "scores.csv").read_text()
 
 
 NODES = [{"Alive": True, "Resources": {"CPU": 4.0, "GPU": 1.0}}, {"Alive": False, "Resources": {"CPU": 64.0}}]
