@@ -1,7 +1,7 @@
 """Run experiments through Ray Tune; the only file that knows Ray.
 
 Ray only executes: which runs there are, and how each ended, is the ledger's to say. So a trial swallows its error
-(the ledger has it), `Tuner.restore` is never used, and Ray's own results are thrown away.
+(the ledger has it), `Tuner.restore` is never used, and of Ray's own results only errors are looked at.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ QUIET = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    # Ctrl-C must reach the driver: Tune would stop the trials as a scheduler does, and they would count as pruned.
+    # Ctrl-C must reach the driver: Tune would end the trials in peace, and `rein` would exit as if all were done.
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     # Relative paths mean the folder that the sweep was started in.
     "RAY_CHDIR_TO_TRIAL_DIR": "0",

@@ -190,6 +190,7 @@ def test_a_run_that_another_command_works_on_is_left_to_it(
     sweep_file: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(ledger, "PATIENCE", 0)
+    monkeypatch.setattr(module, "PATIENCE", 0)
     run = Run(machine.runs / plan_table(str(sweep_file), [], machine)[0]["run"])
     run.path.mkdir(parents=True)
     run.start(step=1, steps=3)

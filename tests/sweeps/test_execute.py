@@ -147,7 +147,7 @@ def test_a_sweep_killed_with_all_its_processes_ends_as_if_it_had_never_been_cut(
     tmp_path: Path, toy_data: Path, tiny: Tiny
 ) -> None:
     """`kill -9` of driver, Ray and workers in the middle; the same command again; then the weights of an uncut run."""
-    experiment = tiny({"steps": 150})
+    experiment = tiny({"steps": 60})
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(to_dict(experiment)))
     (tmp_path / "sweep.yaml").write_text(yaml.safe_dump({"experiment": "tiny.yaml", "vary": {"seed": [0, 1, 2]}}))
     environment = {
@@ -167,7 +167,7 @@ def test_a_sweep_killed_with_all_its_processes_ends_as_if_it_had_never_been_cut(
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
     driver.wait()
-    assert run.state == "running" and 9 <= run.status()["step"] < 150, "it was cut in the middle"
+    assert run.state == "running" and 9 <= run.status()["step"] < 60, "it was cut in the middle"
 
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=240)
     assert done.returncode == 0, done.stderr
@@ -177,7 +177,7 @@ def test_a_sweep_killed_with_all_its_processes_ends_as_if_it_had_never_been_cut(
     assert steps.count(3) == 1, "it did not start again at the first step"
     machine = Machine(data=toy_data, runs=tmp_path / "uncut", weights=tmp_path, device="cpu", threads=1)
     for seed in (0, 1, 2):
-        uncut = train(tiny({"steps": 150, "seed": seed}), machine)
+        uncut = train(tiny({"steps": 60, "seed": seed}), machine)
         cut = Run(tmp_path / "runs" / uncut.id)
         files = [load_file(checkpoint.newest(one.path / "checkpoint")) for one in (cut, uncut)]
         assert [name for name, tensor in files[0].items() if not torch.equal(tensor, files[1][name])] == []
