@@ -53,28 +53,22 @@ def train(experiment: Experiment, machine: Machine | None = None, observe: Obser
 
 def _attempt(experiment: Experiment, machine: Machine, record: Run, observe: Observer) -> None:
     record.start(step=0, steps=experiment.steps)
-    watch = _Stopwatch(record.status().get("seconds") or 0.0)
+    started = time.monotonic() - (record.status().get("seconds") or 0.0)  # as if all attempts were one
+
+    def seconds() -> float:
+        return round(time.monotonic() - started, 2)
+
     notes = _Notes(record)
     logging.getLogger("rein").addHandler(notes)
     try:
-        _train(experiment, machine, record, observe, watch)
+        _train(experiment, machine, record, observe, seconds)
     except BaseException as error:
         record.finish(_state_of(error), error)
         raise
     finally:
         logging.getLogger("rein").removeHandler(notes)
-        record.update(seconds=watch.seconds())
+        record.update(seconds=seconds())
     record.finish("done")
-
-
-class _Stopwatch:
-    """Seconds over all attempts of a run."""
-
-    def __init__(self, earlier: float) -> None:
-        self.zero = time.monotonic() - earlier
-
-    def seconds(self) -> float:
-        return round(time.monotonic() - self.zero, 2)
 
 
 class _Notes(logging.Handler):
@@ -99,7 +93,9 @@ def _state_of(error: BaseException) -> Any:
     return "failed"
 
 
-def _train(experiment: Experiment, machine: Machine, record: Run, observe: Observer, watch: _Stopwatch) -> None:
+def _train(
+    experiment: Experiment, machine: Machine, record: Run, observe: Observer, seconds: Callable[[], float]
+) -> None:
     if machine.threads:
         torch.set_num_threads(machine.threads)
     device = select_device(machine.device)
@@ -141,7 +137,7 @@ def _train(experiment: Experiment, machine: Machine, record: Run, observe: Obser
             window.clear()
             record.append(entry)
             peak = max(peak, _memory(device))
-            record.update(step=done, loss=entry["loss"], peak_memory_mib=peak, seconds=watch.seconds())
+            record.update(step=done, loss=entry["loss"], peak_memory_mib=peak, seconds=seconds())
             observe(entry)
         every = experiment.evaluation.every
         if every and done % every == 0 and done < steps:
