@@ -41,7 +41,10 @@ def save(folder: Path, step: int, model: nn.Module, optimizer: Optimizer) -> Non
         {name: tensor.contiguous() for name, tensor in named_state(model, optimizer).items()},
         temporary / "optimizer.safetensors",
     )
-    (temporary / "state.json").write_text(json.dumps({"step": step}))
+    state = temporary / "state.json"
+    state.write_text(json.dumps({"step": step}))
+    for file in temporary.glob("*.safetensors"):  # written for its owner alone, where a lab reads each other's runs
+        file.chmod(state.stat().st_mode)
     shutil.rmtree(target, ignore_errors=True)
     os.replace(temporary, target)
     for stale in sorted(folder.glob("step_*"))[:-KEPT]:

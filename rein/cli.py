@@ -91,9 +91,8 @@ def train(
 @app.command()
 def evaluate(
     run: Annotated[str, typer.Argument(help="A run's id (or its beginning) or folder.")],
-    domains: Annotated[
-        list[str] | None, typer.Option("--domains", help="Score these domains instead of the run's.")
-    ] = None,
+    domains: Annotated[list[str] | None, typer.Argument(help="Domains to score instead of the run's own.")] = None,
+    also: Annotated[list[str] | None, typer.Option("--domains", help="The same: `--domains a b`.")] = None,
     runs: Runs = Path("runs"),
     data: DataDir = Path("data"),
     weights: Weights = Path("weights"),
@@ -104,7 +103,8 @@ def evaluate(
     """Score a finished run on its own or other domains."""
     from rein.inference import evaluate_run
 
-    _print(evaluate_run(run, domains or [], _machine(runs, data, weights, device, workers)), as_json)
+    wanted = [*(also or []), *(domains or [])]  # an option takes one word, those behind it come as arguments
+    _print(evaluate_run(run, wanted, _machine(runs, data, weights, device, workers)), as_json)
 
 
 @app.command()

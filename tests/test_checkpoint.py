@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -84,6 +85,16 @@ def test_only_what_trains_is_inside(tiny: Tiny, tmp_path: Path, method: dict[str
     run.save(1)
     inside = load_file(checkpoint.newest(run.folder))
     assert set(inside) == {name for name, _ in trainable(run.model)}
+
+
+def test_all_files_can_be_read_by_whom_the_umask_lets(trained: Callable[..., Trained]) -> None:
+    run = trained()
+    before = os.umask(0o022)
+    try:
+        run.save(1)
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in (run.folder / "step_0000001").iterdir()} == {0o644}
 
 
 def truncate(path: Path) -> None:

@@ -201,6 +201,9 @@ def test_evaluate_and_predict_read_a_finished_run(rein: Rein, finished: tuple[Ru
     said = rein("evaluate", run.id, "--runs", machine.runs, "--domains", "toy-night", "--json")
     assert said.code == 0
     assert [row["domain"] for row in json.loads(said.out)] == ["toy-night"]
+    for words in (("--domains", "toy-night", "toy-day"), ("toy-night", "toy-day")):
+        said = rein("evaluate", run.id, *words, "--runs", machine.runs, "--json")
+        assert [row["domain"] for row in json.loads(said.out)] == ["toy-night", "toy-day"]
     Image.fromarray(np.zeros((40, 60, 3), np.uint8)).save(tmp_path / "x.png")
     said = rein("predict", run.id, tmp_path / "x.png", "--runs", machine.runs, "--out", tmp_path / "out")
     assert said.code == 0
