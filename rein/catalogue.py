@@ -78,6 +78,6 @@ def _keys(kind: type) -> list[str]:
 
 
 def _backbones() -> list[dict[str, Any]]:
-    from rein.models.backbone import known_backbones
+    from rein.models.vfm import known_backbones
 
     return known_backbones()

@@ -35,19 +35,25 @@ class ConfigError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Backbone:
-    """The vision foundation model: any plain ViT of timm, by name."""
+    """The vision foundation model, by timm's name: any plain ViT, or a ConvNeXt, ResNet, Swin or Hiera."""
 
     __pydantic_config__ = _STRICT
     name: str = "vit_large_patch14_dinov2.lvd142m"
     #: `pretrained` (timm's hub, or the file shipped with the package), `none` (random), or a weight file.
     #: A file is looked up as given, then in the weights folder; only its name enters the run id.
     weights: str = "pretrained"
-    #: Side of a patch in pixels; kernels trained at another size (DINOv2: 14) are resized. None keeps the model's own.
+    #: Side of a plain ViT's patch in pixels; kernels trained at another size (DINOv2: 14) are resized. None keeps the
+    #: model's own. Hierarchical nets have strides of their own and pay no heed to it.
     patch_size: PositiveInt | None = 16
-    #: How patch kernel and position table are resized: `reference` is plain bicubic, `timm` its pseudo-inverse.
+    #: How patch kernel and position table are resized: `reference` is plain bicubic; `timm` is the kernel by its
+    #: pseudo-inverse, the table with antialiasing.
     resize: Literal["reference", "timm"] = "reference"
-    #: 0-based blocks whose outputs feed the head; None takes the reference's four (7, 11, 15, 23 of 24).
+    #: 0-based blocks of a plain ViT whose outputs feed the head; None takes the reference's four (7, 11, 15, 23 of 24).
     blocks: tuple[NonNegativeInt, ...] | None = None
+
+
+#: Which of the backbone's own parameters train beside what a tuning adds: `[norm]`, `[bias]`, or both.
+Also = tuple[Literal["norm", "bias"], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +73,42 @@ class Full:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Partial:
+    """A share of the backbone's own parameters trains: one axis from frozen (0) to full (1)."""
+
+    __pydantic_config__ = _STRICT
+    method: Literal["partial"] = "partial"
+    #: Share of the backbone's parameters, 0..1: norms and biases first, then weights from the last block to the first.
+    trainable: Annotated[float, Field(ge=0, le=1)] = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class LastBlocks:
+    """The last blocks train, those before them stay frozen."""
+
+    __pydantic_config__ = _STRICT
+    method: Literal["last_blocks"] = "last_blocks"
+    blocks: PositiveInt = 4
+    also: Also = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Norm:
+    """The norms' weights and biases train."""
+
+    __pydantic_config__ = _STRICT
+    method: Literal["norm"] = "norm"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BitFit:
+    """The biases train (arXiv 2106.10199)."""
+
+    __pydantic_config__ = _STRICT
+    method: Literal["bitfit"] = "bitfit"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Rein:
     """Learnable tokens refine the features after every frozen block (arXiv 2312.04265, section 3)."""
 
@@ -82,6 +124,7 @@ class Rein:
     softmax: bool = True
     #: `learnable`: updates are scaled by a scalar that starts at 0.001; `zero_init`: W_f and b_f start at zero.
     scale: Literal["learnable", "zero_init"] = "learnable"
+    also: Also = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,11 +136,50 @@ class LoRA:
     rank: PositiveInt = 8
     #: The update is scaled by alpha / rank.
     alpha: PositiveFloat = 8.0
-    #: Names of the linear layers inside a block; `qkv` is the fused projection.
+    #: Linear layers of a block: `qkv` is the projection as the net has it, fused (DINOv2) or separate (EVA02); `q`, `k`
+    #: and `v` are separate updates of a fused one too; `proj`, `fc1`, `fc2`, or a layer's own name.
     targets: tuple[str, ...] = ("qkv",)
+    also: Also = ()
 
 
-Tuning = Annotated[Frozen | Full | Rein | LoRA, Field(discriminator="method")]
+@dataclass(frozen=True, kw_only=True)
+class SoMA:
+    """The minor singular components of the linear layers train (after arXiv 2412.04077)."""
+
+    __pydantic_config__ = _STRICT
+    method: Literal["soma"] = "soma"
+    rank: PositiveInt = 16
+    targets: tuple[str, ...] = ("qkv", "proj", "fc1", "fc2")
+    also: Also = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdaptFormer:
+    """A bottleneck beside each block's MLP (arXiv 2205.13535)."""
+
+    __pydantic_config__ = _STRICT
+    method: Literal["adaptformer"] = "adaptformer"
+    bottleneck: PositiveInt = 64
+    scale: float = 0.1
+    also: Also = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class VPT:
+    """Learned prompts among a plain ViT's tokens (arXiv 2203.12119)."""
+
+    __pydantic_config__ = _STRICT
+    method: Literal["vpt"] = "vpt"
+    prompts: PositiveInt = 150
+    #: Every block has its own prompts; False: they enter in front of the first one.
+    deep: bool = True
+    also: Also = ()
+
+
+Tuning = Annotated[
+    Frozen | Full | Partial | LastBlocks | Norm | BitFit | Rein | LoRA | SoMA | AdaptFormer | VPT,
+    Field(discriminator="method"),
+]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ import torch
 from rein.config import Experiment, Machine
 from rein.data.domains import DOMAINS, samples
 from rein.evaluation import scored_domains
-from rein.models.backbone import digest, weight_file
+from rein.models.weights import digest, weight_file
 
 PACKAGES = ("torch", "torchvision", "timm", "ray", "mlflow", "numpy", "pandas", "torchmetrics")
 

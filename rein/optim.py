@@ -7,21 +7,23 @@ from torch import nn
 from torch.optim import AdamW, Optimizer
 
 from rein.config import Optim
+from rein.models.added import added
 from rein.models.mask2former import Mask2FormerHead
 from rein.models.rein import Rein
 from rein.models.segmenter import Segmenter
+from rein.models.selective import is_norm
 
-#: Modules whose own parameters (not their children's) are not decayed: norms, Rein's tokens and scale, the head's query
-#: and level embeddings.
-UNDECAYED = (nn.LayerNorm, nn.GroupNorm, nn.modules.batchnorm._BatchNorm, nn.Embedding, Rein, Mask2FormerHead)
+#: Modules whose own parameters (not their children's) are not decayed, beside the norms: embeddings, Rein's tokens and
+#: scale, the head's query and level embeddings.
+UNDECAYED = (nn.Embedding, Rein, Mask2FormerHead)
 
 
 def build_optimizer(model: Segmenter, optim: Optim) -> AdamW:
-    """AdamW over what trains: the backbone's own parameters at `backbone_lr`, the rest (Rein, LoRA, head) at `lr`."""
-    own = set(model.backbone.vit.parameters()) if model.backbone.full else set()
+    """AdamW over what trains: the backbone's own parameters at `backbone_lr`; head and what a tuning adds at `lr`."""
+    own = set(model.backbone.parameters()) - added(model.backbone)
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for module in model.modules():
-        decay = 0.0 if isinstance(module, UNDECAYED) else optim.weight_decay
+        decay = 0.0 if isinstance(module, UNDECAYED) or is_norm(module) else optim.weight_decay
         for parameter in module.parameters(recurse=False):
             if parameter.requires_grad:
                 rate = optim.backbone_lr if parameter in own else optim.lr

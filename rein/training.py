@@ -23,7 +23,7 @@ from rein.evaluation import Score, evaluate
 from rein.ledger import Run
 from rein.models.criterion import Criterion
 from rein.models.segmenter import Segmenter, build_model
-from rein.models.tuning import count, trainable
+from rein.models.tuning import count
 from rein.optim import build_optimizer, set_rates
 from rein.panels import save_examples
 
@@ -186,10 +186,9 @@ def _score(
 
 
 def _parameters(model: Segmenter) -> dict[str, int]:
-    added = sum(p.numel() for name, p in trainable(model.backbone) if not model.backbone.full)
     return {
         # The pretrained net alone: what a tuning adds to it is counted as trained, not as part of the whole.
-        "parameters.backbone": count(model.backbone) - added,
+        "parameters.backbone": model.backbone.size,
         "parameters.backbone_trainable": count(model.backbone, trainable_only=True),
         "parameters.head": count(model.head),
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given, settings
@@ -27,6 +27,7 @@ OTHER: dict[str, Any] = {
     "tuning.link": "add",
     "tuning.softmax": False,
     "tuning.scale": "zero_init",
+    "tuning.also": ["norm"],
     "head.width": 128,
     "head.heads": 4,
     "data.sources": ["toy-game"],
@@ -40,7 +41,7 @@ OTHER: dict[str, Any] = {
     "evaluation.stride": 100,
     "evaluation.images": 7,
 }
-FROZEN_ID = "6822642c327f"
+FROZEN_ID = "9dcf6238c401"
 #: The unions' tags change the whole group.
 TAGS = ("tuning.method", "head.method")
 
@@ -58,8 +59,8 @@ def test_every_field_changes_the_run_id(key: str) -> None:
 
 
 def test_each_tuning_method_is_another_run() -> None:
-    ids = {run_id(Experiment(tuning=t)) for t in (config.Frozen(), config.Full(), config.Rein(), config.LoRA())}
-    assert len(ids) == 4
+    methods = get_args(get_args(config.Tuning)[0])
+    assert len({run_id(Experiment(tuning=method())) for method in methods}) == len(methods) == 11
 
 
 def test_run_id_is_twelve_hex_digits() -> None:

@@ -30,7 +30,7 @@ from torch import Tensor, nn
 
 from rein import config
 from rein.data import toy
-from rein.models.backbone import create_vit
+from rein.models import vfm
 
 NAME, SIZE, PATCH = "vit_toy_patch8_96", 96, 8
 GRID, SLACK = SIZE // PATCH, 6  # patches along a crop's side; how many columns two crops of an image may be apart
@@ -104,7 +104,7 @@ class Learner(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.vit: Any = create_vit(config.Backbone(name=NAME, patch_size=PATCH), SIZE)
+        self.vit: Any = vfm.create(config.Backbone(name=NAME, patch_size=PATCH), SIZE)
         width = self.vit.embed_dim
         self.vit.pos_embed.data[:, 1:] = waves(width)
         self.project = nn.Sequential(nn.Linear(width, 256), nn.GELU(), nn.Linear(256, 64))

@@ -8,11 +8,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from rein.models.added import Added
+
 #: The patch size in the bounds of the tokens' initial values; the reference's, whatever the backbone's own is.
 PATCH = 16
 
 
-class Rein(nn.Module):
+class Rein(Added):
     """The tokens of all layers, the refinement they make (section 3.2), and the queries they lend the head (3.3).
 
     Shapes: N layers, m tokens, c channels of the backbone, r rank, q width of the head's queries, n patches.
@@ -106,14 +108,31 @@ def _zero(module: nn.Module) -> None:
         nn.init.zeros_(parameter)
 
 
+class StageReins(nn.ModuleList):
+    """The Reins of a hierarchical net, one a stage, as the reference code has them for ResNet and ConvNeXt."""
+
+    def queries(self) -> Float[Tensor, "m q"] | None:
+        """The stages' queries summed, or None without a link."""
+        queries = [rein.queries() for rein in self]
+        return None if queries[0] is None else torch.stack(queries).sum(0)
+
+
 class Refined(nn.Module):
-    """A frozen block followed by the refinement of its output; the class and register tokens pass unchanged."""
+    """A frozen block followed by the refinement of its output; class and register tokens pass unchanged.
 
-    def __init__(self, block: nn.Module, rein: Rein, layer: int, prefix_tokens: int) -> None:
+    `layout` is how the block passes features on: tokens (B, prefix + n, c), or maps (B, h, w, c) or (B, c, h, w).
+    """
+
+    def __init__(self, block: nn.Module, rein: Rein, layer: int, prefix_tokens: int = 0, layout: str = "nlc") -> None:
         super().__init__()
-        self.block, self.rein, self.layer, self.prefix_tokens = block, rein, layer, prefix_tokens
+        self.block, self.rein, self.layer = block, rein, layer
+        self.prefix_tokens, self.layout = prefix_tokens, layout
 
-    def forward(self, tokens: Tensor, *args: object, **kwargs: object) -> Tensor:
-        tokens = self.block(tokens, *args, **kwargs)  # (B, prefix + n, c)
-        prefix, patches = tokens[:, : self.prefix_tokens], tokens[:, self.prefix_tokens :]
+    def forward(self, x: Tensor, *args: object, **kwargs: object) -> Tensor:
+        x = self.block(x, *args, **kwargs)
+        if self.layout == "nhwc":
+            return self.rein(x.flatten(1, 2), self.layer).view_as(x)
+        if self.layout == "nchw":
+            return self.rein(x.flatten(2).transpose(1, 2), self.layer).transpose(1, 2).reshape(x.shape)
+        prefix, patches = x[:, : self.prefix_tokens], x[:, self.prefix_tokens :]
         return torch.cat([prefix, self.rein(patches, self.layer)], dim=1)

@@ -16,9 +16,6 @@ from rein.data.transforms import MEAN, STD
 from rein.models.backbone import Backbone
 from rein.models.mask2former import Mask2FormerHead, Prediction, semantic_inference
 
-#: From a plain ViT's stride (16) to the head's (4, 8, 16, 32).
-LEVEL_SCALES = (4.0, 2.0, 1.0, 0.5)
-
 
 class Segmenter(nn.Module):
     """Images in, mask predictions out.
@@ -43,19 +40,13 @@ class Segmenter(nn.Module):
     def logits(self, image: Shaped[Tensor, "b 3 h w"]) -> Float[Tensor, "b k h w"]:
         """Class scores per pixel: what is averaged over windows and argmaxed."""
         height, width = image.shape[-2:]
-        padded = self._padded_size(image)
+        padded = self.backbone.padded(height, width)
         return semantic_inference(self(image)[-1], padded)[..., :height, :width]
 
-    def _padded_size(self, image: Tensor) -> tuple[int, int]:
-        patch = self.backbone.patch_size
-        # Four patches at least: the coarsest level has half of them a side, and a norm needs more than one pixel.
-        height, width = (max(-(-side // patch), 4) * patch for side in image.shape[-2:])
-        return height, width
-
     def _prepare(self, image: Tensor) -> Tensor:
-        height, width = self._padded_size(image)
+        height, width = self.backbone.padded(*image.shape[-2:])
         image = (image.float() - self.mean) / self.std
-        # Zero is the mean colour; a size that the patch divides is passed through.
+        # Zero is the mean colour; a size that fits is passed through.
         return F.pad(image, (0, width - image.shape[-1], 0, height - image.shape[-2]))
 
 
@@ -70,28 +61,27 @@ def build_model(experiment: Experiment, weights: Path = Path("weights")) -> Segm
         torch.manual_seed(seeds.derive(experiment.seed, seeds.BACKBONE))
         backbone = _build_backbone(experiment, weights)
         torch.manual_seed(seeds.derive(experiment.seed, seeds.HEAD))
-        return Segmenter(backbone, _build_head(experiment, backbone.width))
+        return Segmenter(backbone, _build_head(experiment, backbone))
 
 
 def _build_backbone(experiment: Experiment, weights: Path) -> Backbone:
     crop, width = experiment.data.crop_size, experiment.head.width
     backbone = Backbone(experiment.backbone, experiment.tuning, crop, width, weights)
-    patch = backbone.patch_size
-    if crop % patch:  # masks would cover the padded crop, labels the crop itself
+    if crop % backbone.multiple:  # masks would cover the padded crop, labels the crop itself
         raise ConfigError(
-            f"data.crop_size: {crop} is no multiple of the backbone's patch of {patch}; give one that is, or set "
-            f"backbone.patch_size"
+            f"data.crop_size: {crop} is no multiple of {backbone.multiple}, the backbone's patch or coarsest stride; "
+            f"give one that is, or set backbone.patch_size"
         )
     return backbone
 
 
-def _build_head(experiment: Experiment, backbone_width: int) -> Mask2FormerHead:
+def _build_head(experiment: Experiment, backbone: Backbone) -> Mask2FormerHead:
     head, tuning = experiment.head, experiment.tuning
     queries, source = head.queries, "own"
     if isinstance(tuning, Rein) and tuning.link != "none":
         queries, source = tuning.token_length, tuning.link
     return Mask2FormerHead(
-        in_channels=[backbone_width] * 4,
+        in_channels=backbone.widths,
         num_classes=len(CLASSES),
         width=head.width,
         encoder_layers=head.encoder_layers,
@@ -101,5 +91,5 @@ def _build_head(experiment: Experiment, backbone_width: int) -> Mask2FormerHead:
         ffn=head.decoder_ffn,
         encoder_ffn=head.encoder_ffn,
         query_source=source,
-        scales=LEVEL_SCALES,
+        scales=backbone.scales,
     )

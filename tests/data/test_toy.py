@@ -128,9 +128,9 @@ def test_the_shipped_foundation_model_is_small_and_loads_strictly() -> None:
     from safetensors.torch import load_file
 
     from rein.config import Backbone
-    from rein.models.backbone import create_vit
+    from rein.models import vfm
 
     assert WEIGHTS.stat().st_size <= 4 * 2**20
     state = load_file(WEIGHTS)
     assert all(torch.isfinite(t).all() for t in state.values())
-    create_vit(Backbone(name="vit_toy_patch8_96", patch_size=8), 96).load_state_dict(state, strict=True)
+    vfm.create(Backbone(name="vit_toy_patch8_96", patch_size=8), 96).load_state_dict(state, strict=True)

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from rein.models.lora import LowRankUpdate, add_lora
+from rein.config import ConfigError
+from rein.models.lora import LowRankUpdate, add_lora, linears
 
 
 class Block(nn.Module):
@@ -24,7 +25,7 @@ class Block(nn.Module):
 def test_an_update_starts_as_the_identity() -> None:
     block, x = Block(), torch.randn(3, 6)
     before = block(x)
-    assert add_lora(block, ("qkv",), rank=2, alpha=8.0) == {"qkv"}
+    add_lora(block, ("qkv",), rank=2, alpha=8.0)
     assert torch.equal(block(x), before)
 
 
@@ -40,10 +41,32 @@ def test_the_weight_is_w_plus_alpha_over_rank_ba() -> None:
 
 def test_only_layers_of_the_exact_name_are_updated() -> None:
     block = Block()
-    assert add_lora(block, ("proj",), rank=2, alpha=8.0) == {"proj"}
-    assert not hasattr(block.attn["qkv"], "parametrizations")
-    assert add_lora(Block(), ("qkv", "proj"), rank=2, alpha=8.0) == {"qkv", "proj"}
-    assert add_lora(Block(), ("norm",), rank=2, alpha=8.0) == set()
+    add_lora(block, ("proj",), rank=2, alpha=8.0)
+    assert hasattr(block.attn["proj"], "parametrizations") and not hasattr(block.attn["qkv"], "parametrizations")
+    with pytest.raises(ConfigError, match=r"'norm' in a Block; there are \['attn.proj"):
+        add_lora(Block(), ("qkv", "norm"), rank=2, alpha=8.0)
+
+
+def test_q_and_v_of_a_fused_projection_are_updated_apart() -> None:
+    """What LoRA's paper does (section 4.2): the keys' rows stay, each third has factors of its own."""
+    block, x = Block(), torch.randn(3, 6)
+    before = block(x)
+    add_lora(block, ("q", "v"), rank=2, alpha=2.0)
+    updates = block.attn["qkv"].parametrizations.weight
+    assert [tuple(u.b.shape) for u in updates] == [(6, 2), (6, 2)]
+    assert torch.equal(block(x), before)
+    for update in updates:
+        nn.init.normal_(update.b)
+    change = block(x) - before
+    torch.testing.assert_close(change[:, :6], x @ (updates[0].b @ updates[0].a).T)
+    assert torch.equal(change[:, 6:12], torch.zeros(3, 6))
+    torch.testing.assert_close(change[:, 12:], x @ (updates[1].b @ updates[1].a).T)
+
+
+def test_qkv_means_separate_projections_too() -> None:
+    block = nn.ModuleDict({name: nn.Linear(4, 4) for name in ("q_proj", "k_proj", "v_proj", "proj")})
+    assert [linear for linear, _ in linears(block, ("qkv",))] == [block[n] for n in ("q_proj", "k_proj", "v_proj")]
+    assert linears(block, ("v",)) == [(block["v_proj"], None)]
 
 
 @pytest.mark.parametrize("rank", [1, 3])

@@ -100,7 +100,7 @@ def test_tunings_of_one_seed_start_with_the_same_head_but_for_its_queries(tiny: 
 
 
 def test_a_crop_that_the_patch_does_not_divide_is_refused(tiny: Tiny) -> None:
-    with pytest.raises(ConfigError, match=r"data\.crop_size: 60 .*patch of 8.*backbone\.patch_size"):
+    with pytest.raises(ConfigError, match=r"data\.crop_size: 60 is no multiple of 8.*backbone\.patch_size"):
         build_model(tiny({"data.crop_size": 60}))
 
 
