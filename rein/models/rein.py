@@ -113,8 +113,9 @@ class StageReins(nn.ModuleList):
 
     def queries(self) -> Float[Tensor, "m q"] | None:
         """The stages' queries summed, or None without a link."""
-        queries = [rein.queries() for rein in self]
-        return None if queries[0] is None else torch.stack(queries).sum(0)
+        queries = [rein.queries() for rein in self if isinstance(rein, Rein)]
+        linked = [q for q in queries if q is not None]
+        return torch.stack(linked).sum(0) if linked else None
 
 
 class Refined(nn.Module):

@@ -13,7 +13,8 @@ from typing import Any, Literal
 
 import timm
 import torch
-from timm.layers import resample_abs_pos_embed, resample_abs_pos_embed_nhwc, resample_patch_embed
+from timm.layers.patch_embed import resample_patch_embed
+from timm.layers.pos_embed import resample_abs_pos_embed, resample_abs_pos_embed_nhwc
 from timm.layers.pos_embed_rel import resize_rel_pos_bias_table
 from timm.models import register_model
 from timm.models.vision_transformer import VisionTransformer
@@ -236,7 +237,7 @@ def convert(name: str, state: Mapping[str, Tensor], patch: int | None, image_siz
         return converter(dict(state), net)
 
 
-def _outline(name: str, **sizes: int) -> Any:
+def _outline(name: str, **sizes: Any) -> Any:
     """A model of shapes without values."""
     with torch.device("meta"), _NoValues():
         return timm.create_model(name, num_classes=0, **sizes)

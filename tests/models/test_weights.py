@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import pytest
 import timm
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from rein import config
@@ -74,22 +76,164 @@ def test_the_two_ways_of_resizing_differ(state: dict[str, Tensor], tmp_path: Pat
         assert (first[name] - second[name]).norm() > 0.1 * second[name].norm()
 
 
+#: One small model a family, with a size that its positions have to be fitted to.
+FAMILIES = {
+    "vit_small_patch14_dinov2.lvd142m": 64,
+    "vit_small_patch14_reg4_dinov2.lvd142m": 64,
+    "eva02_tiny_patch14_224.mim_in22k": 64,
+    "vit_tiny_patch16_224.augreg_in21k": 64,
+    "vit_small_patch16_dinov3.lvd1689m": 64,
+    "vit_pe_spatial_tiny_patch16_512.fb": 64,
+    "beit_base_patch16_224.in22k_ft_in22k": 96,
+    "samvit_base_patch16.sa1b": 96,
+    "test_resnet.r160_in1k": 64,
+    "test_convnext.r160_in1k": 64,
+    "swin_tiny_patch4_window7_224.ms_in22k": 96,
+    "hiera_tiny_224.mae": 64,
+    "sam2_hiera_tiny.fb_r896": 64,
+}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("resize", ["reference", "timm"])
+def test_weights_of_every_family_fit_at_another_patch_and_size(name: str, resize: Any, tmp_path: Path) -> None:
+    save_file(timm.create_model(name, num_classes=0).state_dict(), tmp_path / "w.safetensors")
+    backbone = config.Backbone(name=name, weights="w.safetensors", patch_size=16, resize=resize)
+    size = FAMILIES[name]
+    model = Backbone(backbone, config.Rein(token_length=4, rank=2), size, 32, tmp_path).eval()
+    features, queries = model(torch.randn(1, 3, size, size))
+    assert [f.shape[-1] for f in features] == [size // stride for stride in model.strides] and queries is not None
+
+
+def test_sams_relative_positions_are_fitted_as_sam_does_at_every_call(tmp_path: Path) -> None:
+    """A net of another size reads the same attention bias as the one of the file's size does on a small image."""
+    theirs = timm.create_model("samvit_base_patch16", num_classes=0)
+    save_file({k: torch.randn_like(v) for k, v in theirs.state_dict().items()}, tmp_path / "w.safetensors")
+    backbone = config.Backbone(name="samvit_base_patch16", weights="w.safetensors", resize="timm")
+    own = vfm.create(backbone, 96)
+    load_weights(own, backbone, tmp_path)
+    theirs.load_state_dict(load_file(tmp_path / "w.safetensors"))
+    from timm.models.vision_transformer_sam import get_rel_pos
+
+    for block, other in zip(own.blocks, theirs.blocks, strict=True):
+        if block.window_size == 0:
+            resized = get_rel_pos(6, 6, other.attn.rel_pos_h)
+            torch.testing.assert_close(get_rel_pos(6, 6, block.attn.rel_pos_h), resized)
+
+
+# ---------------------------------------------------------------- files under other names
+
+
+def meta_dinov2(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {**state, "mask_token": torch.zeros(1, 384)}
+
+
+def meta_dinov2_registers(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """With a position for the class token, which timm adds to the token itself."""
+    own = {k.replace("reg_token", "register_tokens"): v for k, v in state.items()}
+    place = torch.randn_like(own["cls_token"])
+    own["pos_embed"] = torch.cat([place, own["pos_embed"]], dim=1)
+    own["cls_token"] = own["cls_token"] - place
+    return {**own, "mask_token": torch.zeros(1, 384)}
+
+
+def meta_sam(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    own = {"image_encoder." + k.replace("mlp.fc", "mlp.lin"): v for k, v in state.items()}
+    return {**own, "prompt_encoder.x.weight": torch.zeros(2), "mask_decoder.y.weight": torch.zeros(2)}
+
+
+def openai_clip(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    own = {"visual.proj": torch.zeros(768, 512), "logit_scale": torch.zeros(()), "transformer.x.weight": torch.zeros(2)}
+    names = {
+        "patch_embed.proj.weight": "conv1.weight", "norm_pre": "ln_pre", "norm.": "ln_post.", "norm1": "ln_1",
+        "blocks.": "transformer.resblocks.", "attn.qkv.": "attn.in_proj_", "attn.proj": "attn.out_proj",
+        "mlp.fc1": "mlp.c_fc", "mlp.fc2": "mlp.c_proj", "norm2": "ln_2",
+    }  # fmt: skip
+    for name, tensor in state.items():
+        if name == "cls_token":
+            own["visual.class_embedding"] = tensor[0, 0]
+        elif name == "pos_embed":
+            own["visual.positional_embedding"] = tensor[0]
+        else:
+            for ours, theirs in names.items():
+                if ours in name and not (ours == "norm." and name.startswith("blocks")):
+                    name = name.replace(ours, theirs)
+            own["visual." + name] = tensor
+    return own
+
+
+def baai_eva02(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    names = {"mlp.fc1_g": "mlp.w1", "mlp.fc1_x": "mlp.w2", "mlp.fc2": "mlp.w3", "mlp.norm": "mlp.ffn_ln"}
+    own = {}
+    for name, tensor in state.items():
+        for ours, theirs in names.items():
+            name = name.replace(ours, theirs)
+        own[name.replace("q_proj.bias", "q_bias").replace("v_proj.bias", "v_bias")] = tensor
+    extra = {
+        "mask_token": torch.zeros(1, 1, 192),
+        "lm_head.weight": torch.zeros(2, 192),
+        "rope.freqs_cos": torch.zeros(2),
+    }
+    return {**own, **extra}
+
+
+def openmmlab_dinov2(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    names = {
+        "blocks.": "layers.", "norm1": "ln1", "norm2": "ln2", "mlp.fc1": "ffn.layers.0.0", "mlp.fc2": "ffn.layers.1",
+        "ls1.gamma": "attn.gamma1.weight", "ls2.gamma": "ffn.gamma2.weight",
+        "patch_embed.proj": "patch_embed.projection",
+    }  # fmt: skip
+    own = {}
+    for name, tensor in state.items():
+        for ours, theirs in names.items():
+            name = name.replace(ours, theirs)
+        own["backbone." + ("ln1." + name[5:] if name.startswith("norm.") else name)] = tensor
+    return {**own, "decode_head.x.weight": torch.zeros(2)}
+
+
+def meta_convnext(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    own = {}
+    for name, tensor in state.items():
+        name = re.sub(r"stages\.(\d+)\.blocks\.(\d+)", r"stages.\1.\2", name)
+        name = re.sub(r"stages\.(\d+)\.downsample\.(\d+)", r"downsample_layers.\1.\2", name)
+        name = re.sub(r"^stem\.", "downsample_layers.0.", name)
+        name = name.replace("conv_dw", "dwconv").replace("mlp.fc", "pwconv").replace("head.norm", "norm")
+        own[name] = tensor
+    return {**own, "head.weight": torch.zeros(1000, 64), "head.bias": torch.zeros(1000)}
+
+
+def openmmlab_convnext(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    own = meta_convnext(state)
+    return {k.replace("dwconv", "depthwise_conv").replace("pwconv", "pointwise_conv"): v for k, v in own.items()}
+
+
 @pytest.mark.parametrize(
-    "name",
+    ("name", "rename", "wrap"),
     [
-        "vit_small_patch14_dinov2.lvd142m",
-        "vit_small_patch14_reg4_dinov2.lvd142m",
-        "eva02_tiny_patch14_224.mim_in22k",
-        "vit_tiny_patch16_224.augreg_in21k",
-        "vit_small_patch16_dinov3.lvd1689m",
+        ("vit_small_patch14_dinov2", meta_dinov2, None),
+        ("vit_small_patch14_reg4_dinov2", meta_dinov2_registers, None),
+        ("samvit_base_patch16", meta_sam, None),
+        ("vit_base_patch32_clip_quickgelu_224", openai_clip, None),
+        ("eva02_tiny_patch14_224", baai_eva02, "module"),
+        ("vit_small_patch14_dinov2", openmmlab_dinov2, "state_dict"),
+        ("test_convnext", meta_convnext, "model"),
+        ("test_convnext", openmmlab_convnext, "state_dict"),
     ],
 )
-def test_weights_of_every_family_fit_at_another_patch_and_size(name: str, tmp_path: Path) -> None:
-    save_file(timm.create_model(name, num_classes=0).state_dict(), tmp_path / "w.safetensors")
-    backbone = config.Backbone(name=name, weights="w.safetensors", patch_size=16)
-    model = Backbone(backbone, config.Rein(token_length=4, rank=2), 64, 32, tmp_path).eval()
-    features, queries = model(torch.randn(1, 3, 64, 96))
-    assert [f.shape[-2:] for f in features] == [(4, 6)] * 4 and queries is not None
+def test_a_file_under_its_authors_names_is_the_file_under_timms(
+    name: str, rename: Callable[..., dict[str, Tensor]], wrap: str | None, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    state = {k: torch.randn_like(v) for k, v in timm.create_model(name, num_classes=0).state_dict().items()}
+    save_file(state, tmp_path / "timm.safetensors")
+    theirs = rename(state)
+    torch.save({wrap: theirs} if wrap else theirs, tmp_path / "theirs.pth")
+    first, second = (
+        Backbone(config.Backbone(name=name, weights=file), config.Frozen(), 64, 32, tmp_path).state_dict()
+        for file in ("timm.safetensors", "theirs.pth")
+    )
+    for key, tensor in first.items():
+        torch.testing.assert_close(second[key], tensor, msg=key, atol=1e-6, rtol=1e-6)
 
 
 # ---------------------------------------------------------------- files that do not fit
