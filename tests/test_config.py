@@ -33,6 +33,7 @@ OTHER: dict[str, Any] = {
     "data.targets": ["cityscapes"],
     "data.scale": [0.5, 1.5],
     "data.photometric": False,
+    "data.augmentation": "pasta",
     "optim.betas": [0.9, 0.99],
     "optim.precision": "bf16",
     "evaluation.every": 100,
@@ -40,7 +41,7 @@ OTHER: dict[str, Any] = {
     "evaluation.stride": 100,
     "evaluation.images": 7,
 }
-FROZEN_ID = "6822642c327f"
+FROZEN_ID = "548856041eff"
 #: The unions' tags change the whole group.
 TAGS = ("tuning.method", "head.method")
 
@@ -60,6 +61,12 @@ def test_every_field_changes_the_run_id(key: str) -> None:
 def test_each_tuning_method_is_another_run() -> None:
     ids = {run_id(Experiment(tuning=t)) for t in (config.Frozen(), config.Full(), config.Rein(), config.LoRA())}
     assert len(ids) == 4
+
+
+def test_each_head_and_its_every_field_is_another_run() -> None:
+    heads = [config.Mask2Former(), config.Linear(), config.SemFPN()]
+    heads += [config.SemFPN(width=128), config.SemFPN(channels=64), config.SemFPN(dropout=0)]
+    assert len({run_id(Experiment(head=head)) for head in heads}) == 6
 
 
 def test_run_id_is_twelve_hex_digits() -> None:
@@ -126,7 +133,7 @@ def test_defaults_are_the_papers_recipe() -> None:
         "optim.lr": 1e-4, "optim.backbone_lr": 1e-5, "optim.weight_decay": 0.05, "optim.power": 0.9,
         "optim.betas": [0.9, 0.999], "optim.warmup_steps": 0, "optim.precision": "fp32", "steps": 40_000,
         "data.batch_size": 4, "data.crop_size": 512, "data.scale": [0.5, 2.0], "data.max_class_share": 0.75,
-        "data.flip": 0.5, "data.photometric": True, "tuning.token_length": 100, "tuning.rank": 16,
+        "data.flip": 0.5, "data.photometric": True, "data.augmentation": "none", "tuning.token_length": 100, "tuning.rank": 16,
         "tuning.link": "replace", "tuning.shared": True, "tuning.softmax": True, "tuning.scale": "learnable",
         "head.width": 256, "head.encoder_layers": 6, "head.decoder_layers": 9, "head.heads": 8, "head.queries": 100,
         "head.encoder_ffn": 1024, "head.decoder_ffn": 2048, "head.points": 12544, "head.class_weight": 2.0,
