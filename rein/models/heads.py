@@ -18,7 +18,7 @@ Head = Mask2FormerHead | SemanticFPN | LinearHead
 
 
 def build_head(
-    head: config.Head, tuning: config.Tuning, in_channels: Sequence[int], scales: Sequence[float] = (1, 1, 1, 1)
+    head: config.Head, tuning: config.Tuning, in_channels: Sequence[int], scales: Sequence[float] = (1.0, 1.0, 1.0, 1.0)
 ) -> Head:
     """The head for maps of these channels, finest first, which `scales` resize to strides 4, 8, 16, 32."""
     match head:
