@@ -93,7 +93,7 @@ def test_a_loss_that_does_not_see_the_image_moves_nothing() -> None:
 @pytest.mark.parametrize("head", ["mask2former", "semfpn", "linear"])
 @pytest.mark.parametrize("tuning", ["frozen", "rein", "full"])
 def test_a_networks_loss_rises_and_its_parameters_get_no_gradient(tiny: Tiny, head: str, tuning: str) -> None:
-    # A step small enough to follow the slope; evaluated, and with the same points drawn: nothing else may move the loss.
+    # A small step, in evaluation mode and with the same points drawn: nothing but the style may move the loss.
     experiment = tiny({"head.method": head, "tuning.method": tuning})
     model = build_model(experiment).eval()
     criterion = build_criterion(experiment.head)
