@@ -16,14 +16,15 @@ log = logging.getLogger(__name__)
 
 
 def entries(kind: str, runs_root: Path) -> list[dict[str, Any]]:
-    """Rows of one kind: experiments, sweeps, reports, runs, domains, tunings or backbones."""
+    """Rows of one kind: experiments, sweeps, reports, runs, domains, tunings, heads or backbones."""
     makers: dict[str, Callable[[], list[dict[str, Any]]]] = {
         "experiments": lambda: _files(config.Experiment),
         "sweeps": lambda: _files(config.Sweep),
         "reports": lambda: _files(config.Report),
         "runs": lambda: _runs(runs_root),
         "domains": _domains,
-        "tunings": _tunings,
+        "tunings": lambda: _methods(config.Tuning),
+        "heads": lambda: _methods(config.Head),
         "backbones": _backbones,
     }
     return makers[kind]()
@@ -65,11 +66,10 @@ def _domains() -> list[dict[str, Any]]:
     return [{"name": d.name, "folder": d.root, "splits": ",".join(d.splits), "about": d.note} for d in DOMAINS.values()]
 
 
-def _tunings() -> list[dict[str, Any]]:
-    methods = get_args(get_args(config.Tuning)[0])
+def _methods(union: Any) -> list[dict[str, Any]]:
     return [
         {"method": kind.method, "about": kind.__doc__.splitlines()[0], "keys": ", ".join(_keys(kind))}
-        for kind in methods
+        for kind in get_args(get_args(union)[0])
     ]
 
 

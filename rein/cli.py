@@ -54,6 +54,7 @@ class Kind(StrEnum):
     runs = "runs"
     domains = "domains"
     tunings = "tunings"
+    heads = "heads"
     backbones = "backbones"
 
 
@@ -179,7 +180,7 @@ def report(
 
 @app.command("list")
 def list_names(kind: Kind, runs: Runs = Path("runs"), as_json: Json = False) -> None:
-    """Print what can be named: experiments, sweeps, reports, runs, domains, tunings, backbones."""
+    """Print what can be named: experiments, sweeps, reports, runs, domains, tunings, heads, backbones."""
     from rein.catalogue import entries
 
     _print(entries(kind.value, runs), as_json)

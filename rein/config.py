@@ -119,7 +119,8 @@ class Rein:
     rank: PositiveInt | None = 16
     #: One set of MLPs for all layers; False gives each layer its own.
     shared: bool = True
-    #: What the tokens do to the head's queries: `replace` them (the paper), `add` to learned ones, or `none`.
+    #: What the tokens do to the head's queries: `replace` them (the paper), `add` to learned ones, or `none`; which a
+    #: head without queries (`semfpn`, `linear`) makes of every link.
     link: Literal["replace", "add", "none"] = "replace"
     softmax: bool = True
     #: `learnable`: updates are scaled by a scalar that starts at 0.001; `zero_init`: W_f and b_f start at zero.
@@ -204,8 +205,34 @@ class Mask2Former:
     no_object_weight: float = 0.1
 
 
-# A second head makes this a union on `method`, as the tunings are.
-Head = Mask2Former
+@dataclass(frozen=True, kw_only=True)
+class SemFPN:
+    """Semantic FPN (arXiv 1901.02446), convolutions alone; 1.63 M parameters behind the projections to `width`.
+
+    It has no queries: a Rein is built without its link, whatever `tuning.link` says.
+    """
+
+    __pydantic_config__ = _STRICT
+    method: Literal["semfpn"] = "semfpn"
+    #: Channels of the four maps, and of the branches that bring them to stride 4.
+    width: PositiveInt = 256
+    channels: PositiveInt = 128
+    #: Share of the channels that training drops in front of the classifier.
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Linear:
+    """A linear probe: one 1x1 convolution over the four maps.
+
+    It has no queries: a Rein is built without its link, whatever `tuning.link` says.
+    """
+
+    __pydantic_config__ = _STRICT
+    method: Literal["linear"] = "linear"
+
+
+Head = Annotated[Mask2Former | SemFPN | Linear, Field(discriminator="method")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -223,6 +250,9 @@ class Data:
     max_class_share: PositiveFloat = 0.75
     flip: float = 0.5
     photometric: bool = True
+    #: What the recipe is compared with, on top of it: `pasta` perturbs a crop's amplitude spectrum (arXiv 2212.00979),
+    #: `advstyle` adds each crop in the style that is hardest for the network (arXiv 2207.04892; thrice the compute).
+    augmentation: Literal["none", "pasta", "advstyle"] = "none"
     batch_size: PositiveInt = 4
 
 

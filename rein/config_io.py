@@ -12,7 +12,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from rein.config import ConfigError, Experiment, flatten, nearest, to_dict
+from rein.config import ConfigError, Experiment, Mask2Former, flatten, nearest, to_dict
 from rein.data.domains import DOMAINS
 
 T = TypeVar("T")
@@ -147,9 +147,9 @@ def _check(experiment: Experiment, where: str) -> None:
         raise ConfigError(
             f"{where}: `evaluation.stride` is {experiment.stride}: windows of {experiment.window} would leave gaps"
         )
-    width, heads = experiment.head.width, experiment.head.heads
-    if width % 4 or width % heads:
-        raise ConfigError(f"{where}: `head.width` is {width}: a multiple of 4 and of `head.heads` ({heads})")
+    head = experiment.head
+    if isinstance(head, Mask2Former) and (head.width % 4 or head.width % head.heads):
+        raise ConfigError(f"{where}: `head.width` is {head.width}: a multiple of 4 and of `head.heads` ({head.heads})")
     for name in experiment.data.sources:
         check_domain(name, "train", f"{where}: `data.sources`: ")
     for name in experiment.data.targets:

@@ -16,12 +16,13 @@ from torch import Tensor
 
 from rein import checkpoint, seeds
 from rein.config import Experiment, Machine
+from rein.data.advstyle import with_adversarial_styles
 from rein.data.loaders import training_batches
 from rein.device import autocast, select_device
 from rein.environment import describe
 from rein.evaluation import Score, evaluate
 from rein.ledger import Run
-from rein.models.criterion import Criterion
+from rein.models.heads import build_criterion
 from rein.models.segmenter import Segmenter, build_model
 from rein.models.tuning import count
 from rein.optim import build_optimizer, set_rates
@@ -104,7 +105,7 @@ def _train(
     peak = 0
     model = build_model(experiment, machine.weights).to(device).train()
     optimizer = build_optimizer(model, experiment.optim)
-    criterion = _criterion(experiment)
+    criterion = build_criterion(experiment.head)
     steps = experiment.steps
     start = checkpoint.resume(record.path / "checkpoint", model, optimizer)
     record.update(**_parameters(model))
@@ -113,6 +114,12 @@ def _train(
     batches = training_batches(
         experiment.data, machine.data, experiment.seed, range(start, steps), device, machine.workers
     )
+
+    def loss_of(images: Tensor, labels: Tensor) -> Tensor:
+        with autocast(experiment, device):
+            output = model(images)
+        return criterion(output, labels)["loss"]
+
     log_every = max(1, min(50, steps // 50))
     saved = time.monotonic()
     window: list[Tensor] = []  # losses since the last record, left on the device: reading one would wait for it
@@ -120,17 +127,17 @@ def _train(
         factor = set_rates(optimizer, experiment.optim, step, steps)
         torch.manual_seed(seeds.derive(experiment.seed, seeds.STEP, step))
         images, labels = images.to(device, non_blocking=True), labels.to(device, non_blocking=True)
-        with autocast(experiment, device):
-            predictions = model(images)
         done = step + 1
         try:
-            losses = criterion(predictions, labels)
+            if experiment.data.augmentation == "advstyle":
+                images, labels = with_adversarial_styles(images, labels, loss_of)
+            loss = loss_of(images, labels)
         except FloatingPointError as error:
             raise FloatingPointError(f"step {done}: {error}; a lower optim.lr may help") from error
-        losses["loss"].backward()
+        loss.backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        window.append(losses["loss"].detach())
+        window.append(loss.detach())
 
         if done % log_every == 0 or done == steps:
             entry = {"step": done, "loss": _mean(window, done), "lr": factor * experiment.optim.lr, "time": time.time()}
@@ -153,17 +160,6 @@ def _train(
     np.savez_compressed(record.path / "confusion.npz", **matrices)
     save_examples(record.path / "predictions", scores)
     observe(entry)
-
-
-def _criterion(experiment: Experiment) -> Criterion:
-    head = experiment.head
-    return Criterion(
-        points=head.points,
-        class_weight=head.class_weight,
-        mask_weight=head.mask_weight,
-        dice_weight=head.dice_weight,
-        no_object_weight=head.no_object_weight,
-    )
 
 
 def _score(

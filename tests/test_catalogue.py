@@ -40,6 +40,15 @@ def test_tunings_are_listed_with_keys_that_can_be_set(tmp_path: Path) -> None:
         assert build(Experiment, {"tuning": {"method": method}}).tuning.method == method
 
 
+def test_heads_are_listed_with_keys_that_can_be_set(tmp_path: Path) -> None:
+    rows = {row["method"]: row for row in entries("heads", tmp_path)}
+    assert set(rows) == {"mask2former", "semfpn", "linear"}
+    assert "queries=100" in rows["mask2former"]["keys"] and "dropout=0.1" in rows["semfpn"]["keys"]
+    for method, row in rows.items():
+        assert row["about"].endswith(".")
+        assert build(Experiment, {"head": {"method": method}}).head.method == method
+
+
 def test_backbones_are_listed_with_their_weights(tmp_path: Path) -> None:
     names = {row["name"] for row in entries("backbones", tmp_path)}
     assert {"vit_toy_patch8_96", "vit_large_patch14_dinov2.lvd142m"} <= names

@@ -230,7 +230,9 @@ def test_check_is_status_0_for_sound_data_and_1_for_a_problem(rein: Rein, machin
     assert said.code == 1 and "000000.png" in said.out.splitlines()[-1]
 
 
-@pytest.mark.parametrize("kind", ["experiments", "sweeps", "reports", "runs", "domains", "tunings", "backbones"])
+@pytest.mark.parametrize(
+    "kind", ["experiments", "sweeps", "reports", "runs", "domains", "tunings", "heads", "backbones"]
+)
 def test_list_prints_every_kind(rein: Rein, kind: str) -> None:
     said = rein("list", kind, "--json")
     assert said.code == 0 and isinstance(json.loads(said.out), list)

@@ -75,6 +75,13 @@ def test_naming_the_default_method_keeps_the_fields() -> None:
     assert experiment.head.width == 64
 
 
+def test_one_word_swaps_the_head_and_drops_the_old_ones_fields() -> None:
+    base = {"head": {"width": 64, "queries": 5}}
+    assert build(Experiment, override(base, {"head.method": "linear"})).head == config.Linear()
+    changes = {"head.channels": 32, "head.method": "semfpn"}
+    assert build(Experiment, override(base, changes)).head == config.SemFPN(channels=32)
+
+
 def test_a_field_of_the_default_tuning_can_be_set_where_the_file_names_no_tuning() -> None:
     assert build(Experiment, override({}, {"tuning.rank": 8})).tuning == config.Rein(rank=8)
 
@@ -108,6 +115,10 @@ def test_an_override_below_a_plain_value_is_refused() -> None:
         ({"optim": {"learning_rate": 1}}, ["`optim.learning_rate`", "lr"]),
         ({"tuning": {"method": "rein", "rnk": 1}}, ["`tuning.rnk`", "did you mean `rank`"]),
         ({"tuning": {"method": "lora", "token_length": 1}}, ["`tuning.token_length`", "alpha"]),
+        ({"head": {"method": "semfpm"}}, ["`head.method`", "did you mean `semfpn`"]),
+        ({"head": {"method": "linear", "width": 1}}, ["unknown key `head.width`"]),
+        ({"head": {"method": "semfpn", "dropout": 1}}, ["`head.dropout` is 1", "less than 1"]),
+        ({"data": {"augmentation": "paste"}}, ["`data.augmentation`", "'pasta'"]),
         ({"tuning": {"method": "rain"}}, ["`tuning.method`", "'rain'", "did you mean `rein`", "lora"]),
         ({"tuning": {"method": "rein", "rank": 0}}, ["`tuning.rank`", "0", "greater than 0"]),
         ({"optim": {"lr": "fast"}}, ["`optim.lr`", "'fast'"]),

@@ -23,6 +23,7 @@ METHODS: list[dict[str, Any]] = [
     {"tuning.method": "lora", "tuning.rank": 2},
     {},
     {"tuning.link": "add", "tuning.rank": None},
+    {"head.method": "semfpn"},
 ]
 #: Own parameters that get no decay by name in the reference code.
 EMBEDDINGS = ("tokens", "tokens_a", "tokens_b", "scale", "query_embed", "query_feat", "level_embed")

@@ -239,6 +239,38 @@ def test_a_truncated_checkpoint_costs_one_interval_and_no_number(
     assert "step_0000002" in caplog.text
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"head.method": "semfpn", "head.width": 8, "data.augmentation": "pasta"},
+        {"head.method": "linear", "tuning.method": "frozen", "data.augmentation": "advstyle"},
+        {"data.augmentation": "advstyle", "optim.precision": "bf16"},
+    ],
+    ids=["semfpn pasta", "linear advstyle", "mask2former advstyle"],
+)
+def test_a_resumed_run_of_any_head_and_augmentation_ends_the_same(
+    tiny: Tiny, machine: Machine, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    experiment = tiny(changes)
+    uncut = train(experiment, replace(machine, runs=tmp_path / "elsewhere"))
+    assert uncut.state == "done" and np.isfinite(uncut.metrics()[0][-1]["toy-day/miou"])
+    with pytest.raises(KeyboardInterrupt):
+        train(experiment, machine, Cut(2, KeyboardInterrupt()))
+    assert_same_end(train(experiment, machine), uncut, experiment)
+
+
+@pytest.mark.parametrize("augmentation", ["pasta", "advstyle"])
+def test_an_augmentation_changes_what_is_learned(
+    tiny: Tiny, machine: Machine, augmentation: str, finished: tuple[Run, Machine]
+) -> None:
+    changed, plain = (
+        final(train(tiny({"data.augmentation": augmentation}), machine), tiny()),
+        final(finished[0], tiny()),
+    )
+    assert changed.keys() == plain.keys()
+    assert any(not torch.equal(tensor, plain[name]) for name, tensor in changed.items())
+
+
 def test_a_long_checkpoint_interval_writes_only_the_last(tiny: Tiny, machine: Machine) -> None:
     run = train(tiny({"steps": 2}), replace(machine, checkpoint_seconds=1e6))
     assert [p.name for p in (run.path / "checkpoint").iterdir()] == ["step_0000002"]

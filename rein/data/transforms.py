@@ -14,6 +14,7 @@ from torch import Generator, Tensor
 
 from rein.config import Data
 from rein.data.classes import VOID
+from rein.data.pasta import pasta
 
 #: Pixel statistics of ImageNet, which the recipe uses for every foundation model (its reference code).
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
@@ -33,6 +34,8 @@ def training_crop(
         image, label = image.flip(-1), label.flip(-1)
     if data.photometric:
         image = photometric_distortion(image, generator)
+    if data.augmentation == "pasta":
+        image = pasta(image, generator)
     # A border of the mean colour is next to nothing once it is normalised.
     mean = torch.tensor(MEAN).round().to(torch.uint8)[:, None, None]
     return _padded(image, data.crop_size, mean), _padded(label, data.crop_size, torch.tensor(VOID)).long()

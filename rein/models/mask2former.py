@@ -130,6 +130,10 @@ class Mask2FormerHead(nn.Module):
             predictions.append(self._predict(query, mask_features))
         return predictions
 
+    def scores(self, output: list[Prediction], size: tuple[int, int]) -> Tensor:
+        """Class scores (B, K, *size) of the last prediction."""
+        return semantic_inference(output[-1], size)
+
     def _queries(self, linked: Tensor | None) -> tuple[Tensor, Tensor]:
         """Query features and position embeddings, each (Q, width)."""
         if self.query_source == "own":

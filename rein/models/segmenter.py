@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -10,15 +11,15 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from rein import seeds
-from rein.config import ConfigError, Experiment, Rein
-from rein.data.classes import CLASSES
+from rein.config import ConfigError, Experiment, Mask2Former, Rein, Tuning
 from rein.data.transforms import MEAN, STD
 from rein.models.backbone import Backbone
-from rein.models.mask2former import Mask2FormerHead, Prediction, semantic_inference
+from rein.models.heads import Head, build_head
+from rein.models.mask2former import Prediction
 
 
 class Segmenter(nn.Module):
-    """Images in, mask predictions out.
+    """Images in, the head's predictions out.
 
     Images are (B, 3, H, W), uint8 or float in 0..255, of any size; they are normalised here, on the device.
     """
@@ -26,14 +27,15 @@ class Segmenter(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, backbone: Backbone, head: Mask2FormerHead) -> None:
+    def __init__(self, backbone: Backbone, head: Head) -> None:
         super().__init__()
         self.backbone, self.head = backbone, head
         self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(STD).view(3, 1, 1), persistent=False)
 
-    def forward(self, image: Shaped[Tensor, "b 3 h w"]) -> list[Prediction]:
-        """Predictions after no, one, ... all decoder layers; masks at a quarter of the patch size's stride."""
+    def forward(self, image: Shaped[Tensor, "b 3 h w"]) -> list[Prediction] | Float[Tensor, "b k gh gw"]:
+        """What the head's criterion takes: predictions after no, one, ... all decoder layers (masks at a quarter of the
+        patch size's stride), or one map of logits."""
         features, linked = self.backbone(self._prepare(image))
         return self.head(features, linked)
 
@@ -41,7 +43,7 @@ class Segmenter(nn.Module):
         """Class scores per pixel: what is averaged over windows and argmaxed."""
         height, width = image.shape[-2:]
         padded = self.backbone.padded(height, width)
-        return semantic_inference(self(image)[-1], padded)[..., :height, :width]
+        return self.head.scores(self(image), padded)[..., :height, :width]
 
     def _prepare(self, image: Tensor) -> Tensor:
         height, width = self.backbone.padded(*image.shape[-2:])
@@ -61,12 +63,13 @@ def build_model(experiment: Experiment, weights: Path = Path("weights")) -> Segm
         torch.manual_seed(seeds.derive(experiment.seed, seeds.BACKBONE))
         backbone = _build_backbone(experiment, weights)
         torch.manual_seed(seeds.derive(experiment.seed, seeds.HEAD))
-        return Segmenter(backbone, _build_head(experiment, backbone))
+        head = build_head(experiment.head, experiment.tuning, backbone.widths, backbone.scales)
+        return Segmenter(backbone, head)
 
 
 def _build_backbone(experiment: Experiment, weights: Path) -> Backbone:
-    crop, width = experiment.data.crop_size, experiment.head.width
-    backbone = Backbone(experiment.backbone, experiment.tuning, crop, width, weights)
+    crop, tuning, width = experiment.data.crop_size, *_link(experiment)
+    backbone = Backbone(experiment.backbone, tuning, crop, width, weights)
     if crop % backbone.multiple:  # masks would cover the padded crop, labels the crop itself
         raise ConfigError(
             f"data.crop_size: {crop} is no multiple of {backbone.multiple}, the backbone's patch or coarsest stride; "
@@ -75,21 +78,9 @@ def _build_backbone(experiment: Experiment, weights: Path) -> Backbone:
     return backbone
 
 
-def _build_head(experiment: Experiment, backbone: Backbone) -> Mask2FormerHead:
-    head, tuning = experiment.head, experiment.tuning
-    queries, source = head.queries, "own"
-    if isinstance(tuning, Rein) and tuning.link != "none":
-        queries, source = tuning.token_length, tuning.link
-    return Mask2FormerHead(
-        in_channels=backbone.widths,
-        num_classes=len(CLASSES),
-        width=head.width,
-        encoder_layers=head.encoder_layers,
-        decoder_layers=head.decoder_layers,
-        heads=head.heads,
-        queries=queries,
-        ffn=head.decoder_ffn,
-        encoder_ffn=head.encoder_ffn,
-        query_source=source,
-        scales=backbone.scales,
-    )
+def _link(experiment: Experiment) -> tuple[Tuning, int]:
+    """The tuning and the width of the queries that it links to the head's; a head without queries links none."""
+    tuning, head = experiment.tuning, experiment.head
+    if isinstance(head, Mask2Former):
+        return tuning, head.width
+    return (replace(tuning, link="none") if isinstance(tuning, Rein) else tuning), 0
