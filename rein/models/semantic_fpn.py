@@ -67,10 +67,10 @@ def _branch(width: int, channels: int, level: int) -> nn.Sequential:
 
 def _projected(convolution: nn.Module, feature: Tensor, scale: float) -> Tensor:
     """Resize(Conv1x1(feature)), which commute, with the convolution where the map is smaller."""
+    return _resized(convolution(feature), scale) if scale > 1 else convolution(_resized(feature, scale))
 
-    def resized(x: Tensor) -> Tensor:
-        if scale == 1:
-            return x
-        return F.interpolate(x, scale_factor=scale, mode="bilinear", align_corners=False)
 
-    return resized(convolution(feature)) if scale > 1 else convolution(resized(feature))
+def _resized(feature: Tensor, scale: float) -> Tensor:
+    if scale == 1:
+        return feature
+    return F.interpolate(feature, scale_factor=scale, mode="bilinear", align_corners=False)
