@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from rein.models.rein import Refined, Rein
+from rein.models.rein import Refined, Rein, StageReins
 from rein.models.tuning import count
 
 Array = np.ndarray
@@ -222,3 +222,21 @@ def test_class_and_register_tokens_pass_unchanged_and_patches_are_refined(prefix
     assert torch.equal(out[:, :prefix], plain[:, :prefix])
     torch.testing.assert_close(out[:, prefix:], rein(plain[:, prefix:], 2))
     assert not torch.allclose(out[:, prefix:], plain[:, prefix:])
+
+
+@pytest.mark.parametrize("layout", ["nhwc", "nchw"])
+def test_maps_are_refined_as_the_sequence_of_their_pixels(layout: str) -> None:
+    rein = loud(Rein(layers=2, width=6, token_length=4, rank=2))
+    tokens = torch.randn(2, 3 * 5, 6, dtype=torch.float64)
+    maps = tokens.view(2, 3, 5, 6)
+    expected = rein(tokens, 1).view(2, 3, 5, 6)
+    if layout == "nchw":
+        maps, expected = maps.permute(0, 3, 1, 2), expected.permute(0, 3, 1, 2)
+    torch.testing.assert_close(Refined(nn.Identity(), rein, 1, layout=layout)(maps), expected)
+
+
+def test_queries_of_the_stages_are_summed() -> None:
+    """As the reference's ReinsResNet and ReinsConvNeXt do."""
+    reins = [Rein(layers=2, width=width, token_length=4, rank=2, query_width=8) for width in (6, 12)]
+    torch.testing.assert_close(StageReins(reins).queries(), reins[0].queries() + reins[1].queries())
+    assert StageReins([Rein(layers=1, width=4, token_length=3, rank=2, link="none")]).queries() is None
