@@ -33,7 +33,7 @@ def load_model(run: Run | str | Path, machine: Machine | None = None) -> tuple[S
     model = build_model(experiment, machine.weights)
     file = checkpoint.newest(record.path / "checkpoint")
     checkpoint.fill(model, file)
-    if record.state != "done":
+    if record.state not in ("done", "imported"):
         log.warning(
             "%s is %s, not done: this is its network at step %d", record.id, record.state, checkpoint.step_of(file)
         )
