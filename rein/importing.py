@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -49,7 +50,16 @@ def import_file(path: Path, words: Sequence[str], machine: Machine) -> dict[str,
     file.parent.mkdir(parents=True, exist_ok=True)
     checkpoint.write_tensors(file, trained)
     if trunk:
-        experiment = _keep_trunk(trunk, experiment, run.path / "trunk.safetensors", machine)
+        try:
+            experiment = _keep_trunk(trunk, experiment, run.path / "trunk.safetensors", machine)
+        except ConfigError:
+            shutil.rmtree(run.path)
+            raise
+    if "dinov2" in experiment.backbone.name and not isinstance(experiment.tuning, Rein):
+        log.warning(
+            "the reference's code feeds this head other features than ours: of a DINOv2 without Rein it resizes block "
+            "7's map to strides 4, 2 and 8 in place of blocks 7, 11 and 23 at 4, 8 and 32; expect other scores"
+        )
     facts = {
         "file": path.name,
         "sha256": sha256,
@@ -62,7 +72,9 @@ def import_file(path: Path, words: Sequence[str], machine: Machine) -> dict[str,
     return {"run": run.id, "folder": str(run.path), **facts}
 
 
-def _fitted(state: Mapping[str, Tensor], experiment: Experiment, path: Path) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+def _fitted(
+    state: Mapping[str, Tensor], experiment: Experiment, path: Path
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """The trained tensors under our names, and those of a frozen trunk (without `backbone.`) where the file has one."""
     with torch.device("meta"):
         own = dict(trainable(build_model(replace(experiment, backbone=replace(experiment.backbone, weights="none")))))
@@ -81,7 +93,8 @@ def _fitted(state: Mapping[str, Tensor], experiment: Experiment, path: Path) -> 
     if any(problems.values()):
         for kind, found in problems.items():
             log.debug("%s: %s: %s", path, kind, ", ".join(found))
-        raise ConfigError(f"{path}: {_reason(state, experiment, missing)}{'; '.join(_counts(problems))}; nothing was loaded")
+        counts = "; ".join(_counts(problems))
+        raise ConfigError(f"{path}: {_reason(state, experiment, missing)}{counts}; nothing was loaded")
     return (
         {ours: state[theirs].to(own[ours].dtype) for ours, theirs in names.items()},
         {} if full else {name.removeprefix("backbone."): state[name] for name in is_trunk},

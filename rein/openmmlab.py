@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from rein.config import ConfigError
 
-#: Ours as a pattern -> theirs. A decoder layer's norms are numbered in the order of its steps: cross, self, feed-forward.
+#: Ours as a pattern -> theirs; a name that ends in a dot goes on with the layer's part.
 _RULES = [
     (re.compile(pattern), name)
     for pattern, name in {
@@ -48,6 +48,7 @@ _RULES = [
     }.items()
 ]
 
+# A layer's norms are numbered in the order of its steps; a decoder layer's are cross, self, feed-forward.
 _ENCODER_PARTS = {
     "attention.offsets.": "self_attn.sampling_offsets.",
     "attention.weights.": "self_attn.attention_weights.",

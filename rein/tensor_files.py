@@ -49,6 +49,8 @@ def _unpickled(path: Path) -> Any:
         refused = sorted(set(re.findall(r"GLOBAL ([\w.]+)", str(error)))) or ["objects of its own"]
         raise ConfigError(
             f"{path}: holds more than tensors ({', '.join(refused)}), and loading that could run any program: refused. "
-            f"Where the file is trusted, keep its tensors alone and give the new file: python -c \"import torch; "
-            f"torch.save({{'state_dict': torch.load('{path.name}', 'cpu', weights_only=False)['state_dict']}}, 'new.pth')\""
+            f"On a machine that trusts the file, write its tensors alone, and give the new file: "
+            f'python -c "import torch; '
+            f"torch.save({{'state_dict': torch.load('{path.name}', 'cpu', weights_only=False)['state_dict']}}, "
+            f"'tensors.pth')\""
         ) from None

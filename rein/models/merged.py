@@ -20,7 +20,7 @@ from rein.models.segmenter import Segmenter
 
 
 class FoldedRein(nn.Module):
-    """Rein as constants, in its place: keys (N, m, c), values (N, m - 1, c), one or N weights (c, c), queries (m, q)."""
+    """Rein as constants: keys (N, m, c), values (N, m - 1, c), one or N weights (c, c), queries (m, q)."""
 
     @torch.no_grad()
     def __init__(self, rein: Rein) -> None:
@@ -30,7 +30,7 @@ class FoldedRein(nn.Module):
         scale = 1.0 if rein.scale is None else rein.scale.double()
         made, back = _stacked(rein.token_to_feature), _stacked(rein.delta_to_feature)
         values = tokens[:, 1:] @ made[0].mT + made[1][:, None]  # V
-        dtype = rein.delta_to_feature[0].weight.dtype
+        dtype = next(rein.parameters()).dtype
         self.keys = _constant(tokens / math.sqrt(tokens.shape[-1]) if rein.softmax else tokens, dtype)
         self.values = _constant(values @ back[0].mT * scale, dtype)
         self.weight, self.bias = _constant(back[0] * scale, dtype), _constant(back[1] * scale, dtype)
@@ -52,7 +52,7 @@ class FoldedRein(nn.Module):
 
 
 def merge(model: Segmenter) -> Segmenter:
-    """A folded copy in eval mode; it computes the same and no longer trains. Tunings without constants stay as they are."""
+    """A folded copy in eval mode: it computes the same and trains no longer. Without constants, a plain copy."""
     merged = copy.deepcopy(model).eval().requires_grad_(False)
     if isinstance(merged.backbone.rein, Rein):
         folded = FoldedRein(merged.backbone.rein)
@@ -68,7 +68,7 @@ def merge(model: Segmenter) -> Segmenter:
 
 @torch.no_grad()
 def _bake(module: nn.Module) -> None:
-    """Make a module's parametrised tensors plain parameters (torch's own way would undo the class that copies share)."""
+    """Make parametrised tensors plain parameters; torch's own way would change the class, which copies share."""
     assert isinstance(module.parametrizations, nn.ModuleDict)
     values = {name: getattr(module, name).clone() for name in module.parametrizations}
     module.__class__ = parametrize.type_before_parametrizations(module)
