@@ -24,6 +24,14 @@ from rein.models.segmenter import Segmenter
 #: differ in the last digits (1e-6); a pixel at the edge of an attention mask may fall to its other side through that.
 TOLERANCE = {"merged": 1e-4, "torch": 1e-4, "onnx": 1e-3}
 
+#: What the files are called; loaders go by it.
+SUFFIXES = {
+    "openmmlab": (".pth", ".safetensors"),
+    "merged": (".safetensors",),
+    "torch": (".pt2",),
+    "onnx": (".onnx",),
+}
+
 #: A protobuf holds 2 GB; a larger ONNX file has its weights beside it, in FILE.data.
 _ONNX_LIMIT = 1_900_000_000
 
@@ -44,6 +52,8 @@ def export_run(run: str, kind: str, out: Path, machine: Machine) -> dict[str, An
 
     Nothing is left at `out` where they differ by more than `TOLERANCE`. Raises ConfigError.
     """
+    if out.suffix not in SUFFIXES[kind]:
+        raise ConfigError(f"{out}: --format {kind} writes {' or '.join(SUFFIXES[kind])}; give --out such a name")
     writers = {"openmmlab": _openmmlab, "merged": _merged, "torch": _program, "onnx": _onnx}
     out.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as folder:

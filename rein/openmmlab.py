@@ -23,8 +23,9 @@ _RULES = [
         r"backbone\.rein\.delta_to_feature\.0\.(\w+)": r"backbone.reins.mlp_delta_f.\1",
         r"backbone\.rein\.token_to_query\.0\.(\w+)": r"backbone.reins.transform.\1",
         r"backbone\.rein\.merge\.(\w+)": r"backbone.reins.merge.\1",
-        # the trunk, where it trains; timm's names are Meta's
-        r"backbone\.vit\.(.+)": r"backbone.\1",
+        # the trunk, where it trains: of a plain ViT timm's names are Meta's
+        r"backbone\.vit\.(cls_token|pos_embed|patch_embed\.proj\.\w+)": r"backbone.\1",
+        r"backbone\.vit\.(blocks\.\d+\.(?:norm[12]|attn\.qkv|attn\.proj|mlp\.fc[12]|ls[12])\.\w+)": r"backbone.\1",
         # pixel decoder
         r"head\.pixel_decoder\.project\.(\d+)\.0\.(\w+)": r"decode_head.pixel_decoder.input_convs.\1.conv.\2",
         r"head\.pixel_decoder\.project\.(\d+)\.1\.(\w+)": r"decode_head.pixel_decoder.input_convs.\1.gn.\2",

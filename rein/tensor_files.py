@@ -46,7 +46,11 @@ def _unpickled(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        refused = sorted(set(re.findall(r"GLOBAL ([\w.]+)", str(error)))) or ["objects of its own"]
+        refused = sorted(set(re.findall(r"GLOBAL ([\w.]+)", str(error))))
+        if not refused:
+            raise ConfigError(
+                f"{path}: not a readable file of tensors (damaged, or a pickle of another kind)"
+            ) from None
         raise ConfigError(
             f"{path}: holds more than tensors ({', '.join(refused)}), and loading that could run any program: refused. "
             f"On a machine that trusts the file, write its tensors alone, and give the new file: "
