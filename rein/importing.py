@@ -39,8 +39,7 @@ def import_file(path: Path, words: Sequence[str], machine: Machine) -> dict[str,
     Every tensor of the file is used or named as left out, and every trained tensor of the network is filled.
     Raises ConfigError saying what was not used, what was missing and why.
     """
-    name, overrides = (words[0], words[1:]) if words and "=" not in words[0] else (DEFAULT, words)
-    experiment = load(Experiment, name, overrides)
+    experiment = load(Experiment, *experiment_and_changes(words))
     state, others = tensor_files.read(path)
     trained, trunk = _fitted(state, experiment, path)
     sha256 = digest(path)
@@ -70,6 +69,11 @@ def import_file(path: Path, words: Sequence[str], machine: Machine) -> dict[str,
     run.update(state="imported", imported=facts)
     write_atomic(run.path / "experiment.yaml", dump(experiment))  # last: it makes the folder a run
     return {"run": run.id, "folder": str(run.path), **facts}
+
+
+def experiment_and_changes(words: Sequence[str]) -> tuple[str, Sequence[str]]:
+    """`[EXPERIMENT] [KEY=VALUE ...]`: the default experiment where the first word is a change."""
+    return (words[0], words[1:]) if words and "=" not in words[0] else (DEFAULT, words)
 
 
 def _fitted(

@@ -256,7 +256,7 @@ def test_a_decoder_layer_from_the_published_tensors(network: tuple[Segmenter, di
 
 
 def test_an_encoder_layer_from_the_published_tensors(network: tuple[Segmenter, dict[str, Tensor]]) -> None:
-    """Pixel by pixel: offsets are (head, level, point, xy) in pixels of the level read; levels go from coarse to fine."""
+    """Pixel by pixel: offsets are (head, level, point, xy) in pixels of the level read; levels run coarse to fine."""
     model, state = network
     layer = part(state, "decode_head.pixel_decoder.encoder.layers.0.")
     width, heads, points = 32, 2, 4
