@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -103,6 +104,7 @@ def _onnx(run: str, file: Path, machine: Machine) -> dict[str, Any]:
         import onnxscript  # noqa: F401 -- torch.onnx needs it
     except ImportError as error:
         raise ConfigError(f"--format onnx needs {error.name}: pip install 'rein-bench[onnx]'") from None
+    logging.getLogger("onnxscript").setLevel(logging.ERROR)  # it names every operator that it does not fold
     eager, _, image = _loaded(run, machine)
     program = torch.onnx.export(
         torch.export.export(Scores(merge(eager)), (image,), dynamic_shapes=_batch()),

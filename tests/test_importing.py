@@ -10,14 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import yaml
-from conftest import TINY
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from rein import checkpoint, inference, openmmlab, results
 from rein.config import ConfigError, Experiment, Machine, run_id
-from rein.config_io import override
+from rein.config_io import dump
 from rein.importing import import_file
 from rein.ledger import Run, runs
 from rein.models.backbone import create_vit
@@ -40,12 +38,12 @@ def theirs(experiment: Experiment) -> dict[str, Tensor]:
 
 
 @pytest.fixture
-def bring(tmp_path: Path, machine: Machine) -> Import:
+def bring(tmp_path: Path, machine: Machine, tiny: Tiny) -> Import:
     """Write a state as a published file would hold it and import it as the tiny experiment with changes."""
 
     def go(state: dict[str, Tensor], changes: dict[str, Any] | None = None, **beside: Any) -> Any:
         experiment = tmp_path / "tiny.yaml"
-        experiment.write_text(yaml.safe_dump(override(TINY, changes or {})))
+        experiment.write_text(dump(tiny(changes)))
         file = tmp_path / "published.pth"
         torch.save({"state_dict": state, **beside}, file)
         return import_file(file, [str(experiment)], machine)
