@@ -262,3 +262,19 @@ def test_an_imported_checkpoint_can_be_read_by_all_who_read_its_folder(bring: Im
     file = checkpoint.newest(folder / "checkpoint")
     assert file.stat().st_mode == (folder / "status.json").stat().st_mode
     assert load_file(file)
+
+
+@pytest.mark.parametrize("method", ["frozen", "rein"])
+def test_of_a_dinov2_without_rein_the_references_other_features_are_told(
+    bring: Import, tiny: Tiny, caplog: pytest.LogCaptureFixture, method: str
+) -> None:
+    changes = {
+        "backbone.name": "vit_small_patch14_dinov2",
+        "backbone.patch_size": 16,
+        "data.crop_size": 64,
+        "tuning": {"method": method},
+    }
+    with torch.device("meta"):
+        own = dict(trainable(build_model(tiny(changes))))
+    bring({name: torch.zeros(own[ours].shape) for ours, name in openmmlab.table(own).items()}, changes)
+    assert ("expect other scores" in caplog.text) == (method == "frozen")
