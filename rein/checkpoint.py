@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -34,21 +35,21 @@ def save(folder: Path, step: int, model: nn.Module, optimizer: Optimizer) -> Non
     for leftover in folder.glob(".step_*"):  # of a save that was cut by a kill
         shutil.rmtree(leftover, ignore_errors=True)
     temporary.mkdir()
-    save_file(
-        {name: tensor.detach().contiguous() for name, tensor in trainable(model)}, temporary / "model.safetensors"
-    )
-    save_file(
-        {name: tensor.contiguous() for name, tensor in named_state(model, optimizer).items()},
-        temporary / "optimizer.safetensors",
-    )
-    state = temporary / "state.json"
-    state.write_text(json.dumps({"step": step}))
-    for file in temporary.glob("*.safetensors"):  # written for its owner alone, where a lab reads each other's runs
-        file.chmod(state.stat().st_mode)
+    write_tensors(temporary / "model.safetensors", dict(trainable(model)))
+    write_tensors(temporary / "optimizer.safetensors", named_state(model, optimizer))
+    (temporary / "state.json").write_text(json.dumps({"step": step}))
     shutil.rmtree(target, ignore_errors=True)
     os.replace(temporary, target)
     for stale in sorted(folder.glob("step_*"))[:-KEPT]:
         shutil.rmtree(stale, ignore_errors=True)
+
+
+def write_tensors(file: Path, tensors: Mapping[str, Tensor], about: dict[str, str] | None = None) -> None:
+    """Write a safetensors file, readable as any other file is: the library writes it for its owner alone."""
+    file.touch()
+    mode = file.stat().st_mode
+    save_file({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, file, about)
+    file.chmod(mode)
 
 
 def resume(folder: Path, model: nn.Module, optimizer: Optimizer) -> int:

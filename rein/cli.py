@@ -58,6 +58,15 @@ class Kind(StrEnum):
     backbones = "backbones"
 
 
+class Format(StrEnum):
+    """What `rein export` can write."""
+
+    openmmlab = "openmmlab"
+    merged = "merged"
+    torch = "torch"
+    onnx = "onnx"
+
+
 @app.callback()
 def _options(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more, with tracebacks.")] = False,
@@ -91,7 +100,7 @@ def train(
 
 @app.command()
 def evaluate(
-    run: Annotated[str, typer.Argument(help="A run's id (or its beginning) or folder.")],
+    run: Annotated[str, typer.Argument(help="A run's id (or its beginning), its folder, or a merged file.")],
     domains: Annotated[list[str] | None, typer.Argument(help="Domains to score instead of the run's own.")] = None,
     also: Annotated[list[str] | None, typer.Option("--domains", help="The same: `--domains a b`.")] = None,
     runs: Runs = Path("runs"),
@@ -110,7 +119,7 @@ def evaluate(
 
 @app.command()
 def predict(
-    run: Annotated[str, typer.Argument(help="A run's id (or its beginning) or folder.")],
+    run: Annotated[str, typer.Argument(help="A run's id (or its beginning), its folder, or a merged file.")],
     images: Annotated[list[Path], typer.Argument(help="Image files.")],
     out: Annotated[Path, typer.Option(help="Where masks and overlays go.")] = Path("predictions"),
     runs: Runs = Path("runs"),
@@ -122,6 +131,45 @@ def predict(
 
     for path in predict_images(run, images, out, _machine(runs, Path("data"), weights, device)):
         typer.echo(path)
+
+
+@app.command("import")
+def import_checkpoint(
+    file: Annotated[Path, typer.Argument(help="A checkpoint in OpenMMLab's names: .pth or .safetensors.")],
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[EXPERIMENT] [KEY=VALUE]...", help="What it was trained as [rein_dinov2_gta]."),
+    ] = None,
+    runs: Runs = Path("runs"),
+    weights: Weights = Path("weights"),
+    as_json: Json = False,
+) -> None:
+    """Make a run of a published checkpoint, or say what does not fit; nothing in the file is executed."""
+    from rein.importing import import_file
+
+    _print(import_file(file, words or [], _machine(runs, Path("data"), weights, "cpu")), as_json)
+
+
+@app.command()
+def export(
+    run: Annotated[str, typer.Argument(help="A run's id (or its beginning) or folder.")],
+    out: Annotated[Path, typer.Option(help="The file to write.")],
+    form: Annotated[
+        Format,
+        typer.Option(
+            "--format",
+            help="openmmlab: the trained tensors in OpenMMLab's names; merged: the whole network with what is constant "
+            "folded; torch: that as a torch.export program; onnx: as ONNX.",
+        ),
+    ],
+    runs: Runs = Path("runs"),
+    weights: Weights = Path("weights"),
+    as_json: Json = False,
+) -> None:
+    """Write a run's network for other programs; the file is compared with the network before it is kept."""
+    from rein.exporting import export_run
+
+    _print(export_run(run, form.value, out, _machine(runs, Path("data"), weights, "cpu")), as_json)
 
 
 @app.command()

@@ -19,6 +19,7 @@ from rein.data.dataset import read_image
 from rein.device import autocast, select_device
 from rein.evaluation import score_domain, scored_domains, sliding_window
 from rein.ledger import Run, find
+from rein.merged_file import load_merged
 from rein.models.segmenter import Segmenter, build_model
 from rein.panels import overlay, save_mask
 
@@ -26,14 +27,20 @@ log = logging.getLogger(__name__)
 
 
 def load_model(run: Run | str | Path, machine: Machine | None = None) -> tuple[Segmenter, Experiment]:
-    """The trained network of a run (id, folder or record) in eval mode on the machine's device, and its experiment."""
+    """The trained network in eval mode on the machine's device, and its experiment.
+
+    `run` is an id (or its beginning), a folder, a record, or a file that `rein export --format merged` wrote.
+    """
     machine = machine or Machine()
+    if not isinstance(run, Run) and Path(run).suffix == ".safetensors":
+        model, experiment = load_merged(Path(run))
+        return model.to(select_device(machine.device)), experiment
     record = run if isinstance(run, Run) else find(machine.runs, str(run))
     experiment = record.experiment()
     model = build_model(experiment, machine.weights)
     file = checkpoint.newest(record.path / "checkpoint")
     checkpoint.fill(model, file)
-    if record.state != "done":
+    if record.state not in ("done", "imported"):
         log.warning(
             "%s is %s, not done: this is its network at step %d", record.id, record.state, checkpoint.step_of(file)
         )

@@ -25,7 +25,7 @@ from rein.config_io import build, dump, read_yaml
 
 log = logging.getLogger(__name__)
 
-State = Literal["running", "done", "pruned", "failed", "oom", "diverged", "preempted"]
+State = Literal["running", "done", "pruned", "failed", "oom", "diverged", "preempted", "imported"]
 
 #: States that a run is not taken up from again.
 FINAL = ("done", "pruned")

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from rein import checkpoint
-from rein.config import ConfigError, Experiment
+from rein.config import Backbone, ConfigError, Experiment
 from rein.models.segmenter import Segmenter, build_model
 from rein.models.tuning import trainable
 from rein.optim import build_optimizer, named_state
@@ -152,7 +152,7 @@ def test_a_save_that_is_cut_leaves_what_was_there(
     run = trained()
     run.save(1)
 
-    def full(tensors: dict[str, Tensor], path: Path) -> None:
+    def full(tensors: dict[str, Tensor], path: Path, _: object) -> None:
         Path(path).write_bytes(b"half")
         raise OSError("No space left on device")
 
@@ -218,3 +218,14 @@ def test_the_state_holds_the_step(trained: Callable[..., Trained]) -> None:
     run = trained()
     run.save(7)
     assert json.loads((run.folder / "step_0000007" / "state.json").read_text()) == {"step": 7}
+
+
+def test_a_rein_on_a_vit_l_takes_less_than_12_mb_beside_its_head(tmp_path: Path) -> None:
+    with torch.device("meta"):
+        model = build_model(Experiment(backbone=Backbone(weights="none")))
+    weights = {name: torch.zeros(parameter.shape) for name, parameter in trainable(model)}
+    for part, numbers, megabytes in (("backbone.", 2_990_081, 12), ("head.", 20_572_692, 83)):
+        file = tmp_path / f"{part}safetensors"
+        checkpoint.write_tensors(file, {name: tensor for name, tensor in weights.items() if name.startswith(part)})
+        assert 4 * numbers < file.stat().st_size < megabytes * 10**6
+    assert len(weights) == 303

@@ -211,6 +211,23 @@ def test_evaluate_and_predict_read_a_finished_run(rein: Rein, finished: tuple[Ru
     assert all(Path(line).is_file() for line in said.out.splitlines())
 
 
+def test_a_run_goes_out_and_comes_in_again(
+    rein: Rein, finished: tuple[Run, Machine], tiny_file: Path, machine: Machine, tmp_path: Path
+) -> None:
+    run, _ = finished
+    said = rein("export", run.path, "--format", "openmmlab", "--out", tmp_path / "o.pth", "--json")
+    assert said.code == 0 and json.loads(said.out)["difference"] == 0
+    said = rein("import", tmp_path / "o.pth", tiny_file, "--json")
+    assert said.code == 0
+    name = json.loads(said.out)["run"]
+    scores = [rein("evaluate", r, "toy-night", "--json").out for r in (run.path, name, machine.runs / name)]
+    assert scores[0] == scores[1] == scores[2]
+    assert "imported" in rein("list", "runs").out
+    assert_one_line(rein("import", tmp_path / "o.pth", tiny_file, "tuning.method=frozen"), 2, "holds a Rein")
+    assert_one_line(rein("import", tmp_path / "o.pth"), 2, "does not fit", "of another shape")
+    assert_one_line(rein("export", name, "--format", "torch", "--out", "x.pth"), 2, "x.pth", ".pt2")
+
+
 def test_a_dry_run_prints_the_plan_and_starts_nothing(rein: Rein, tiny_file: Path, machine: Machine) -> None:
     sweep = {"experiment": str(tiny_file), "points": {"a": {}}, "vary": {"seed": [0, 1]}}
     Path("s.yaml").write_text(yaml.safe_dump(sweep))
@@ -248,7 +265,7 @@ def test_init_makes_a_study_once(rein: Rein, tmp_path: Path) -> None:
 def test_help_answers_and_names_every_command(rein: Rein) -> None:
     said = rein("--help")
     assert said.code == 0
-    for command in ("train", "evaluate", "predict", "sweep", "report", "list", "check", "init"):
+    for command in ("train", "evaluate", "predict", "sweep", "report", "list", "check", "init", "import", "export"):
         assert command in said.out
         assert rein(command, "-h").code == 0
 

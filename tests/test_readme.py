@@ -12,6 +12,7 @@ from typer.main import get_command
 from rein.cli import app
 from rein.config import Experiment, Report, Sweep
 from rein.config_io import load
+from rein.importing import experiment_and_changes
 from rein.sweeps.plan import expand
 
 ROOT = Path(__file__).parents[1]
@@ -26,7 +27,9 @@ def commands() -> list[list[str]]:
 
 
 def test_there_are_commands() -> None:
-    assert {"train", "sweep", "report", "check", "list", "evaluate", "predict", "init"} <= {c[1] for c in commands()}
+    assert {"train", "sweep", "report", "check", "list", "evaluate", "predict", "import", "export", "init"} <= {
+        c[1] for c in commands()
+    }
 
 
 @pytest.mark.parametrize("words", commands(), ids=" ".join)
@@ -37,6 +40,8 @@ def test_a_command_of_the_readme_can_be_given(words: list[str]) -> None:
     match words[1]:
         case "train":
             load(Experiment, given["experiment"], overrides)
+        case "import":
+            load(Experiment, *experiment_and_changes(given["words"] or ()))
         case "sweep":
             assert expand(load(Sweep, given["name"], overrides))
         case "report":
