@@ -18,12 +18,13 @@ import torch
 from torch import Tensor
 
 from rein import checkpoint, openmmlab, tensor_files
-from rein.config import ConfigError, Experiment, Full, Machine, Rein, run_id
+from rein.config import ConfigError, Experiment, Frozen, Full, Machine, Rein, run_id
 from rein.config_io import dump, load
 from rein.ledger import Run, write_atomic
-from rein.models.backbone import create_vit, digest, load_weights
+from rein.models.backbone import Backbone
 from rein.models.segmenter import build_model
 from rein.models.tuning import trainable
+from rein.models.weights import digest
 
 log = logging.getLogger(__name__)
 
@@ -137,7 +138,7 @@ def _keep_trunk(trunk: Mapping[str, Tensor], experiment: Experiment, file: Path,
     """
     checkpoint.write_tensors(file, {name: tensor for name, tensor in trunk.items() if name != "mask_token"})
     backbone = replace(experiment.backbone, weights=str(file))
-    load_weights(create_vit(backbone, experiment.data.crop_size), backbone, machine.weights)
+    Backbone(backbone, Frozen(), experiment.data.crop_size, 0, machine.weights)
     return replace(experiment, backbone=backbone)
 
 

@@ -102,7 +102,7 @@ def test_a_wrong_override_is_one_line_and_status_2(
             "backbone.name=vit_large_patch14_dinov22",
             ["backbone.name", "vit_large_patch14_dinov22", "did you mean `vit_"],
         ),
-        ("backbone.name=resnet50", ["backbone.name", "resnet50", "not a plain ViT"]),
+        ("backbone.name=vgg11", ["backbone.name", "vgg11", "no plain ViT"]),
         ("backbone.weights=gone.safetensors", ["backbone.weights", "gone.safetensors", "--weights"]),
     ],
 )

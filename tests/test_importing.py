@@ -18,7 +18,7 @@ from rein.config import ConfigError, Experiment, Machine, run_id
 from rein.config_io import dump
 from rein.importing import import_file
 from rein.ledger import Run, runs
-from rein.models.backbone import create_vit
+from rein.models import vfm
 from rein.models.segmenter import build_model
 from rein.models.tuning import trainable
 from rein.sweeps.plan import Planned, left
@@ -111,7 +111,7 @@ def test_changes_alone_are_of_the_default_experiment(tiny: Tiny, tmp_path: Path,
 
 def trunk(experiment: Experiment) -> dict[str, Tensor]:
     """A trunk under the names of a full file, the tensors that no network uses among them."""
-    vit = create_vit(experiment.backbone, experiment.data.crop_size)
+    vit = vfm.create(experiment.backbone, experiment.data.crop_size)
     state = {f"backbone.{name}": torch.randn(tensor.shape) for name, tensor in vit.state_dict().items()}
     return {**state, "backbone.mask_token": torch.zeros(1, vit.embed_dim)}
 

@@ -1,8 +1,8 @@
 """A trained network folded for inference: what of its tuning is constant is computed once.
 
-LoRA goes into the weights it updates. Of Rein (`rein.models.rein`) the tokens, all that is made of them, and the scalar
-are constants: `f + s ((S V + f) W_f + b_f) = f + S (s V W_f) + f (s W_f) + s b_f`, V = T W_T + b_T, and so are the
-queries of its link. What is left of a layer is one product with W_f and two with the tokens.
+What updates weights (LoRA, SoMA) goes into them. Of Rein (`rein.models.rein`) the tokens, all that is made of them,
+and the scalar are constants: `f + s ((S V + f) W_f + b_f) = f + S (s V W_f) + f (s W_f) + s b_f`, V = T W_T + b_T, and
+so are the queries of its link. What is left of a layer is one product with W_f and two with the tokens.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from rein.models.rein import Refined, Rein
+from rein.models.rein import Refined, Rein, StageReins
 from rein.models.segmenter import Segmenter
 
 
@@ -54,12 +54,14 @@ class FoldedRein(nn.Module):
 def merge(model: Segmenter) -> Segmenter:
     """A folded copy in eval mode: it computes the same and trains no longer. Without constants, a plain copy."""
     merged = copy.deepcopy(model).eval().requires_grad_(False)
+    folded = {rein: FoldedRein(rein) for rein in merged.modules() if isinstance(rein, Rein)}
     if isinstance(merged.backbone.rein, Rein):
-        folded = FoldedRein(merged.backbone.rein)
-        setattr(merged.backbone, "rein", folded)  # noqa: B010 -- it stands in for a Rein
-        for module in merged.modules():
-            if isinstance(module, Refined):
-                setattr(module, "rein", folded)  # noqa: B010
+        merged.backbone.rein = folded[merged.backbone.rein]  # type: ignore[assignment]
+    elif merged.backbone.rein is not None:
+        merged.backbone.rein = StageReins(folded.values())
+    for module in merged.modules():
+        if isinstance(module, Refined):
+            module.rein = folded[module.rein]  # type: ignore[assignment]
     for module in list(merged.modules()):
         if parametrize.is_parametrized(module):
             _bake(module)

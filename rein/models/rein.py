@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import torch
 from jaxtyping import Float
@@ -113,7 +114,7 @@ class StageReins(nn.ModuleList):
 
     def queries(self) -> Float[Tensor, "m q"] | None:
         """The stages' queries summed, or None without a link."""
-        queries = [rein.queries() for rein in self if isinstance(rein, Rein)]
+        queries = [rein.queries() for rein in cast("list[Rein]", list(self))]
         linked = [q for q in queries if q is not None]
         return torch.stack(linked).sum(0) if linked else None
 

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rein import config
+from rein import config, tensor_files
 from rein.config import ConfigError
 from rein.models import vfm
 
@@ -145,16 +145,9 @@ _BLOCK = re.compile(r"blocks\.(\d+)\.")
 
 def _read(path: Path) -> dict[str, Tensor]:
     try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # both readers raise many kinds for a broken file
-        raise ConfigError(f"backbone.weights: {path} cannot be read ({type(error).__name__}: {error})") from None
-    for key in ("state_dict", "model_ema", "model", "module", "teacher"):
-        state = state.get(key, state)
-    return {name: tensor for name, tensor in state.items() if isinstance(tensor, Tensor)}
+        return tensor_files.read(path)[0]
+    except ConfigError as error:
+        raise ConfigError(f"backbone.weights: {error}") from None
 
 
 # --------------------------------------------------------------------------------------------------------- resizing

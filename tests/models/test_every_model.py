@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from rein import checkpoint
 from rein.config import ConfigError, Experiment
 from rein.models.heads import build_criterion
+from rein.models.merged import merge
 from rein.models.segmenter import build_model
 from rein.models.tuning import trainable
 from rein.optim import build_optimizer
@@ -115,6 +116,7 @@ def test_it_trains_what_it_names_and_survives_copy_and_file(
     loaded = build_model(made).eval()
     checkpoint.fill(loaded, checkpoint.newest(tmp_path / "checkpoint"))
     torch.testing.assert_close(loaded.logits(odd), scores, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(merge(model).logits(odd), scores, atol=1e-5, rtol=1e-4)
 
 
 #: Each family, each tuning and each head at least once: what a compiler sees is their code, not their combination.
