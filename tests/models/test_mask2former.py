@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
-from transformers_oracle import Oracle, translate
+from rein.bench.peer import PeerHead, translate
 
 from rein.models.mask2former import Mask2FormerHead, Prediction, QuerySource, attention_mask, semantic_inference
 
@@ -67,7 +67,7 @@ def test_predictions_and_gradients_are_those_of_transformers(
     dtype: torch.dtype, atol: float, sizes: list[tuple[int, int]]
 ) -> None:
     model = disturb(head().to(dtype))
-    oracle = Oracle(model, CHANNELS, ffn=48, encoder_ffn=40, heads=4)
+    oracle = PeerHead(model)
     ours, theirs = model(maps(2, dtype, sizes)), oracle(maps(2, dtype, sizes))
     assert len(ours) == 5
     assert_same(ours, theirs, atol)
