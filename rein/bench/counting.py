@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
-from weakref import WeakSet
+
 
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.profiler import ProfilerActivity, profile
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.weak import WeakTensorKeyDictionary
 
 #: Operators whose result's value or shape the host has to know before it goes on.
 _WAITING = {"_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero", "_unique2", "unique_dim"}
@@ -49,7 +50,7 @@ class Copies(TorchFunctionMode):
     def __init__(self) -> None:
         super().__init__()
         self.waits: Counter[str] = Counter()
-        self._on_host: WeakSet[Tensor] = WeakSet()
+        self._on_host = WeakTensorKeyDictionary()
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -60,7 +61,7 @@ class Copies(TorchFunctionMode):
         if copied:
             # Another object, where the call returned the tensor itself: that one stays on the device.
             result = result.view_as(result) if result is args[0] else result
-            self._on_host.add(result)
+            self._on_host[result] = True
         return result
 
 

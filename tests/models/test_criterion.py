@@ -136,10 +136,9 @@ def test_matching_is_the_cheapest_of_all_assignments(seed: int, queries: int, cl
     """Costs by the formulas of the paper, one query and one target at a time, and every assignment tried."""
     made, label = predictions(layers=2, batch=1, queries=queries, seed=seed), labels(1, seed, classes)
     loss, draws = criterion(points=40), FixedDraws(seed, torch.float32)
-    targets = loss._targets(label, torch.float32)
     classes_stacked = torch.stack([p.class_logits for p in made])
-    matching = loss._match(classes_stacked, [p.mask_logits for p in made], targets, draws)
-    present = targets.classes[0, : targets.counts[0]].tolist()
+    matching = loss._match(classes_stacked, [p.mask_logits for p in made], loss._framed(label), draws)
+    present = matching.classes.tolist()
     assert present == sorted(set(label.flatten().tolist()) - {255})
     for layer, prediction in enumerate(made):
         grid = 2 * draws.matching(layer, 1, 40, label.device)[:, None] - 1
