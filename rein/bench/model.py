@@ -75,7 +75,7 @@ def sides(case: Case) -> tuple[Side, Side]:
     their_criterion = theirs.PeerCriterion(criterion)
     masks, classes = theirs.split_label(label, criterion.num_classes)
     # Their users' usual optimizer: torch's default, many tensors at a time, one group.
-    optimizers = build_optimizer(model, experiment.optim), AdamW(peer.parameters(), lr=1e-4, weight_decay=0.05)
+    optimizers = build_optimizer(model, experiment.optim), AdamW(peer.parameters(), lr=1e-4, weight_decay=0.05, foreach=True)
     return (
         Side("rein", partial(_step, optimizers[0], lambda: criterion(model(image), label)["loss"])),
         Side("transformers", partial(_step, optimizers[1], lambda: their_criterion(peer_predictions(), masks, classes))),

@@ -44,7 +44,8 @@ class Segmenter(nn.Module):
         """Class scores per pixel: what is averaged over windows and argmaxed."""
         height, width = image.shape[-2:]
         padded = self._padded_size(image)
-        return semantic_inference(self(image)[-1], padded)[..., :height, :width]
+        prediction = self.head.last(*self.backbone(self._prepare(image)))
+        return semantic_inference(prediction, padded)[..., :height, :width]
 
     def _padded_size(self, image: Tensor) -> tuple[int, int]:
         patch = self.backbone.patch_size
