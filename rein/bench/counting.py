@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 
@@ -16,6 +16,8 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 #: Operators whose result's value or shape the host has to know before it goes on.
 _WAITING = {"_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero", "_unique2", "unique_dim"}
+#: Operators that make or rename tensors and launch nothing.
+_FREE = {"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "_unsafe_view", "detach"}
 _READING = {Tensor.numpy, Tensor.tolist, Tensor.__array__}
 _INDEXING = {"index", "index_put", "index_put_", "_unsafe_index", "_unsafe_index_put"}
 
@@ -23,19 +25,22 @@ _INDEXING = {"index", "index_put", "index_put_", "_unsafe_index", "_unsafe_index
 class Operations(TorchDispatchMode):
     """Counts the aten operators that run inside it, those of the backward pass included, by name.
 
-    Views launch nothing and are left out. A fused or compiled kernel counts once.
+    Views launch nothing and are left out. A fused or compiled kernel counts once. Reading one of `on_host` waits for
+    nothing: an optimizer's step counts lie there, wherever its parameters are.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, on_host: Iterable[Tensor] = ()) -> None:
         super().__init__()
+        self._on_host = {tensor.data_ptr() for tensor in on_host}
         self.kernels: Counter[str] = Counter()
         self.waits: Counter[str] = Counter()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = func.overloadpacket.__name__
-        if not func.is_view:
+        from_host = name in _WAITING and args[0].data_ptr() in self._on_host
+        if not (func.is_view or name in _FREE or from_host):
             self.kernels[name] += 1
-        if name in _WAITING or (name in _INDEXING and any(_is_mask(index) for index in args[1])):
+        if (name in _WAITING and not from_host) or (name in _INDEXING and any(_is_mask(index) for index in args[1])):
             self.waits[name] += 1
         return func(*args, **(kwargs or {}))
 
@@ -43,8 +48,8 @@ class Operations(TorchDispatchMode):
 class Copies(TorchFunctionMode):
     """Counts copies to the host as they would be with the tensors on another device.
 
-    On the CPU `x.cpu()` does nothing that a dispatcher could see, so the calls themselves are counted; reading a tensor
-    that such a call returned is not another copy.
+    On the CPU `x.cpu()` does nothing that a dispatcher could see, so the calls themselves are counted, and `x.to("cpu")`
+    by that word; `x.to(device)` is an upload. Reading a tensor that such a call returned is not another copy.
     """
 
     def __init__(self) -> None:
@@ -59,15 +64,15 @@ class Copies(TorchFunctionMode):
             self.waits[func.__name__] += 1
         result = func(*args, **kwargs)
         if copied:
-            # Another object, where the call returned the tensor itself: that one stays on the device.
+            # Another object where the call returned the tensor itself: that stays on the device.
             result = result.view_as(result) if result is args[0] else result
             self._on_host[result] = True
         return result
 
 
-def count(work: Callable[[], object]) -> tuple[Counter[str], Counter[str]]:
+def count(work: Callable[[], object], on_host: Iterable[Tensor] = ()) -> tuple[Counter[str], Counter[str]]:
     """Kernels that `work` launches, and its waits of the host for the device, both by name."""
-    with Copies() as copies, Operations() as operations:
+    with Copies() as copies, Operations(on_host) as operations:
         work()
     return operations.kernels, operations.waits + copies.waits
 
@@ -99,4 +104,4 @@ def _is_mask(index: Any) -> bool:
 
 
 def _names_the_cpu(*arguments: Any) -> bool:
-    return any(isinstance(a, str | torch.device) and torch.device(a).type == "cpu" for a in arguments)
+    return any(isinstance(word, str) and word == "cpu" for word in arguments)

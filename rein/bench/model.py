@@ -36,6 +36,13 @@ class Side:
 
     name: str
     work: Callable[[], object]
+    optimizer: Optimizer | None = None
+
+    def counted(self) -> tuple[int, int]:
+        """Kernels and waits of one call."""
+        states = self.optimizer.state.values() if self.optimizer else ()
+        kernels, waits = count(self.work, [state["step"] for state in states])
+        return kernels.total(), waits.total()
 
 
 def sides(case: Case) -> tuple[Side, Side]:
@@ -77,8 +84,8 @@ def sides(case: Case) -> tuple[Side, Side]:
     # Their users' usual optimizer: torch's default, many tensors at a time, one group.
     optimizers = build_optimizer(model, experiment.optim), AdamW(peer.parameters(), lr=1e-4, weight_decay=0.05, foreach=True)
     return (
-        Side("rein", partial(_step, optimizers[0], lambda: criterion(model(image), label)["loss"])),
-        Side("transformers", partial(_step, optimizers[1], lambda: their_criterion(peer_predictions(), masks, classes))),
+        Side("rein", partial(_step, optimizers[0], lambda: criterion(model(image), label)["loss"]), optimizers[0]),
+        Side("transformers", partial(_step, optimizers[1], lambda: their_criterion(peer_predictions(), masks, classes)), optimizers[1]),
     )
 
 
@@ -117,10 +124,10 @@ def measure(case: Case, repeats: int) -> dict[str, Any]:
     row: dict[str, Any] = {"case": f"{case.work} {case.backbone} {case.size} x{case.batch}"}
     row |= {"ours ms": round(ours), "peer ms": round(peers), "ratio": round(peers / ours, 2)}
     for side in contestants:
-        kernels, waits = count(side.work)
+        kernels, waits = side.counted()
         row |= {
-            f"{side.name} kernels": kernels.total(),
-            f"{side.name} waits": waits.total(),
+            f"{side.name} kernels": kernels,
+            f"{side.name} waits": waits,
             f"{side.name} MiB": peak_memory(side.work) >> 20,
         }
     return row
