@@ -21,6 +21,7 @@ from rein.device import autocast, select_device
 from rein.environment import describe
 from rein.evaluation import Score, evaluate
 from rein.ledger import Run
+from rein.models.compiling import compile_blocks
 from rein.models.criterion import Criterion
 from rein.models.segmenter import Segmenter, build_model
 from rein.models.tuning import count, trainable
@@ -103,6 +104,8 @@ def _train(
         torch.cuda.reset_peak_memory_stats(device)
     peak = 0
     model = build_model(experiment, machine.weights).to(device).train()
+    if machine.compile:
+        compile_blocks(model)
     optimizer = build_optimizer(model, experiment.optim)
     criterion = _criterion(experiment)
     steps = experiment.steps

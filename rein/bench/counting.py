@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
-
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
@@ -48,8 +47,8 @@ class Operations(TorchDispatchMode):
 class Copies(TorchFunctionMode):
     """Counts copies to the host as they would be with the tensors on another device.
 
-    On the CPU `x.cpu()` does nothing that a dispatcher could see, so the calls themselves are counted, and `x.to("cpu")`
-    by that word; `x.to(device)` is an upload. Reading a tensor that such a call returned is not another copy.
+    On the CPU `x.cpu()` does nothing that a dispatcher could see, so the calls themselves are counted, and
+    `x.to("cpu")` by that word; `x.to(device)` is an upload. Reading what such a call returned is not another copy.
     """
 
     def __init__(self) -> None:

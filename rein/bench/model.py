@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import partial
 from statistics import median
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import AdamW, Optimizer
 
 from rein.bench.counting import count, peak_memory
 from rein.config import Backbone, ConfigError, Data, Experiment, Frozen
+from rein.models.compiling import compile_blocks
 from rein.models.criterion import Criterion
 from rein.models.segmenter import build_model
 from rein.optim import build_optimizer
@@ -22,81 +23,46 @@ from rein.optim import build_optimizer
 
 @dataclass(frozen=True)
 class Case:
-    """What is measured: `infer` or `train`, with a backbone on square images."""
+    """What is measured: `infer` or `train` on square images; `compiled` and `bf16` add a third side."""
 
     work: str
     backbone: str = "vit_small_patch14_dinov2.lvd142m"
     size: int = 512
     batch: int = 1
+    compiled: bool = False
+    bf16: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.work} {self.backbone} {self.size} x{self.batch}"
 
 
 @dataclass(frozen=True)
 class Side:
-    """One contestant: what is called again and again."""
+    """One contestant: what is called again and again, and returns scores (inference) or None (a training step)."""
 
     name: str
-    work: Callable[[], object]
+    work: Callable[[], Tensor | None]
     optimizer: Optimizer | None = None
 
-    def counted(self) -> tuple[int, int]:
+    def counts(self) -> tuple[int, int]:
         """Kernels and waits of one call."""
         states = self.optimizer.state.values() if self.optimizer else ()
         kernels, waits = count(self.work, [state["step"] for state in states])
         return kernels.total(), waits.total()
 
 
-def sides(case: Case) -> tuple[Side, Side]:
-    """Ours and the peer's, on one frozen trunk with random weights, and on inputs that are the same for both."""
-    try:
-        from rein.bench import peer as theirs
-    except ImportError as error:
-        raise ConfigError(f"rein bench model compares with transformers: pip install transformers ({error})") from None
-    experiment = Experiment(
-        backbone=Backbone(name=case.backbone, weights="none"),
-        tuning=Frozen(),
-        data=Data(crop_size=case.size, batch_size=case.batch),
-    )
-    generator = torch.Generator().manual_seed(0)
-    image = torch.randint(0, 256, (case.batch, 3, case.size, case.size), generator=generator, dtype=torch.uint8)
-    label = made_up_label(case.batch, case.size, generator)
-    model = build_model(experiment)
-    peer = theirs.PeerHead(model.head)
+class Inputs:
+    """Images (B, 3, H, W) uint8 and label maps (B, H, W) of a case, the same each time."""
 
-    def peer_predictions() -> Any:
-        return peer(model.backbone(model._prepare(image))[0])
-
-    if case.work == "infer":
-        model.eval()
-        peer.eval()
-        size = (case.size, case.size)
-        return (
-            Side("rein", torch.inference_mode()(lambda: model.logits(image))),
-            Side(
-                "transformers",
-                torch.inference_mode()(lambda: theirs.semantic_inference(peer_predictions()[-1], size)),
-            ),
-        )
-    model.train()
-    peer.train()
-    criterion = Criterion()
-    their_criterion = theirs.PeerCriterion(criterion)
-    masks, classes = theirs.split_label(label, criterion.num_classes)
-    # Their users' usual optimizer: torch's default, many tensors at a time, one group.
-    optimizers = build_optimizer(model, experiment.optim), AdamW(peer.parameters(), lr=1e-4, weight_decay=0.05, foreach=True)
-    return (
-        Side("rein", partial(_step, optimizers[0], lambda: criterion(model(image), label)["loss"]), optimizers[0]),
-        Side("transformers", partial(_step, optimizers[1], lambda: their_criterion(peer_predictions(), masks, classes)), optimizers[1]),
-    )
-
-
-def _step(optimizer: Optimizer, loss: Callable[[], Tensor]) -> None:
-    loss().backward()
-    optimizer.step()
-    optimizer.zero_grad(set_to_none=True)
+    def __init__(self, case: Case) -> None:
+        generator = torch.Generator().manual_seed(0)
+        shape = (case.batch, 3, case.size, case.size)
+        self.image = torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
+        self.label = made_up_label(case.batch, case.size, generator)
 
 
 def made_up_label(batch: int, size: int, generator: torch.Generator) -> Tensor:
-    """Label maps (batch, size, size) of 8 x 8 blocks: ten or so classes an image, as a street has, and some void."""
+    """Label maps (batch, size, size) of 8 x 8 blocks: ten or fewer classes an image, as a street has, and some void."""
     classes = torch.randint(0, 19, (batch, 10), generator=generator)
     blocks = classes.gather(1, torch.randint(0, 10, (batch, 64), generator=generator)).view(batch, 8, 8)
     blocks[:, 0, 0] = 255
@@ -104,30 +70,123 @@ def made_up_label(batch: int, size: int, generator: torch.Generator) -> Tensor:
     return blocks.repeat_interleave(side, 1).repeat_interleave(side, 2)[:, :size, :size].contiguous()
 
 
-def timed(contestants: tuple[Side, ...], repeats: int) -> list[list[float]]:
-    """Seconds of each call of each side, in turns, so that a slow minute of the machine meets all of them."""
-    seconds: list[list[float]] = [[] for _ in contestants]
-    for side in contestants:
-        side.work()  # warm: caches, compiled kernels, optimizer state
+def sides(case: Case) -> Iterator[Side]:
+    """Ours, the peer's, and where asked for ours with more switched on: each has the same frozen trunk and weights.
+
+    The trunk is timm's for all of them, the weights random. A training step is loss, gradients of the head and AdamW.
+    """
+    inputs = Inputs(case)
+    yield ours("rein", case, inputs)
+    yield peers(case, inputs)
+    if case.compiled or case.bf16:
+        name = "rein" + " compiled" * case.compiled + " bf16" * case.bf16
+        yield ours(name, case, inputs, case.compiled, case.bf16)
+
+
+def ours(name: str, case: Case, inputs: Inputs, compiled: bool = False, bf16: bool = False) -> Side:
+    """Our network as runs use it."""
+    experiment = _experiment(case)
+    model = build_model(experiment)
+    if compiled:
+        compile_blocks(model)
+
+    def precision() -> Any:
+        return torch.autocast("cpu", torch.bfloat16) if bf16 else nullcontext()
+
+    if case.work == "infer":
+        model.eval()
+
+        def infer() -> Tensor:
+            with torch.inference_mode(), precision():
+                return model.logits(inputs.image)
+
+        return Side(name, infer)
+    model.train()
+    criterion, optimizer = Criterion(), build_optimizer(model, experiment.optim)
+
+    def step() -> None:
+        with precision():
+            predictions = model(inputs.image)
+        criterion(predictions, inputs.label)["loss"].backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    return Side(name, step, optimizer)
+
+
+def peers(case: Case, inputs: Inputs) -> Side:
+    """transformers' pixel decoder, decoder, loss and semantic inference behind the same trunk.
+
+    Its targets are masks made beforehand, as its image processor does. Its optimizer is torch's default on a GPU, many
+    tensors at a time (`foreach`) in one group.
+    """
+    try:
+        from rein.bench import peer
+    except ImportError as error:
+        raise ConfigError(f"rein bench model compares with transformers: pip install transformers ({error})") from None
+    model = build_model(_experiment(case)).train(case.work == "train")
+    head = peer.PeerHead(model.head).train(case.work == "train")
+
+    def predictions() -> Any:
+        return head(model.backbone(model._prepare(inputs.image))[0])
+
+    if case.work == "infer":
+
+        def infer() -> Tensor:
+            with torch.inference_mode():
+                return peer.semantic_inference(predictions()[-1], (case.size, case.size))
+
+        return Side("transformers", infer)
+    ours = Criterion()
+    criterion, (masks, classes) = peer.PeerCriterion(ours), peer.split_label(inputs.label, ours.num_classes)
+    optimizer = AdamW(head.parameters(), lr=1e-4, weight_decay=0.05, foreach=True)
+
+    def step() -> None:
+        criterion(predictions(), masks, classes).backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    return Side("transformers", step, optimizer)
+
+
+def _experiment(case: Case) -> Experiment:
+    return Experiment(
+        backbone=Backbone(name=case.backbone, weights="none"),
+        tuning=Frozen(),
+        data=Data(crop_size=case.size, batch_size=case.batch),
+    )
+
+
+def timed(contestants: list[Side], repeats: int) -> list[float]:
+    """Median seconds of each side, called in turns so that a slow minute of the machine meets all of them."""
+    taken: list[list[float]] = [[] for _ in contestants]
     for _ in range(repeats):
-        for side, taken in zip(contestants, seconds, strict=True):
+        for side, seconds in zip(contestants, taken, strict=True):
             start = time.perf_counter()
             side.work()
-            taken.append(time.perf_counter() - start)
-    return seconds
+            seconds.append(time.perf_counter() - start)
+    return [median(seconds) for seconds in taken]
 
 
-def measure(case: Case, repeats: int) -> dict[str, Any]:
-    """One row of the table."""
-    contestants = sides(case)
-    ours, peers = (1000 * median(seconds) for seconds in timed(contestants, repeats))
-    row: dict[str, Any] = {"case": f"{case.work} {case.backbone} {case.size} x{case.batch}"}
-    row |= {"ours ms": round(ours), "peer ms": round(peers), "ratio": round(peers / ours, 2)}
-    for side in contestants:
-        kernels, waits = side.counted()
-        row |= {
-            f"{side.name} kernels": kernels,
-            f"{side.name} waits": waits,
-            f"{side.name} MiB": peak_memory(side.work) >> 20,
+def measure(case: Case, repeats: int) -> list[dict[str, Any]]:
+    """A row for each side: median ms, how many times as fast as the peer, peak MiB, kernels and waits of one call.
+
+    `difference` is the largest between its class scores and the peer's.
+    """
+    contestants = list(sides(case))
+    scores = [side.work() for side in contestants]  # warm besides: caches, compiled kernels, optimizer state
+    seconds = timed(contestants, repeats)
+    rows = []
+    for side, score, second in zip(contestants, scores, seconds, strict=True):
+        kernels, waits = side.counts()
+        row = {
+            "case": str(case),
+            "side": side.name,
+            "ms": round(1000 * second, 1),
+            "ratio": round(seconds[1] / second, 2),
         }
-    return row
+        row |= {"peak MiB": round(peak_memory(side.work) / 2**20), "kernels": kernels, "waits": waits}
+        if score is not None and scores[1] is not None:
+            row["difference"] = float(f"{(score - scores[1]).abs().max().item():.1e}")
+        rows.append(row)
+    return rows

@@ -133,7 +133,9 @@ class PeerCriterion(nn.Module):
 
     def terms(self, predictions: Sequence[Prediction], masks: list[Tensor], classes: list[Tensor]) -> dict[str, Tensor]:
         """Unweighted terms by their names: the last prediction's plain, the others' with a suffix `_0`, `_1`, ..."""
-        *others, last = [{"masks_queries_logits": p.mask_logits, "class_queries_logits": p.class_logits} for p in predictions]
+        *others, last = [
+            {"masks_queries_logits": p.mask_logits, "class_queries_logits": p.class_logits} for p in predictions
+        ]
         arguments: Any = (*last.values(), masks, classes, others)
         return self.loss(*arguments)
 
@@ -144,7 +146,9 @@ class PeerCriterion(nn.Module):
         return torch.stack(weighted).sum()
 
 
-def split_label(label: Tensor, num_classes: int, dtype: torch.dtype = torch.float32) -> tuple[list[Tensor], list[Tensor]]:
+def split_label(
+    label: Tensor, num_classes: int, dtype: torch.dtype = torch.float32
+) -> tuple[list[Tensor], list[Tensor]]:
     """A label map (B, H, W) as lists of masks (n, H, W) and classes (n,): what their image processor feeds the loss."""
     present = [[k for k in range(num_classes) if (image == k).any()] for image in label]
     classes = [torch.tensor(ks, dtype=torch.long, device=label.device) for ks in present]

@@ -74,7 +74,7 @@ def label_corners(framed: Tensor, points: Tensor, image: Tensor) -> tuple[Tensor
     column, row = corner.long().unbind(-1)
     first = (row + image[:, None] * (height + 2)) * (width + 2) + column  # (R, P)
     steps = torch.tensor((0, 1, width + 2, width + 3)).to(first.device)
-    return framed.take(first.unsqueeze(-1) + steps), weights
+    return framed.take(first.unsqueeze(-1) + steps).long(), weights
 
 
 class Criterion(nn.Module):
@@ -140,7 +140,8 @@ class Criterion(nn.Module):
     def _framed(self, label: Tensor) -> Tensor:
         """Classes (B, H + 2, W + 2), K for void, unknown ids and a frame around the map, which belong to no target."""
         valid = (label >= 0) & (label < self.num_classes) & (label != self.ignore_index)
-        return F.pad(torch.where(valid, label, self.num_classes), (1, 1, 1, 1), value=self.num_classes)
+        label = torch.where(valid, label, self.num_classes).short()  # a quarter of the memory of what is read of it
+        return F.pad(label, (1, 1, 1, 1), value=self.num_classes)
 
     @torch.no_grad()
     def _match(self, classes: Tensor, masks: list[Tensor], framed: Tensor, draws: Draws) -> Matching:
@@ -148,7 +149,7 @@ class Criterion(nn.Module):
 
         Costs are those of all classes, so that which of them an image has need not be known before; it travels along.
         """
-        layers, batch, queries, _ = classes.shape
+        layers, batch = classes.shape[:2]
         points = [draws.matching(layer, batch, self.points, mask.device) for layer, mask in enumerate(masks)]
         image = torch.arange(batch, device=framed.device)
         corners, weights = label_corners(framed, torch.cat(points, dim=1).to(classes.dtype), image)  # (B, L * P, 4)
@@ -157,8 +158,8 @@ class Criterion(nn.Module):
         # not all at once: L x B x Q x P floats, several times over
         parts = [self._mask_cost(sample(*some), t) for *some, t in zip(masks, points, target, strict=True)]
         cost = torch.stack(parts) - self.class_weight * classes.softmax(-1)[..., :-1]  # (L, B, Q, K)
-        present = framed.new_zeros(batch, self.num_classes + 1).scatter_(1, framed.flatten(1), 1)[:, :-1]
-        host = torch.cat((cost.flatten(), present.flatten().to(cost.dtype))).cpu().numpy()  # all the host waits for
+        present = weights.new_zeros(batch, self.num_classes + 1).scatter_(1, framed.flatten(1).long(), 1)[:, :-1]
+        host = torch.cat((cost.flatten(), present.flatten())).cpu().numpy()  # all the host waits for
         cost, present = host[: cost.numel()].reshape(cost.shape), host[cost.numel() :].reshape(present.shape)
         for layer in range(layers):
             if not np.isfinite(cost[layer]).all():
@@ -214,12 +215,11 @@ class Criterion(nn.Module):
         rows = [mask[matching.image, query] for mask, query in zip(masks, matching.query, strict=True)]
         chosen = torch.cat(rows).unsqueeze(1)  # (L * T, 1, h, w)
         split = chosen.detach().chunk(layers)
-        points = torch.cat([self._points(layer, some, draws) for layer, some in enumerate(split)])  # (L * T, P, 2)
-        logits = sample(chosen, points).squeeze(1)  # (L * T, P)
-        with torch.no_grad():
-            corners, weights = label_corners(framed, points.to(chosen.dtype), matching.image.repeat(layers))
-            own = corners == matching.classes.repeat(layers)[:, None, None]
-            target = (weights * own).sum(-1)  # (L * T, P)
+        points = torch.stack([self._points(layer, some, draws) for layer, some in enumerate(split)])  # (L, T, P, 2)
+        logits = sample(chosen, points.flatten(0, 1)).squeeze(1)  # (L * T, P)
+        own = framed[matching.image, 1:-1, 1:-1] == matching.classes[:, None, None]  # (T, H, W)
+        target = sample(own.unsqueeze(1).to(logits.dtype), points.transpose(0, 1).flatten(1, 2))  # (T, 1, L * P)
+        target = target.view(-1, layers, self.points).transpose(0, 1).reshape(logits.shape)
         entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none").mean(-1)  # (L * T,)
         probability = logits.sigmoid()
         dice = 1 - (2 * (probability * target).sum(-1) + 1) / (probability.sum(-1) + target.sum(-1) + 1)

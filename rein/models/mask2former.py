@@ -154,7 +154,10 @@ class Mask2FormerHead(nn.Module):
         # All predictions at once: one product, and one of each gradient, instead of a sum over ten.
         classes, masks = self._predict(torch.cat(queries, dim=1), mask_features)
         parts = (len(queries), -1)
-        return [Prediction(*p) for p in zip(classes.unflatten(1, parts).unbind(1), masks.unflatten(1, parts).unbind(1), strict=True)]
+        return [
+            Prediction(*p)
+            for p in zip(classes.unflatten(1, parts).unbind(1), masks.unflatten(1, parts).unbind(1), strict=True)
+        ]
 
     def _resized(self, mask_features: Tensor, memory: list[Tensor]) -> list[Tensor]:
         """Mask features at the sizes of the memory, (B, width, S) each.

@@ -1,46 +1,17 @@
-"""Mask2Former's loss: Hungarian matching of queries to an image's classes, then class, mask and dice terms.
+"""The criterion as a loop over predictions, with every target's mask written out: the reference for the one pass."""
 
-Mask2Former (arXiv 2112.01527) section 3.3; point sampling as in PointRend (arXiv 1912.08193) section 3.1.
-"""
-
-from collections.abc import Sequence
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple
 
 import numpy as np
 import torch
-import torch.distributed as distributed
 import torch.nn.functional as F
 from scipy.optimize import linear_sum_assignment
-from torch import Tensor, nn
+from torch import Tensor
 
+from rein.models.criterion import Criterion, Draws, UniformDraws, sample
 from rein.models.mask2former import Prediction
 
 NO_TARGET = -1  # a class no pixel has: fills target lists up to the longest of the batch
-
-
-@runtime_checkable
-class Draws(Protocol):
-    """Where the random points come from: uniform (x, y) in [0, 1), new for every prediction (`layer`)."""
-
-    def matching(self, layer: int, images: int, points: int, device: torch.device, /) -> Tensor:
-        """Points (images, points, 2) on which queries and targets are compared."""
-        ...
-
-    def loss(self, layer: int, masks: int, points: int, device: torch.device, /) -> Tensor:
-        """Points (masks, points, 2): first the candidates for the uncertain ones, then the uniform ones."""
-        ...
-
-
-class UniformDraws:
-    """Draws from torch's global random state, or from `generator` (on the device of the predictions)."""
-
-    def __init__(self, generator: torch.Generator | None = None) -> None:
-        self.generator = generator
-
-    def matching(self, layer: int, images: int, points: int, device: torch.device) -> Tensor:
-        return torch.rand(images, points, 2, device=device, generator=self.generator)
-
-    loss = matching
 
 
 class Targets(NamedTuple):
@@ -59,52 +30,10 @@ class Matching(NamedTuple):
     labels: Tensor  # (L, B, Q) long: the class of each query's target, K where it has none
 
 
-def sample(maps: Tensor, points: Tensor) -> Tensor:
-    """Read maps (N, C, h, w) bilinearly at points (N, P, 2) = (x, y) in [0, 1], zero outside -> (N, C, P)."""
-    grid = points.to(maps.dtype).mul(2).sub_(1).unsqueeze(1)  # (N, 1, P, 2)
-    return F.grid_sample(maps, grid, align_corners=False).squeeze(2)
+class LoopCriterion(Criterion):
+    """Values and gradients of `Criterion`, one prediction after the other."""
 
-
-class Criterion(nn.Module):
-    """Class cross-entropy, mask cross-entropy and dice of all predictions against a label map.
-
-    Each class present in an image is one target. Matching costs and losses share the three weights. Mask
-    terms are divided by the sum over images of max(targets, 1), averaged over ranks; the class term is the
-    mean over all queries of the batch, weighted by `no_object_weight` where a query has no target.
-    """
-
-    def __init__(
-        self,
-        num_classes: int = 19,
-        ignore_index: int = 255,
-        class_weight: float = 2.0,
-        mask_weight: float = 5.0,
-        dice_weight: float = 5.0,
-        no_object_weight: float = 0.1,
-        points: int = 12544,
-        oversample: float = 3.0,
-        importance: float = 0.75,
-    ) -> None:
-        super().__init__()
-        if oversample < 1 or not 0 <= importance <= 1:
-            raise ValueError(f"need oversample >= 1 and importance in [0, 1], got {oversample}, {importance}")
-        self.num_classes, self.ignore_index = num_classes, ignore_index
-        self.class_weight, self.mask_weight, self.dice_weight = class_weight, mask_weight, dice_weight
-        self.no_object_weight = no_object_weight
-        self.points = points
-        self.candidates = int(points * oversample)
-        self.uncertain = int(points * importance)
-
-    def forward(
-        self, predictions: Sequence[Prediction], label: Tensor, draws: Draws | None = None
-    ) -> dict[str, Tensor]:
-        """L predictions and label (B, H, W) long -> the weighted terms and their sum.
-
-        `loss` = `loss_class` + `loss_mask` + `loss_dice`, each summed over the predictions; `layers_class`,
-        `layers_mask`, `layers_dice` (L,) are the same terms one by one, detached. Values of `label` outside
-        0..K-1 and `ignore_index` belong to no target: outside every mask. All of it runs in fp32 at least.
-        Raises FloatingPointError naming the first prediction whose matching cost is not finite.
-        """
+    def forward(self, predictions: list[Prediction], label: Tensor, draws: Draws | None = None) -> dict[str, Tensor]:
         if label.ndim != 3 or label.shape[0] != predictions[0].mask_logits.shape[0]:
             batch = predictions[0].mask_logits.shape[0]
             raise ValueError(f"label must be (B, H, W) with B = {batch}, got {tuple(label.shape)}")
@@ -178,13 +107,6 @@ class Criterion(nn.Module):
                 labels[layer, image, chosen] = classes[image, target]
         return query, matched, labels
 
-    def _class_term(self, classes: Tensor, labels: Tensor) -> Tensor:
-        """Weighted mean cross-entropy over all queries of the batch: (L, B, Q, K + 1), (L, B, Q) -> (L,)."""
-        weight = classes.new_ones(self.num_classes + 1)
-        weight[-1] = self.no_object_weight
-        entropy = F.cross_entropy(classes.flatten(0, 2), labels.flatten(), weight, reduction="none")
-        return entropy.view_as(labels).sum((1, 2)) / weight[labels].sum((1, 2))
-
     def _mask_terms(
         self, masks: list[Tensor], targets: Targets, matching: Matching, draws: Draws
     ) -> tuple[Tensor, Tensor]:
@@ -209,20 +131,3 @@ class Criterion(nn.Module):
             terms.append(torch.stack((entropy, dice)) @ matching.matched[layer].to(entropy.dtype))  # (2,)
         mask_term, dice_term = torch.stack(terms, dim=1) / normaliser
         return mask_term, dice_term
-
-    @torch.no_grad()
-    def _points(self, layer: int, masks: Tensor, draws: Draws) -> Tensor:
-        """The candidates with the smallest |logit| and some uniform points: (T, 1, h, w) -> (T, P, 2)."""
-        drawn = draws.loss(layer, len(masks), self.candidates + self.points - self.uncertain, masks.device)
-        candidates, uniform = drawn[:, : self.candidates], drawn[:, self.candidates :]
-        certainty = sample(masks, candidates).squeeze(1).abs_()  # (T, candidates)
-        keep = certainty.topk(self.uncertain, largest=False, sorted=False).indices
-        return torch.cat((candidates.gather(1, keep[..., None].expand(-1, -1, 2)), uniform), dim=1)
-
-    def _normaliser(self, counts: list[int], device: torch.device) -> Tensor:
-        """Sum over images of max(targets, 1), averaged over ranks."""
-        total = torch.tensor(float(sum(max(count, 1) for count in counts)), device=device)
-        if distributed.is_available() and distributed.is_initialized():
-            distributed.all_reduce(total)
-            total = total / distributed.get_world_size()
-        return total.clamp(min=1)

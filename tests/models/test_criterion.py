@@ -8,11 +8,12 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from loop_criterion import LoopCriterion
 from torch import Tensor
 from transformers_oracle import FixedDraws, oracle_loss
 
 from rein.models import criterion as criterion_module
-from rein.models.criterion import Criterion, UniformDraws, sample
+from rein.models.criterion import Criterion, UniformDraws, label_corners, sample
 from rein.models.mask2former import Prediction
 
 torch.set_num_threads(1)
@@ -88,6 +89,47 @@ def test_terms_and_gradients_are_those_of_transformers(
     for mine, other in zip(itertools.chain(*ours), itertools.chain(*theirs), strict=True):
         assert mine.grad is not None and other.grad is not None and other.grad.any()
         torch.testing.assert_close(mine.grad, other.grad, atol=tolerance, rtol=tolerance)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-9)])
+@pytest.mark.parametrize("kind", ["several", "void", "one void", "one class", "one image", "crowded", "odd"])
+def test_one_pass_is_the_loop_on_the_same_random_state(dtype: torch.dtype, tolerance: float, kind: str) -> None:
+    batch = 1 if kind == "one image" else 2
+    queries, label = (3 if kind == "crowded" else 8), labels(batch)
+    match kind:
+        case "void":
+            label[:] = 255
+        case "one void":
+            label[1] = 255
+        case "one class":
+            label[:] = 4
+        case "odd":
+            label = label[:, :31, 1:8].contiguous()
+    made, again = (predictions(batch=batch, queries=queries, dtype=dtype) for _ in range(2))
+    torch.manual_seed(3)
+    found = criterion()(made, label)
+    torch.manual_seed(3)
+    expected = LoopCriterion(num_classes=K, points=64)(again, label)
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, atol=tolerance, rtol=tolerance)
+    found["loss"].backward()
+    expected["loss"].backward()
+    for mine, other in zip(itertools.chain(*made), itertools.chain(*again), strict=True):
+        torch.testing.assert_close(mine.grad, other.grad, atol=tolerance, rtol=tolerance)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (9, 4)])
+def test_corners_of_a_label_are_reads_of_its_masks(size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    label = torch.randint(0, K + 1, (2, *size))
+    points = torch.rand(3, 200, 2, dtype=torch.float64)
+    points[:, :4] = torch.tensor([[0.0, 0.0], [1.0, 1.0], [0.0, 1.0], [0.5, 0.5]])
+    image = torch.tensor([1, 0, 1])
+    corners, weights = label_corners(criterion()._framed(label), points, image)
+    for k in range(K):
+        expected = sample((label == k)[image][:, None].double(), points)[:, 0]
+        torch.testing.assert_close((weights * (corners == k)).sum(-1), expected)
 
 
 def test_a_void_image_counts_as_one_target_where_transformers_counts_none() -> None:
