@@ -93,7 +93,7 @@ def peak_memory(work: Callable[[], object]) -> int:
     events = [event for event in record.profiler.kineto_results.events() if event.name() == "[memory]"]
     held = peak = 0
     for event in sorted(events, key=lambda event: event.start_ns()):
-        held += event.nbytes()
+        held += event.nbytes()  # pyright: ignore[reportAttributeAccessIssue]
         peak = max(peak, held)
     return peak
 

@@ -88,7 +88,7 @@ class PeerHead(nn.Module):
             decoder_layers=len(head.layers) + 1,  # they count the initial prediction
             num_attention_heads=layer.cross_attention.heads,  # pyright: ignore
             num_queries=head.queries,
-            num_labels=head.class_embed.out_features - 1,
+            num_labels=head.class_embed.out_features - 1,  # pyright: ignore[reportCallIssue]
             dropout=0.0,
         )
         self.pixel = theirs.Mask2FormerPixelDecoder(config, in_channels)
@@ -119,7 +119,7 @@ class PeerCriterion(nn.Module):
             "loss_dice": criterion.dice_weight,
         }
         config = Mask2FormerConfig(
-            num_labels=criterion.num_classes,
+            num_labels=criterion.num_classes,  # pyright: ignore[reportCallIssue]
             no_object_weight=criterion.no_object_weight,
             train_num_points=criterion.points,
             oversample_ratio=criterion.candidates / criterion.points,
