@@ -34,6 +34,7 @@ Device = Annotated[str, typer.Option(envvar="REIN_DEVICE", help="cpu, cuda, or a
 Workers = Annotated[
     int | None, typer.Option(min=0, help="Loader processes a run; default: 4 beside a GPU, none on the CPU.")
 ]
+Compile = Annotated[bool, typer.Option("--compile", help="torch.compile the blocks: a minute first, then faster.")]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 Track = Annotated[bool, typer.Option("--track/--no-track", help="Copy the runs to MLflow (MLFLOW_TRACKING_URI).")]
 
@@ -67,6 +68,17 @@ class Format(StrEnum):
     onnx = "onnx"
 
 
+class Work(StrEnum):
+    """What `rein bench model` can time."""
+
+    infer = "infer"
+    train = "train"
+
+
+bench = typer.Typer(help="Benchmarks beside a peer, in one run.", no_args_is_help=True)
+app.add_typer(bench, name="bench")
+
+
 @app.callback()
 def _options(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more, with tracebacks.")] = False,
@@ -86,6 +98,7 @@ def train(
     weights: Weights = Path("weights"),
     device: Device = "auto",
     workers: Workers = None,
+    compile_blocks: Compile = False,
     track: Track = True,
     as_json: Json = False,
 ) -> None:
@@ -94,7 +107,7 @@ def train(
     from rein.config_io import load
     from rein.sweeps.drive import drive_one
 
-    machine = _machine(runs, data, weights, device, workers)
+    machine = _machine(runs, data, weights, device, workers, compile_blocks)
     _print(drive_one(load(Experiment, experiment, overrides or ()), machine, Path(experiment).stem, track), as_json)
 
 
@@ -108,13 +121,14 @@ def evaluate(
     weights: Weights = Path("weights"),
     device: Device = "auto",
     workers: Workers = None,
+    compile_blocks: Compile = False,
     as_json: Json = False,
 ) -> None:
     """Score a finished run on its own or other domains."""
     from rein.inference import evaluate_run
 
     wanted = [*(also or []), *(domains or [])]  # an option takes one word, those behind it come as arguments
-    _print(evaluate_run(run, wanted, _machine(runs, data, weights, device, workers)), as_json)
+    _print(evaluate_run(run, wanted, _machine(runs, data, weights, device, workers, compile_blocks)), as_json)
 
 
 @app.command()
@@ -181,6 +195,7 @@ def sweep(
     weights: Weights = Path("weights"),
     device: Device = "auto",
     workers: Workers = None,
+    compile_blocks: Compile = False,
     executor: Annotated[
         Executor, typer.Option(help="ray, or local: one run after another in this process.")
     ] = Executor.ray,
@@ -199,7 +214,7 @@ def sweep(
     """Run what a sweep still lacks: skips what is done, goes on with what was cut, adds what the axes gained."""
     from rein.sweeps.drive import drive, plan_table
 
-    machine = _machine(runs, data, weights, device, workers)
+    machine = _machine(runs, data, weights, device, workers, compile_blocks)
     if dry_run:
         _print(plan_table(name, overrides or [], machine), as_json)
         return
@@ -271,6 +286,27 @@ def init(folder: Annotated[Path, typer.Argument(help="A new folder.")]) -> None:
         typer.echo(path)
 
 
+@bench.command("model")
+def bench_model(
+    work: Annotated[list[Work] | None, typer.Argument(help="Default: both.")] = None,
+    size: Annotated[int, typer.Option(min=64, help="Side of the square images.")] = 512,
+    backbone: Annotated[
+        str, typer.Option(help="A plain ViT of timm; weights are random.")
+    ] = "vit_small_patch14_dinov2",
+    batch: Annotated[int, typer.Option(min=1)] = 1,
+    compiled: Annotated[bool, typer.Option("--compile", help="A third side: ours compiled.")] = False,
+    bf16: Annotated[bool, typer.Option("--bf16", help="A third side: ours in bfloat16, or both.")] = False,
+    repeats: Annotated[int, typer.Option(min=1, help="Calls of each side, in turns; medians are printed.")] = 7,
+    as_json: Json = False,
+) -> None:
+    """Time our network beside transformers' Mask2Former, on the same weights and inputs."""
+    os.environ.setdefault("KINETO_LOG_LEVEL", "5")  # the memory record's chatter
+    from rein.bench.model import Case, measure
+
+    works = [w.value for w in work or Work]
+    _print([row for w in works for row in measure(Case(w, backbone, size, batch, compiled, bf16), repeats)], as_json)
+
+
 def main() -> None:
     """Entry point of the `rein` command: errors of the user's words or files become one line and an exit status."""
     from rein.config import ConfigError
@@ -295,12 +331,14 @@ def _fail(error: Exception, status: int) -> None:
     sys.exit(status)
 
 
-def _machine(runs: Path, data: Path, weights: Path, device: str, workers: int | None = None) -> Any:
+def _machine(
+    runs: Path, data: Path, weights: Path, device: str, workers: int | None = None, compiled: bool = False
+) -> Any:
     from rein.config import Machine
 
     # Without `..`: people read these, and links stay links.
     runs, data, weights = (Path(os.path.normpath(folder.absolute())) for folder in (runs, data, weights))
-    return replace(Machine(), runs=runs, data=data, weights=weights, device=device, workers=workers)
+    return replace(Machine(), runs=runs, data=data, weights=weights, device=device, workers=workers, compile=compiled)
 
 
 def _print(value: Any, as_json: bool) -> None:

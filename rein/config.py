@@ -390,6 +390,8 @@ class Machine:
     workers: int | None = None
     #: Threads of torch on the CPU; None leaves torch's choice.
     threads: int | None = None
+    #: Compile the backbone's blocks and the head's layers: worth it for long runs.
+    compile: bool = False
     #: Seconds between two checkpoints: what a killed run loses at most.
     checkpoint_seconds: float = field(default_factory=lambda: float(os.environ.get("REIN_CHECKPOINT_SECONDS", "300")))
 

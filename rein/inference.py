@@ -20,6 +20,7 @@ from rein.device import autocast, select_device
 from rein.evaluation import score_domain, scored_domains, sliding_window
 from rein.ledger import Run, find
 from rein.merged_file import load_merged
+from rein.models.compiling import compile_blocks
 from rein.models.segmenter import Segmenter, build_model
 from rein.panels import overlay, save_mask
 
@@ -44,6 +45,8 @@ def load_model(run: Run | str | Path, machine: Machine | None = None) -> tuple[S
         log.warning(
             "%s is %s, not done: this is its network at step %d", record.id, record.state, checkpoint.step_of(file)
         )
+    if machine.compile:
+        compile_blocks(model)
     return model.eval().to(select_device(machine.device)), experiment
 
 

@@ -22,6 +22,7 @@ from rein.device import autocast, select_device
 from rein.environment import describe
 from rein.evaluation import Score, evaluate
 from rein.ledger import Run
+from rein.models.compiling import compile_blocks
 from rein.models.heads import build_criterion
 from rein.models.segmenter import Segmenter, build_model
 from rein.models.tuning import count
@@ -104,6 +105,8 @@ def _train(
         torch.cuda.reset_peak_memory_stats(device)
     peak = 0
     model = build_model(experiment, machine.weights).to(device).train()
+    if machine.compile:
+        compile_blocks(model)
     optimizer = build_optimizer(model, experiment.optim)
     criterion = build_criterion(experiment.head)
     steps = experiment.steps

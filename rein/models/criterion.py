@@ -15,8 +15,6 @@ from torch import Tensor, nn
 
 from rein.models.mask2former import Prediction
 
-NO_TARGET = -1  # a class no pixel has: fills target lists up to the longest of the batch
-
 
 @runtime_checkable
 class Draws(Protocol):
@@ -43,19 +41,14 @@ class UniformDraws:
     loss = matching
 
 
-class Targets(NamedTuple):
-    """The binary masks of a batch, one per image and class present: T in all, at most n >= 1 in an image."""
-
-    counts: list[int]  # (B,)
-    classes: Tensor  # (B, n) long, ascending; rows filled up with NO_TARGET; on the host
-    masks: Tensor  # (B, n, H, W) of 0 and 1
-
-
 class Matching(NamedTuple):
-    """Which query took which target, per prediction."""
+    """Which query took which target, per prediction. A target is a class that an image has: T in all."""
 
+    counts: list[int]  # (B,) targets of each image
+    image: Tensor  # (T,) long
+    classes: Tensor  # (T,) long, ascending in an image
     query: Tensor  # (L, T) long; where unmatched (more targets than queries) 0
-    matched: Tensor  # (L, T) bool
+    matched: Tensor  # (L, T) long, 0 or 1
     labels: Tensor  # (L, B, Q) long: the class of each query's target, K where it has none
 
 
@@ -63,6 +56,25 @@ def sample(maps: Tensor, points: Tensor) -> Tensor:
     """Read maps (N, C, h, w) bilinearly at points (N, P, 2) = (x, y) in [0, 1], zero outside -> (N, C, P)."""
     grid = points.to(maps.dtype).mul(2).sub_(1).unsqueeze(1)  # (N, 1, P, 2)
     return F.grid_sample(maps, grid, align_corners=False).squeeze(2)
+
+
+def label_corners(framed: Tensor, points: Tensor, image: Tensor) -> tuple[Tensor, Tensor]:
+    """What a bilinear read of any class's mask at points (R, P, 2) of images (R,) would weigh, without the masks.
+
+    framed (B, H + 2, W + 2) -> classes of the four pixels around each point and their weights, both (R, P, 4). The
+    weights of one class, summed, are `sample` of its mask.
+    """
+    height, width = framed.shape[1] - 2, framed.shape[2] - 2
+    # in pixels, the frame's included
+    place = points * torch.tensor((width, height), dtype=points.dtype).to(points.device) + 0.5
+    corner = place.floor()
+    far = place - corner
+    x, y = torch.stack((1 - far, far), dim=-1).unbind(-2)  # (R, P, 2) each
+    weights = (y.unsqueeze(-1) * x.unsqueeze(-2)).flatten(-2)  # (R, P, 4)
+    column, row = corner.long().unbind(-1)
+    first = (row + image[:, None] * (height + 2)) * (width + 2) + column  # (R, P)
+    steps = torch.tensor((0, 1, width + 2, width + 3)).to(first.device)
+    return framed.take(first.unsqueeze(-1) + steps).long(), weights
 
 
 class Criterion(nn.Module):
@@ -113,9 +125,9 @@ class Criterion(nn.Module):
             full = torch.promote_types(predictions[0].mask_logits.dtype, torch.float32)
             classes = torch.stack([p.class_logits for p in predictions]).to(full)  # (L, B, Q, K + 1)
             masks = [p.mask_logits.to(full) for p in predictions]  # L x (B, Q, h, w)
-            targets = self._targets(label, full)
-            matching = self._match(classes, masks, targets, source)
-            mask_term, dice_term = self._mask_terms(masks, targets, matching, source)
+            framed = self._framed(label)
+            matching = self._match(classes, masks, framed, source)
+            mask_term, dice_term = self._mask_terms(masks, framed, matching, source)
             terms = {
                 "class": self.class_weight * self._class_term(classes, matching.labels),
                 "mask": self.mask_weight * mask_term,
@@ -125,36 +137,37 @@ class Criterion(nn.Module):
         layers = {f"layers_{name}": term.detach() for name, term in terms.items()}
         return {"loss": torch.stack(list(total.values())).sum(), **total, **layers}
 
-    def _targets(self, label: Tensor, dtype: torch.dtype) -> Targets:
+    def _framed(self, label: Tensor) -> Tensor:
+        """Classes (B, H + 2, W + 2), K for void, unknown ids and a frame around the map, which belong to no target."""
         valid = (label >= 0) & (label < self.num_classes) & (label != self.ignore_index)
-        label = torch.where(valid, label, self.num_classes)  # void and unknown ids belong to no mask
-        present = label.new_zeros(len(label), self.num_classes + 1).scatter_(1, label.flatten(1), 1)
-        # beside the costs all that the host waits for
-        lists = [row.nonzero()[:, 0] for row in present[:, :-1].cpu()]
-        counts = [len(row) for row in lists]
-        classes = torch.full((len(label), max(*counts, 1)), NO_TARGET)
-        for row, found in zip(classes, lists, strict=True):
-            row[: len(found)] = found
-        masks = (label[:, None] == classes.to(label.device)[..., None, None]).to(dtype)
-        return Targets(counts, classes, masks)
+        label = torch.where(valid, label, self.num_classes).short()  # a quarter of the memory of what is read of it
+        return F.pad(label, (1, 1, 1, 1), value=self.num_classes)
 
     @torch.no_grad()
-    def _match(self, classes: Tensor, masks: list[Tensor], targets: Targets, draws: Draws) -> Matching:
-        layers, batch, queries, _ = classes.shape
-        index = targets.classes.to(classes.device).clamp(min=0)[:, None].expand(layers, batch, queries, -1)
-        cost = -self.class_weight * classes.softmax(-1).gather(-1, index)  # (L, B, Q, n)
-        for layer, mask in enumerate(masks):  # not all at once: L x B x Q x P floats, several times over
-            points = draws.matching(layer, batch, self.points, mask.device)  # (B, P, 2)
-            cost[layer] += self._mask_cost(sample(mask, points), sample(targets.masks, points))
-        host = cost.cpu().numpy()
+    def _match(self, classes: Tensor, masks: list[Tensor], framed: Tensor, draws: Draws) -> Matching:
+        """One sampling of the label for all predictions, one copy to the host, one back.
+
+        Costs are those of all classes, so that which of them an image has need not be known before; it travels along.
+        """
+        layers, batch = classes.shape[:2]
+        points = [draws.matching(layer, batch, self.points, mask.device) for layer, mask in enumerate(masks)]
+        image = torch.arange(batch, device=framed.device)
+        corners, weights = label_corners(framed, torch.cat(points, dim=1).to(classes.dtype), image)  # (B, L * P, 4)
+        target = weights.new_zeros(*weights.shape[:2], self.num_classes + 1).scatter_add_(-1, corners, weights)
+        target = target[..., :-1].unflatten(1, (layers, -1)).unbind(1)  # L x (B, P, K)
+        # not all at once: L x B x Q x P floats, several times over
+        parts = [self._mask_cost(sample(*some), t) for *some, t in zip(masks, points, target, strict=True)]
+        cost = torch.stack(parts) - self.class_weight * classes.softmax(-1)[..., :-1]  # (L, B, Q, K)
+        present = weights.new_zeros(batch, self.num_classes + 1).scatter_(1, framed.flatten(1).long(), 1)[:, :-1]
+        host = torch.cat((cost.flatten(), present.flatten())).cpu().numpy()  # all the host waits for
+        cost, present = host[: cost.numel()].reshape(cost.shape), host[cost.numel() :].reshape(present.shape)
         for layer in range(layers):
-            if not np.isfinite(host[layer]).all():
+            if not np.isfinite(cost[layer]).all():
                 raise FloatingPointError(f"prediction {layer} of {layers}: the matching cost is not finite")
-        return Matching(*(torch.from_numpy(array).to(classes.device) for array in self._assign(host, targets)))
+        return self._assign(cost, present > 0, classes.device)
 
     def _mask_cost(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Weighted mask cost of every query (B, Q, P) for every target (B, n, P) -> (B, Q, n)."""
-        target = target.transpose(1, 2)  # (B, P, n)
+        """Weighted mask cost of every query (B, Q, P) for every class (B, P, K) -> (B, Q, K)."""
         # t softplus(-x) + (1 - t) softplus(x) = softplus(x) - t x
         entropy = (F.softplus(logits).sum(-1, keepdim=True) - logits @ target) / logits.shape[-1]
         probability = logits.sigmoid()
@@ -162,21 +175,26 @@ class Criterion(nn.Module):
         dice = 1 - (2 * probability @ target + 1) / (total + 1)
         return self.mask_weight * entropy + self.dice_weight * dice
 
-    def _assign(self, cost: np.ndarray, targets: Targets) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The cheapest assignment for each prediction and image, cost (L, B, Q, n) -> arrays of Matching."""
+    def _assign(self, cost: np.ndarray, present: np.ndarray, device: torch.device) -> Matching:
+        """The cheapest assignment for each prediction and image: cost (L, B, Q, K), present (B, K)."""
         layers, batch, queries, _ = cost.shape
-        classes = targets.classes.numpy()
-        query = np.zeros((layers, sum(targets.counts)), dtype=np.int64)
-        matched = np.zeros(query.shape, dtype=bool)
+        image, classes = present.nonzero()
+        counts = present.sum(1)
+        first = np.cumsum(counts) - counts
+        query = np.zeros((layers, len(image)), dtype=np.int64)
+        matched = np.zeros_like(query)
         labels = np.full((layers, batch, queries), self.num_classes, dtype=np.int64)
-        first = np.cumsum([0, *targets.counts])
         for layer in range(layers):
-            for image, count in enumerate(targets.counts):
-                chosen, target = linear_sum_assignment(cost[layer, image, :, :count])
-                query[layer, first[image] + target] = chosen
-                matched[layer, first[image] + target] = True
-                labels[layer, image, chosen] = classes[image, target]
-        return query, matched, labels
+            for b in range(batch):
+                own = present[b].nonzero()[0]
+                chosen, target = linear_sum_assignment(cost[layer, b][:, own])
+                query[layer, first[b] + target] = chosen
+                matched[layer, first[b] + target] = 1
+                labels[layer, b, chosen] = own[target]
+        arrays = (image, classes, query, matched, labels)
+        packed = torch.from_numpy(np.concatenate([array.ravel() for array in arrays])).to(device)
+        tensors = packed.split([array.size for array in arrays])
+        return Matching(counts.tolist(), *(t.view(a.shape) for t, a in zip(tensors, arrays, strict=True)))
 
     def _class_term(self, classes: Tensor, labels: Tensor) -> Tensor:
         """Weighted mean cross-entropy over all queries of the batch: (L, B, Q, K + 1), (L, B, Q) -> (L,)."""
@@ -186,28 +204,27 @@ class Criterion(nn.Module):
         return entropy.view_as(labels).sum((1, 2)) / weight[labels].sum((1, 2))
 
     def _mask_terms(
-        self, masks: list[Tensor], targets: Targets, matching: Matching, draws: Draws
+        self, masks: list[Tensor], framed: Tensor, matching: Matching, draws: Draws
     ) -> tuple[Tensor, Tensor]:
         """Cross-entropy and dice of the matched masks on uncertain and uniform points -> two of (L,)."""
-        counts, device = targets.counts, targets.masks.device
-        normaliser = self._normaliser(counts, device)  # before any return: every rank must take part
-        if not sum(counts):
+        normaliser = self._normaliser(matching.counts, framed.device)  # before any return: every rank must take part
+        if not sum(matching.counts):
             zero = torch.stack([mask.sum() * 0 for mask in masks])  # keeps the masks in the graph
             return zero, zero
-        image = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts)).to(device)  # (T,)
-        target_masks = torch.cat([rows[:count] for rows, count in zip(targets.masks, counts, strict=True)])
-        target_masks = target_masks.unsqueeze(1)  # (T, 1, H, W)
-        terms = []
-        for layer, (mask, query) in enumerate(zip(masks, matching.query, strict=True)):
-            chosen = mask[image, query].unsqueeze(1)  # (T, 1, h, w)
-            points = self._points(layer, chosen.detach(), draws)  # (T, P, 2)
-            logits = sample(chosen, points).squeeze(1)  # (T, P)
-            target = sample(target_masks, points).squeeze(1)  # (T, P)
-            entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none").mean(-1)  # (T,)
-            probability = logits.sigmoid()
-            dice = 1 - (2 * (probability * target).sum(-1) + 1) / (probability.sum(-1) + target.sum(-1) + 1)
-            terms.append(torch.stack((entropy, dice)) @ matching.matched[layer].to(entropy.dtype))  # (2,)
-        mask_term, dice_term = torch.stack(terms, dim=1) / normaliser
+        layers = len(masks)
+        rows = [mask[matching.image, query] for mask, query in zip(masks, matching.query, strict=True)]
+        chosen = torch.cat(rows).unsqueeze(1)  # (L * T, 1, h, w)
+        split = chosen.detach().chunk(layers)
+        points = torch.stack([self._points(layer, some, draws) for layer, some in enumerate(split)])  # (L, T, P, 2)
+        logits = sample(chosen, points.flatten(0, 1)).squeeze(1)  # (L * T, P)
+        own = framed[matching.image, 1:-1, 1:-1] == matching.classes[:, None, None]  # (T, H, W)
+        target = sample(own.unsqueeze(1).to(logits.dtype), points.transpose(0, 1).flatten(1, 2))  # (T, 1, L * P)
+        target = target.view(-1, layers, self.points).transpose(0, 1).reshape(logits.shape)
+        entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none").mean(-1)  # (L * T,)
+        probability = logits.sigmoid()
+        dice = 1 - (2 * (probability * target).sum(-1) + 1) / (probability.sum(-1) + target.sum(-1) + 1)
+        terms = torch.stack((entropy, dice)).view(2, *matching.matched.shape) * matching.matched
+        mask_term, dice_term = terms.sum(-1) / normaliser  # each (L,)
         return mask_term, dice_term
 
     @torch.no_grad()

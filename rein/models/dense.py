@@ -13,9 +13,9 @@ class DenseHead(nn.Module):
     It has no queries, so there is nothing that a Rein could be linked to.
     """
 
-    def scores(self, output: Tensor, size: tuple[int, int]) -> Tensor:
+    def scores(self, features: list[Tensor], linked: Tensor | None, size: tuple[int, int]) -> Tensor:
         """The logits at `size`, (B, K, *size); windows are averaged as logits, as in mmsegmentation."""
-        return _resized(output.float(), size)
+        return _resized(self(features, linked).float(), size)
 
 
 class DenseCriterion(nn.Module):

@@ -13,7 +13,7 @@ from rein.models.mask2former import Mask2FormerHead
 from rein.models.semantic_fpn import SemanticFPN
 
 #: `head(features, linked)` takes four maps, finest first, and the queries of a linked Rein, and returns what
-#: `build_criterion(...)(output, label)` takes; `head.scores(output, size)` are class scores (B, K, *size).
+#: `build_criterion(...)(output, label)` takes; `head.scores(features, linked, size)` are class scores (B, K, *size).
 Head = Mask2FormerHead | SemanticFPN | LinearHead
 
 

@@ -11,9 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rein.models.deformable import Shapes, deformable_attention_core
+
 LEVELS = 3  # strides 32, 16, 8: coarse to fine, in the order the decoder reads them
 Shape = tuple[int, int]
-Shapes = tuple[Shape, ...]
 
 
 def _remembered(compute: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -77,28 +78,6 @@ def _pixel_centres(shapes: Shapes, device: torch.device, dtype: torch.dtype) -> 
 def _pixel_steps(shapes: Shapes, device: torch.device, dtype: torch.dtype) -> Tensor:
     """One pixel of each level (levels, 1, 2) as (x, y) in units of the whole map."""
     return torch.tensor([[(1 / width, 1 / height)] for height, width in shapes], device=device, dtype=dtype)
-
-
-def deformable_attention_core(value: Tensor, shapes: Shapes, locations: Tensor, weights: Tensor) -> Tensor:
-    """Sum of `value` read bilinearly at `locations`, weighted; outside the map a value is zero.
-
-    value (B, S, heads, d), S the pixels of all levels of `shapes`; locations (B, N, heads, levels, points, 2)
-    as (x, y) in [0, 1]; weights (B, N, heads, levels, points). Returns (B, N, heads * d), dtype of `value`.
-    """
-    batch, _, heads, depth = value.shape
-    queries = locations.shape[1]
-    # The queries innermost: products and sums run over long rows then, not over a few points each.
-    grid = (2 * locations - 1).permute(0, 2, 3, 4, 1, 5).flatten(0, 1)  # (B * heads, levels, points, N, 2)
-    weights = weights.permute(0, 2, 3, 4, 1).flatten(0, 1).to(grid.dtype)  # (B * heads, levels, points, N)
-    maps = value.to(grid.dtype).permute(0, 2, 3, 1).flatten(0, 1)  # (B * heads, d, S)
-    total: Tensor | None = None
-    for level, plane in enumerate(maps.split([height * width for height, width in shapes], dim=-1)):
-        plane = plane.unflatten(-1, shapes[level])
-        read = F.grid_sample(plane, grid[:, level], align_corners=False)  # (B * heads, d, points, N)
-        part = (read * weights[:, level, None]).sum(2)  # (B * heads, d, N)
-        total = part if total is None else total + part
-    assert total is not None
-    return total.view(batch, heads * depth, queries).transpose(1, 2).to(value.dtype)
 
 
 class DeformableAttention(nn.Module):
@@ -184,14 +163,15 @@ def _rescaled(projection: nn.Module, feature: Tensor, scale: float) -> Tensor:
     """Norm(resize(Conv1x1(feature))). A 1x1 convolution and a bilinear resize commute, so it is done where the map is
     small: at scale 4 on a ViT-L that is a sixteenth of the work and a quarter of the channels to resize."""
     convolution, norm = projection.children()
-
-    def resized(x: Tensor) -> Tensor:
-        return F.interpolate(x, scale_factor=scale, mode="bilinear", align_corners=False)
-
     if scale < 1:
-        feature = resized(feature)
-    feature = convolution(feature)
-    return norm(resized(feature) if scale > 1 else feature)
+        return norm(convolution(_resized(feature, scale)))
+    return norm(_resized(convolution(feature), scale))
+
+
+def _resized(feature: Tensor, scale: float) -> Tensor:
+    if scale == 1:
+        return feature
+    return F.interpolate(feature, scale_factor=scale, mode="bilinear", align_corners=False)
 
 
 class PixelDecoder(nn.Module):

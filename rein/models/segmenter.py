@@ -43,7 +43,8 @@ class Segmenter(nn.Module):
         """Class scores per pixel: what is averaged over windows and argmaxed."""
         height, width = image.shape[-2:]
         padded = self.backbone.padded(height, width)
-        return self.head.scores(self(image), padded)[..., :height, :width]
+        features, linked = self.backbone(self._prepare(image))
+        return self.head.scores(features, linked, padded)[..., :height, :width]
 
     def _prepare(self, image: Tensor) -> Tensor:
         height, width = self.backbone.padded(*image.shape[-2:])

@@ -8,11 +8,12 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from loop_criterion import LoopCriterion
 from torch import Tensor
 from transformers_oracle import FixedDraws, oracle_loss
 
 from rein.models import criterion as criterion_module
-from rein.models.criterion import Criterion, UniformDraws, sample
+from rein.models.criterion import Criterion, UniformDraws, label_corners, sample
 from rein.models.mask2former import Prediction
 
 torch.set_num_threads(1)
@@ -90,6 +91,47 @@ def test_terms_and_gradients_are_those_of_transformers(
         torch.testing.assert_close(mine.grad, other.grad, atol=tolerance, rtol=tolerance)
 
 
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-9)])
+@pytest.mark.parametrize("kind", ["several", "void", "one void", "one class", "one image", "crowded", "odd"])
+def test_one_pass_is_the_loop_on_the_same_random_state(dtype: torch.dtype, tolerance: float, kind: str) -> None:
+    batch = 1 if kind == "one image" else 2
+    queries, label = (3 if kind == "crowded" else 8), labels(batch)
+    match kind:
+        case "void":
+            label[:] = 255
+        case "one void":
+            label[1] = 255
+        case "one class":
+            label[:] = 4
+        case "odd":
+            label = label[:, :31, 1:8].contiguous()
+    made, again = (predictions(batch=batch, queries=queries, dtype=dtype) for _ in range(2))
+    torch.manual_seed(3)
+    found = criterion()(made, label)
+    torch.manual_seed(3)
+    expected = LoopCriterion(num_classes=K, points=64)(again, label)
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, atol=tolerance, rtol=tolerance)
+    found["loss"].backward()
+    expected["loss"].backward()
+    for mine, other in zip(itertools.chain(*made), itertools.chain(*again), strict=True):
+        torch.testing.assert_close(mine.grad, other.grad, atol=tolerance, rtol=tolerance)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (9, 4)])
+def test_corners_of_a_label_are_reads_of_its_masks(size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    label = torch.randint(0, K + 1, (2, *size))
+    points = torch.rand(3, 200, 2, dtype=torch.float64)
+    points[:, :4] = torch.tensor([[0.0, 0.0], [1.0, 1.0], [0.0, 1.0], [0.5, 0.5]])
+    image = torch.tensor([1, 0, 1])
+    corners, weights = label_corners(criterion()._framed(label), points, image)
+    for k in range(K):
+        expected = sample((label == k)[image][:, None].double(), points)[:, 0]
+        torch.testing.assert_close((weights * (corners == k)).sum(-1), expected)
+
+
 def test_a_void_image_counts_as_one_target_where_transformers_counts_none() -> None:
     made, label, draws = predictions(batch=2), labels(2), FixedDraws()
     label[1] = 255
@@ -136,10 +178,9 @@ def test_matching_is_the_cheapest_of_all_assignments(seed: int, queries: int, cl
     """Costs by the formulas of the paper, one query and one target at a time, and every assignment tried."""
     made, label = predictions(layers=2, batch=1, queries=queries, seed=seed), labels(1, seed, classes)
     loss, draws = criterion(points=40), FixedDraws(seed, torch.float32)
-    targets = loss._targets(label, torch.float32)
     classes_stacked = torch.stack([p.class_logits for p in made])
-    matching = loss._match(classes_stacked, [p.mask_logits for p in made], targets, draws)
-    present = targets.classes[0, : targets.counts[0]].tolist()
+    matching = loss._match(classes_stacked, [p.mask_logits for p in made], loss._framed(label), draws)
+    present = matching.classes.tolist()
     assert present == sorted(set(label.flatten().tolist()) - {255})
     for layer, prediction in enumerate(made):
         grid = 2 * draws.matching(layer, 1, 40, label.device)[:, None] - 1

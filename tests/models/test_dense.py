@@ -83,8 +83,15 @@ def test_a_label_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
         loss(torch.randn(2, 19, 4, 4), torch.zeros(shape, dtype=torch.long))
 
 
+class Given(DenseHead):
+    """A head whose logits are its first map."""
+
+    def forward(self, features: list[Tensor], linked: None = None) -> Tensor:
+        return features[0]
+
+
 def test_scores_are_the_logits_at_a_size_in_fp32() -> None:
     logits = torch.randn(2, 3, 4, 4).bfloat16()
-    scores = DenseHead().scores(logits, (9, 5))
+    scores = Given().scores([logits], None, (9, 5))
     expected = F.interpolate(logits.float(), (9, 5), mode="bilinear", align_corners=False)
     assert torch.equal(scores, expected)

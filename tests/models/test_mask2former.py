@@ -10,9 +10,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
-from transformers_oracle import Oracle, translate
 
-from rein.models.mask2former import Mask2FormerHead, Prediction, QuerySource, attention_mask, semantic_inference
+from rein.bench.peer import PeerHead, translate
+from rein.bench.peer import semantic_inference as peer_inference
+from rein.models.mask2former import (
+    Mask2FormerHead,
+    Prediction,
+    QuerySource,
+    attention_mask,
+    may_read,
+    semantic_inference,
+)
 
 torch.set_num_threads(1)
 CHANNELS = [5, 6, 7, 8]
@@ -67,7 +75,7 @@ def test_predictions_and_gradients_are_those_of_transformers(
     dtype: torch.dtype, atol: float, sizes: list[tuple[int, int]]
 ) -> None:
     model = disturb(head().to(dtype))
-    oracle = Oracle(model, CHANNELS, ffn=48, encoder_ffn=40, heads=4)
+    oracle = PeerHead(model)
     ours, theirs = model(maps(2, dtype, sizes)), oracle(maps(2, dtype, sizes))
     assert len(ours) == 5
     assert_same(ours, theirs, atol)
@@ -159,6 +167,30 @@ def test_a_query_reads_where_its_mask_is_and_everywhere_if_it_is_nowhere() -> No
     mask = attention_mask(logits, (2, 2))
     assert mask.shape == (1, 1, 3, 4) and mask.dtype == torch.bool and not mask.requires_grad
     assert mask[0, 0].tolist() == [[True, False, False, False], [True] * 4, [True] * 4]
+
+
+@pytest.mark.parametrize("sizes", [SIZES, [(16, 16), (8, 8), (4, 4), (2, 2)]])
+def test_what_is_read_follows_from_resized_features_as_from_resized_masks(sizes: list[tuple[int, int]]) -> None:
+    model, features = disturb(head().double()), maps(2, torch.float64, sizes)
+    mask_features, memory = model.pixel_decoder(features)
+    _, embedding = model._embed(model.query_feat.expand(2, -1, -1))
+    logits = model._predict(model.query_feat.expand(2, -1, -1), mask_features).mask_logits
+    for small, m in zip(model._resized(mask_features, memory), memory, strict=True):
+        assert torch.equal(may_read(embedding @ small), attention_mask(logits, (m.shape[-2], m.shape[-1])))
+
+
+@pytest.mark.parametrize("source", ["own", "replace"])
+def test_the_last_prediction_alone_is_the_last_of_all(source: QuerySource) -> None:
+    model, linked = disturb(head(source)), None if source == "own" else torch.randn(7, 64)
+    assert_same([model.last(maps(), linked)], model(maps(), linked)[-1:], atol=1e-6)
+
+
+@pytest.mark.parametrize("tile", [1, 35, 500])
+@pytest.mark.parametrize("size", [(1, 1), (4, 3), (13, 7), (2, 9)])
+def test_bands_of_rows_are_the_whole(tile: int, size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    prediction = Prediction(torch.randn(2, 5, 4), 3 * torch.randn(2, 5, 4, 3))
+    torch.testing.assert_close(semantic_inference(prediction, size, tile), peer_inference(prediction, size))
 
 
 def test_masked_pixels_have_no_influence() -> None:
