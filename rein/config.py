@@ -139,7 +139,7 @@ class LoRA:
     alpha: PositiveFloat = 8.0
     #: Linear layers of a block: `qkv` is the projection as the net has it, fused (DINOv2) or separate (EVA02); `q`, `k`
     #: and `v` are separate updates of a fused one too; `proj`, `fc1`, `fc2`, or a layer's own name.
-    targets: tuple[str, ...] = ("qkv",)
+    targets: Annotated[tuple[str, ...], Field(min_length=1)] = ("qkv",)
     also: Also = ()
 
 
@@ -150,7 +150,7 @@ class SoMA:
     __pydantic_config__ = _STRICT
     method: Literal["soma"] = "soma"
     rank: PositiveInt = 16
-    targets: tuple[str, ...] = ("qkv", "proj", "fc1", "fc2")
+    targets: Annotated[tuple[str, ...], Field(min_length=1)] = ("qkv", "proj", "fc1", "fc2")
     also: Also = ()
 
 

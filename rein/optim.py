@@ -12,10 +12,12 @@ from rein.models.mask2former import Mask2FormerHead
 from rein.models.rein import Rein
 from rein.models.segmenter import Segmenter
 from rein.models.selective import is_norm
+from rein.models.vpt import Prompts
 
 #: Modules whose own parameters (not their children's) are not decayed, beside the norms: embeddings, Rein's tokens and
-#: scale, the head's query and level embeddings.
-UNDECAYED = (nn.Embedding, Rein, Mask2FormerHead)
+#: scale, prompts, the head's query and level embeddings; not its query features (the reference's names leave them out).
+UNDECAYED = (nn.Embedding, Rein, Prompts, Mask2FormerHead)
+DECAYED_ALL_THE_SAME = "query_feat"
 
 
 def build_optimizer(model: Segmenter, optim: Optim) -> AdamW:
@@ -23,9 +25,10 @@ def build_optimizer(model: Segmenter, optim: Optim) -> AdamW:
     own = set(model.backbone.parameters()) - added(model.backbone)
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for module in model.modules():
-        decay = 0.0 if isinstance(module, UNDECAYED) or is_norm(module) else optim.weight_decay
-        for parameter in module.parameters(recurse=False):
+        undecayed = isinstance(module, UNDECAYED) or is_norm(module)
+        for name, parameter in module.named_parameters(recurse=False):
             if parameter.requires_grad:
+                decay = 0.0 if undecayed and name != DECAYED_ALL_THE_SAME else optim.weight_decay
                 rate = optim.backbone_lr if parameter in own else optim.lr
                 groups.setdefault((rate, decay), []).append(parameter)
     options = [

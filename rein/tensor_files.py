@@ -14,7 +14,7 @@ from torch import Tensor
 from rein.config import ConfigError
 
 #: Where training frameworks keep the network inside their checkpoints.
-_CONTAINERS = ("state_dict", "model_ema", "model", "module", "teacher")
+_CONTAINERS = ("state_dict", "model_ema", "model", "model_state", "module", "teacher")
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], list[str]]:

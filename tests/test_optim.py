@@ -24,9 +24,11 @@ METHODS: list[dict[str, Any]] = [
     {},
     {"tuning.link": "add", "tuning.rank": None},
     {"head.method": "semfpn"},
+    {"tuning.method": "partial", "tuning.trainable": 0.005},
+    {"tuning.method": "vpt", "tuning.prompts": 2, "tuning.also": ["norm"]},
 ]
 #: Own parameters that get no decay by name in the reference code.
-EMBEDDINGS = ("tokens", "tokens_a", "tokens_b", "scale", "query_embed", "query_feat", "level_embed")
+EMBEDDINGS = ("tokens", "tokens_a", "tokens_b", "scale", "query_embed", "level_embed")
 
 
 def groups(model: Segmenter, optim: Optim) -> dict[str, dict[str, Any]]:
@@ -43,7 +45,7 @@ def undecayed(model: Segmenter) -> set[str]:
         owner, _, leaf = name.rpartition(".")
         module = model.get_submodule(owner)
         own = leaf in EMBEDDINGS and "pixel_decoder" not in name
-        if "Norm" in type(module).__name__ or own:
+        if "Norm" in type(module).__name__ or own or (leaf == "values" and "norm" in owner):
             found.add(name)
     return found
 
@@ -68,8 +70,10 @@ def test_biases_level_encodings_and_the_query_feature_linear_are_decayed(tiny: T
 def test_the_backbones_own_parameters_train_at_their_own_rate(tiny: Tiny, change: dict[str, Any]) -> None:
     found = groups(build_model(tiny(change)), Optim(lr=1e-4, backbone_lr=1e-5))
     slow = {name for name, group in found.items() if group["lr"] == 1e-5}
-    full = change.get("tuning.method") == "full"
-    assert slow == ({name for name in found if name.startswith("backbone.")} if full else set())
+    new = ("backbone.rein.", ".prompts.", ".parametrizations.weight.0.a", ".parametrizations.weight.0.b")
+    assert slow == {n for n in found if n.startswith("backbone.") and not any(part in n for part in new)}
+    if change.get("tuning.method") in ("full", "partial") or "tuning.also" in change:
+        assert slow
 
 
 def test_adamw_has_the_recipes_constants(tiny: Tiny) -> None:

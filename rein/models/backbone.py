@@ -22,7 +22,8 @@ class Backbone(nn.Module):
     `forward` takes a normalised image (B, 3, H, W), H and W multiples of `multiple`, and returns four maps
     (B, widths[i], H / strides[i], W / strides[i]), finest first, and the queries that a linked Rein has for the head.
     A plain ViT's maps are the raw outputs (no final norm) of four blocks, all at the patch size's stride; those of a
-    hierarchical net are the raw outputs of its stages.
+    hierarchical net are the raw outputs of its stages (the reference puts a norm on a ConvNeXt's, which has none in
+    timm, and none on a ResNet's).
     Positions are fitted to `image_size` once, as `resize` says; an image of another size has them resized anew by
     timm, but for nets that take one size only (`fixed_size`).
     """

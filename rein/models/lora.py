@@ -51,7 +51,7 @@ class LowRankUpdate(Added):
 def add_lora(block: nn.Module, targets: tuple[str, ...], rank: int, alpha: float) -> None:
     """Put an update on the linear layers of a block that `targets` name (`linears`).
 
-    Raises ConfigError where the block has none of a name.
+    Raises ConfigError where the block has none of a name, or one is named twice.
     """
     for linear, third in linears(block, targets):
         update = LowRankUpdate(linear.weight, rank, alpha, third)
@@ -78,4 +78,8 @@ def linears(block: nn.Module, targets: tuple[str, ...]) -> list[tuple[nn.Linear,
                 f"tuning.targets: no linear layer named {target!r} in a {type(block).__name__}; there are {names}"
             )
         found += chosen
+    thirds = [(id(linear), third) for linear, third in found]
+    whole = {linear for linear, third in thirds if third is None}
+    if len(set(thirds)) < len(thirds) or any(third is not None and linear in whole for linear, third in thirds):
+        raise ConfigError(f"tuning.targets: {list(targets)} name a layer twice")
     return found

@@ -41,15 +41,16 @@ def _constant_dtype(like: Tensor) -> torch.dtype:
 def _sine_positions(shape: Shape, channels: int, device: torch.device, dtype: torch.dtype) -> Tensor:
     half = channels // 2
     frequency = 10000 ** -(torch.arange(0, half, 2, device=device, dtype=dtype) / half)
-
-    def axis(length: int) -> Tensor:
-        place = torch.arange(1, length + 1, device=device, dtype=dtype) / (length + 1e-6) * (2 * math.pi)
-        angle = place[:, None] * frequency
-        return torch.stack((angle.sin(), angle.cos()), dim=-1).flatten(1)  # (length, half)
-
-    rows = axis(shape[0])[:, None].expand(*shape, half)
-    columns = axis(shape[1])[None].expand(*shape, half)
+    rows = _waves(shape[0], frequency)[:, None].expand(*shape, half)
+    columns = _waves(shape[1], frequency)[None].expand(*shape, half)
     return torch.cat((rows, columns), dim=-1).flatten(0, 1)  # (h * w, channels)
+
+
+def _waves(length: int, frequency: Tensor) -> Tensor:
+    """Sine and cosine in turn of every place along one axis, (length, 2 * frequencies)."""
+    places = torch.arange(1, length + 1, device=frequency.device, dtype=frequency.dtype)
+    angle = (places / (length + 1e-6) * (2 * math.pi))[:, None] * frequency
+    return torch.stack((angle.sin(), angle.cos()), dim=-1).flatten(1)
 
 
 def sine_positions(feature: Tensor) -> Tensor:

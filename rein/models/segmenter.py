@@ -71,11 +71,13 @@ def build_model(experiment: Experiment, weights: Path = Path("weights")) -> Segm
 def _build_backbone(experiment: Experiment, weights: Path) -> Backbone:
     crop, tuning, width = experiment.data.crop_size, *_link(experiment)
     backbone = Backbone(experiment.backbone, tuning, crop, width, weights)
-    if crop % backbone.multiple:  # masks would cover the padded crop, labels the crop itself
+    if backbone.padded(crop, crop) != (crop, crop):  # masks would cover the padded crop, labels the crop itself
+        height, _ = backbone.padded(crop, crop)
         raise ConfigError(
-            f"data.crop_size: {crop} is no multiple of {backbone.multiple}, the backbone's patch or coarsest stride; "
-            f"give one that is, or set backbone.patch_size"
+            f"data.crop_size: {crop} is no size that backbone and head take, the next is {height}; give that, or set "
+            f"backbone.patch_size"
         )
+    backbone.padded(experiment.window, experiment.window)  # raises where no such window could be scored after training
     return backbone
 
 

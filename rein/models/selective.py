@@ -10,8 +10,8 @@ from torch.nn.utils import parametrize
 
 
 def is_norm(module: nn.Module) -> bool:
-    """Whether a module is a normalisation layer, torch's or timm's own (RmsNorm and the like)."""
-    return "Norm" in type(module).__name__
+    """Whether a module is a normalisation layer, torch's or timm's own (RmsNorm and the like), or a part of one."""
+    return "Norm" in type(module).__name__ or (isinstance(module, LastValues) and module.of_norm)
 
 
 def norms(net: nn.Module) -> Iterator[nn.Parameter]:
@@ -27,10 +27,11 @@ def biases(net: nn.Module) -> Iterator[nn.Parameter]:
 
 
 class LastValues(nn.Module):
-    """The last `count` values of a tensor, in the order of memory, train; the others stay."""
+    """The last `count` values of a tensor (`of_norm`: a norm's), in the order of memory, train; the others stay."""
 
-    def __init__(self, tensor: Tensor, count: int) -> None:
+    def __init__(self, tensor: Tensor, count: int, of_norm: bool = False) -> None:
         super().__init__()
+        self.of_norm = of_norm
         self.values = nn.Parameter(tensor.detach().flatten()[-count:].clone())
 
     def forward(self, tensor: Tensor) -> Tensor:
@@ -52,6 +53,7 @@ def train_share(net: nn.Module, share: float) -> None:
             parameter.requires_grad_(True)
         elif left:
             owner, _, leaf = name.rpartition(".")
-            part = LastValues(parameter, left)
-            parametrize.register_parametrization(net.get_submodule(owner), leaf, part, unsafe=True)
+            module = net.get_submodule(owner)
+            part = LastValues(parameter, left, is_norm(module))
+            parametrize.register_parametrization(module, leaf, part, unsafe=True)
         left -= min(left, parameter.numel())

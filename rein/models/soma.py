@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from rein.config import ConfigError
 from rein.models.added import Added
 from rein.models.lora import linears
 
@@ -55,8 +56,10 @@ def minor_components(weight: Tensor, rank: int) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def add_soma(block: nn.Module, targets: tuple[str, ...], rank: int) -> None:
-    """Put the minor components of a block's linear layers to training; `targets` as LoRA's, without q, k, v."""
-    for linear, _ in linears(block, targets):
+    """Put the minor components of a block's linear layers to training; `targets` as LoRA's, whole layers only."""
+    for linear, third in linears(block, targets):
+        if third is not None:
+            raise ConfigError("tuning.targets: the singular components of a fused projection are those of `qkv`")
         minor = MinorComponents(linear.weight, rank)
         linear.weight.copy_(minor.residual(linear.weight))
         parametrize.register_parametrization(linear, "weight", minor, unsafe=True)

@@ -157,6 +157,8 @@ def anatomy(net: Any, backbone: config.Backbone, image_size: int) -> Anatomy:
     if len(blocks) != 4 or list(blocks) != sorted(set(blocks)) or blocks[-1] >= depth:
         raise ConfigError(f"backbone.blocks: {list(blocks)}: four different blocks below {depth}, in ascending order")
     patch = net.patch_embed.patch_size[0]
+    if net.patch_embed.grid_size[0] != image_size // patch:  # a hybrid, whose convolutions come before the patches
+        raise ConfigError(f"backbone.name: {backbone.name} is {_NEITHER}: its patches are not {patch} pixels wide")
     return Anatomy(
         stages=(Stage(net.blocks, range(blocks[-1] + 1), net.embed_dim),),
         layout="nhwc" if family == "vision_transformer_sam" else "nlc",

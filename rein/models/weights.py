@@ -107,6 +107,8 @@ def recognise(state: Mapping[str, Tensor], name: str, own: Any) -> dict[str, Ten
     for prefix in ("module.", "backbone."):  # of distributed training; of a whole segmenter, whose head stays out
         inner = {key.removeprefix(prefix): t for key, t in state.items() if key.startswith(prefix)}
         state = inner or state
+    # Tables of indices, not weights: BEiT's and Swin's own files hold them.
+    state = {k: t for k, t in state.items() if not k.endswith(("relative_position_index", "attn_mask"))}
     if own <= state.keys():
         return dict(state)
     for pattern, replacement in _OPENMMLAB:
@@ -114,9 +116,17 @@ def recognise(state: Mapping[str, Tensor], name: str, own: Any) -> dict[str, Ten
     if own <= state.keys():
         return dict(state)
     try:
-        return vfm.convert(name, state, *_native_size(state))
+        converted = vfm.convert(name, state, *_native_size(state))
     except (KeyError, AttributeError, RuntimeError, AssertionError, ValueError):  # names that timm's converter trips on
         return dict(state)
+    # It drops DINOv3's biases for nets without any, which is right while they are zero.
+    lost = any(k.endswith("qkv.bias") and t.any() for k, t in state.items())
+    if lost and not any(k.endswith(("qkv.bias", "q_bias", "q_proj.bias")) for k in converted):
+        raise ConfigError(
+            f"backbone.weights: the file has biases of queries and values, {name} has none; name the model that does, "
+            f"for DINOv3 {name.split('.')[0]}_qkvb"
+        )
+    return converted
 
 
 def _native_size(state: Mapping[str, Tensor]) -> tuple[int | None, int | None]:
@@ -136,8 +146,9 @@ def _spare(name: str, own: Mapping[str, Tensor]) -> bool:
     """Whether a tensor of a file may be left out: no part of a trunk, or of a block behind the last one kept."""
     if name.startswith(NOT_TRUNK):
         return True
-    block = re.match(r"blocks\.(\d+)\.", name)
-    return block is not None and int(block[1]) > max(int(m[1]) for m in map(_BLOCK.match, own) if m)
+    block = _BLOCK.match(name)
+    kept = [int(m[1]) for m in map(_BLOCK.match, own) if m]
+    return block is not None and bool(kept) and int(block[1]) > max(kept)
 
 
 _BLOCK = re.compile(r"blocks\.(\d+)\.")
@@ -167,7 +178,7 @@ def _fit(name: str, tensor: Tensor, own: Tensor, net: Any, backbone: config.Back
         return _fit_positions(tensor.float(), own, prefix, timms)
     if kind in ("rel_pos_h", "rel_pos_w"):  # SAM resizes them so itself, at every call
         return F.interpolate(tensor.float().T[None], own.shape[0], mode="linear")[0].T
-    if kind == "relative_position_bias_table":  # the reference knows none
+    if kind == "relative_position_bias_table" and hasattr(net, "blocks"):  # BEiT's; Swin's windows have one size
         return vfm.resize_bias(net, name, tensor.float(), own.shape)
     return tensor
 

@@ -58,7 +58,12 @@ REFUSED = {
 
 
 def experiment(tiny: Tiny, family: str, tuning: str, head: str) -> Experiment:
-    changes = {"backbone.name": FAMILIES[family], "backbone.patch_size": 16, "data.crop_size": CROP}
+    changes = {
+        "backbone.name": FAMILIES[family],
+        "backbone.patch_size": 16,
+        "data.crop_size": CROP,
+        "evaluation.window": CROP,
+    }
     changes |= {f"tuning.{key}": value for key, value in TUNINGS[tuning].items()}
     return tiny(changes | {f"head.{key}": value for key, value in HEADS[head].items()})
 

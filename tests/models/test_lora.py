@@ -63,6 +63,12 @@ def test_q_and_v_of_a_fused_projection_are_updated_apart() -> None:
     torch.testing.assert_close(change[:, 12:], x @ (updates[1].b @ updates[1].a).T)
 
 
+@pytest.mark.parametrize("targets", [("qkv", "qkv"), ("qkv", "q"), ("v", "v")])
+def test_a_layer_named_twice_is_refused(targets: tuple[str, ...]) -> None:
+    with pytest.raises(ConfigError, match=r"tuning\.targets: .* name a layer twice"):
+        add_lora(Block(), targets, rank=2, alpha=2.0)
+
+
 def test_qkv_means_separate_projections_too() -> None:
     block = nn.ModuleDict({name: nn.Linear(4, 4) for name in ("q_proj", "k_proj", "v_proj", "proj")})
     assert [linear for linear, _ in linears(block, ("qkv",))] == [block[n] for n in ("q_proj", "k_proj", "v_proj")]

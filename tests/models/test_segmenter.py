@@ -99,9 +99,17 @@ def test_tunings_of_one_seed_start_with_the_same_head_but_for_its_queries(tiny: 
         assert [name for name in shared if not torch.equal(head[name], first[name])] == []
 
 
-def test_a_crop_that_the_patch_does_not_divide_is_refused(tiny: Tiny) -> None:
-    with pytest.raises(ConfigError, match=r"data\.crop_size: 60 is no multiple of 8.*backbone\.patch_size"):
-        build_model(tiny({"data.crop_size": 60}))
+@pytest.mark.parametrize(("crop", "patch", "taken"), [(60, 8, 64), (24, 8, 32), (32, 16, 64), (48, 16, 64)])
+def test_a_crop_that_would_be_padded_is_refused(tiny: Tiny, crop: int, patch: int, taken: int) -> None:
+    """Masks would cover the padded crop, labels the crop itself."""
+    with pytest.raises(ConfigError, match=rf"data\.crop_size: {crop} is no size .* next is {taken};.*patch_size"):
+        build_model(tiny({"data.crop_size": crop, "backbone.patch_size": patch}))
+
+
+def test_a_window_that_the_backbone_cannot_take_is_refused_before_training(tiny: Tiny) -> None:
+    changes = {"backbone.name": "beit_base_patch16_224", "backbone.patch_size": 16, "data.crop_size": 64}
+    with torch.device("meta"), pytest.raises(ConfigError, match=r"evaluation\.window: 96 x 96 pixels for a Beit"):
+        build_model(tiny({**changes, "evaluation.window": 96, "tuning.method": "frozen"}))
 
 
 @pytest.mark.parametrize("size", [(1, 1), (8, 64), (33, 8)])

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from rein.config import ConfigError
 from rein.models.soma import MinorComponents, add_soma, minor_components
 
 
@@ -34,6 +35,12 @@ def test_training_starts_at_the_weight_and_leaves_the_major_components_alone() -
     nn.init.zeros_(minor.b)  # what is left are the others
     u, s, v = torch.linalg.svd(weight, full_matrices=False)
     torch.testing.assert_close(block["fc1"].weight, u[:, :-2] @ torch.diag(s[:-2]) @ v[:-2], atol=1e-5, rtol=1e-5)
+
+
+def test_a_third_of_a_fused_projection_has_no_components_of_its_own() -> None:
+    block = nn.ModuleDict({"qkv": nn.Linear(4, 12)})
+    with pytest.raises(ConfigError, match=r"tuning\.targets: .*those of `qkv`"):
+        add_soma(block, ("q",), rank=1)
 
 
 def test_a_rank_beyond_the_matrix_is_the_whole_of_it() -> None:

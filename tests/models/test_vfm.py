@@ -38,7 +38,9 @@ def test_an_unknown_tag_is_refused(name: str) -> None:
         vfm.create(config.Backbone(name=name, weights="pretrained"), 32)
 
 
-@pytest.mark.parametrize("name", ["test_efficientnet", "vitamin_small_224", "mvitv2_tiny", "vgg11"])
+@pytest.mark.parametrize(
+    "name", ["test_efficientnet", "vit_base_r50_s16_224", "vitamin_small_224", "mvitv2_tiny", "vgg11"]
+)
 def test_what_is_no_known_kind_of_net_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match=rf"backbone\.name: {name} is no plain ViT"):
         vfm.create(config.Backbone(name=name, weights="none"), 32)
@@ -54,3 +56,9 @@ def test_known_backbones_name_the_papers_model_and_the_toys() -> None:
 def test_the_default_patch_size_keeps_the_models_own() -> None:
     vit = vfm.create(config.Backbone(name="test_vit", weights="none", patch_size=None), 160)
     assert vit.patch_embed.patch_size == (16, 16)
+
+
+def test_a_hybrid_whose_patches_are_wider_than_it_says_is_refused() -> None:
+    spec = config.Backbone(name="vit_tiny_r_s16_p8_224", weights="none")
+    with pytest.raises(ConfigError, match=r"backbone\.name: vit_tiny_r_s16_p8_224 is no plain ViT"):
+        vfm.anatomy(vfm.create(spec, 128), spec, 128)

@@ -94,15 +94,28 @@ FAMILIES = {
 }
 
 
+RESIZED = ("patch_embed.proj.weight", "pos_embed", "rel_pos_h", "rel_pos_w", "relative_position_bias_table")
+
+
 @pytest.mark.parametrize("name", FAMILIES)
 @pytest.mark.parametrize("resize", ["reference", "timm"])
 def test_weights_of_every_family_fit_at_another_patch_and_size(name: str, resize: Any, tmp_path: Path) -> None:
     save_file(timm.create_model(name, num_classes=0).state_dict(), tmp_path / "w.safetensors")
     backbone = config.Backbone(name=name, weights="w.safetensors", patch_size=16, resize=resize)
     size = FAMILIES[name]
-    model = Backbone(backbone, config.Rein(token_length=4, rank=2), size, 32, tmp_path).eval()
-    features, queries = model(torch.randn(1, 3, size, size))
-    assert [f.shape[-1] for f in features] == [size // stride for stride in model.strides] and queries is not None
+    model = Backbone(backbone, config.Frozen(), size, 32, tmp_path).eval()
+    features, _ = model(torch.randn(1, 3, size, size))
+    assert [f.shape[-1] for f in features] == [size // stride for stride in model.strides]
+    state, own = load_file(tmp_path / "w.safetensors"), model.vit.state_dict()
+    fitted = {n for n, tensor in own.items() if tensor.shape != state[n].shape}
+    assert all(n.endswith(RESIZED) for n in fitted)
+    assert all(torch.equal(own[n], state[n]) for n in own.keys() - fitted)
+    if resize == "timm" and fitted:
+        net = vfm.create(backbone, size)
+        theirs = vfm.sys.modules[timm.model_entrypoint(name).__module__].checkpoint_filter_fn(dict(state), net)
+        for n in fitted:
+            if theirs[n].shape == own[n].shape:  # it leaves Hiera's and SAM's tables to be resized when they are read
+                torch.testing.assert_close(own[n], theirs[n], msg=n)
 
 
 def test_sams_relative_positions_are_fitted_as_sam_does_at_every_call(tmp_path: Path) -> None:
@@ -234,6 +247,37 @@ def test_a_file_under_its_authors_names_is_the_file_under_timms(
     )
     for key, tensor in first.items():
         torch.testing.assert_close(second[key], tensor, msg=key, atol=1e-6, rtol=1e-6)
+
+
+def test_beits_own_file_holds_tables_of_indices_that_are_no_weights(tmp_path: Path) -> None:
+    net = timm.create_model("beit_base_patch16_224", num_classes=0)
+    state = dict(net.state_dict()) | {"blocks.0.attn.relative_position_index": torch.zeros(4, 4)}
+    torch.save({"model": state}, tmp_path / "w.pth")
+    load_weights(net, config.Backbone(name="beit_base_patch16_224", weights="w.pth"), tmp_path)
+
+
+@pytest.mark.parametrize("biased", [False, True])
+def test_biases_that_a_dinov3_has_no_place_for_are_not_dropped(tmp_path: Path, biased: bool) -> None:
+    net = timm.create_model("vit_small_patch16_dinov3", num_classes=0)
+    state = {k.replace("gamma_", "ls").replace("reg_token", "storage_tokens"): v for k, v in net.state_dict().items()}
+    state = {(k + ".gamma" if ".ls" in k else k): v for k, v in state.items()}
+    state |= {f"blocks.{i}.attn.qkv.bias": torch.full((3 * 384,), float(biased)) for i in range(12)}
+    torch.save({**state, "mask_token": torch.zeros(1, 384)}, tmp_path / "w.pth")
+    backbone = config.Backbone(name="vit_small_patch16_dinov3", weights="w.pth")
+    if biased:
+        with pytest.raises(ConfigError, match="vit_small_patch16_dinov3_qkvb"):
+            load_weights(net, backbone, tmp_path)
+    else:
+        load_weights(net, backbone, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["test_resnet", "test_convnext", "swin_tiny_patch4_window7_224"])
+def test_a_vits_file_is_refused_by_a_hierarchical_net(name: str, state: dict[str, Tensor], tmp_path: Path) -> None:
+    save_file(state, tmp_path / "w.safetensors")
+    with pytest.raises(ConfigError, match=f"does not fit {name}"):
+        load_weights(
+            vfm.create(config.Backbone(name=name), 64), config.Backbone(name=name, weights="w.safetensors"), tmp_path
+        )
 
 
 # ---------------------------------------------------------------- files that do not fit
