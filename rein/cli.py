@@ -300,7 +300,6 @@ def bench_model(
     as_json: Json = False,
 ) -> None:
     """Time our network beside transformers' Mask2Former, on the same weights and inputs."""
-    os.environ.setdefault("KINETO_LOG_LEVEL", "5")  # the memory record's chatter
     from rein.bench.model import Case, measure
 
     works = [w.value for w in work or Work]
