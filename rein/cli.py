@@ -34,7 +34,7 @@ Device = Annotated[str, typer.Option(envvar="REIN_DEVICE", help="cpu, cuda, or a
 Workers = Annotated[
     int | None, typer.Option(min=0, help="Loader processes a run; default: 4 beside a GPU, none on the CPU.")
 ]
-Compile = Annotated[bool, typer.Option("--compile", help="torch.compile the blocks: a minute first, then faster.")]
+Compile = Annotated[bool, typer.Option("--compile", help="torch.compile the blocks; takes a minute first.")]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 Track = Annotated[bool, typer.Option("--track/--no-track", help="Copy the runs to MLflow (MLFLOW_TRACKING_URI).")]
 

@@ -35,6 +35,8 @@ def load_model(run: Run | str | Path, machine: Machine | None = None) -> tuple[S
     machine = machine or Machine()
     if not isinstance(run, Run) and Path(run).suffix == ".safetensors":
         model, experiment = load_merged(Path(run))
+        if machine.compile:
+            compile_blocks(model)
         return model.to(select_device(machine.device)), experiment
     record = run if isinstance(run, Run) else find(machine.runs, str(run))
     experiment = record.experiment()

@@ -36,7 +36,10 @@ def load_merged(file: Path) -> tuple[Segmenter, Experiment]:
         raise ConfigError(
             f"{file}: `rein export --format merged` did not write it; name the run of a checkpoint instead"
         )
-    experiment = build(Experiment, json.loads(about), str(file))
+    try:
+        experiment = build(Experiment, json.loads(about), str(file))
+    except json.JSONDecodeError:
+        raise ConfigError(f"{file}: what it says of its experiment is damaged; export it anew from its run") from None
     model = merge(build_model(replace(experiment, backbone=replace(experiment.backbone, weights="none"))))
     own = _tensors(model)
     if {n: t.shape for n, t in own.items()} != {n: t.shape for n, t in state.items()}:

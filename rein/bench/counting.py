@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
 #: Operators whose result's value or shape the host has to know before it goes on.
-_WAITING = {"_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero", "_unique2", "unique_dim"}
+_WAITING = {"_local_scalar_dense", "item", "nonzero", "masked_select", "equal", "is_nonzero", "_unique2", "unique_dim"}
 #: Operators that make or rename tensors and launch nothing.
 _FREE = {"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "_unsafe_view", "detach"}
 _READING = {Tensor.numpy, Tensor.tolist, Tensor.__array__}
@@ -27,8 +27,8 @@ _INDEXING = {"index", "index_put", "index_put_", "_unsafe_index", "_unsafe_index
 class Operations(TorchDispatchMode):
     """Counts the aten operators that run inside it, those of the backward pass included, by name.
 
-    Views launch nothing and are left out. A fused or compiled kernel counts once. Reading one of `on_host` waits for
-    nothing: an optimizer's step counts lie there, wherever its parameters are.
+    Views launch nothing and are left out. A fused kernel counts once; compiled functions run as if they were not. Reading
+    one of `on_host` waits for nothing: an optimizer's step counts lie there, wherever its parameters are.
     """
 
     def __init__(self, on_host: Iterable[Tensor] = ()) -> None:
@@ -85,11 +85,6 @@ def peak_memory(work: Callable[[], object]) -> int:
     From the record of torch's own allocator, so it depends neither on the malloc below nor on what ran before; what
     libraries take for themselves inside an operator is not in it.
     """
-    if torch.cuda.is_available():
-        before = torch.cuda.memory_allocated()
-        torch.cuda.reset_peak_memory_stats()
-        work()
-        return torch.cuda.max_memory_allocated() - before
     with _silent(), profile(activities=[ProfilerActivity.CPU], profile_memory=True) as record:
         work()
     assert record.profiler is not None and record.profiler.kineto_results is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -17,7 +18,9 @@ RATE = 3.0
 def with_adversarial_styles(
     images: Tensor, labels: Tensor, loss: Callable[[Tensor, Tensor], Tensor], rate: float = RATE
 ) -> tuple[Tensor, Tensor]:
-    """The batch (B, 3, H, W), (B, H, W) followed by itself in adversarial styles: twice as long, float, in 0..255.
+    """The batch (B, 3, H, W), (B, H, W) followed by itself in adversarial styles: twice as long, float.
+
+    Pixels are in units of 0..255 and not clamped.
 
     An image's style, the mean and standard deviation of each channel, is moved by one step of gradient ascent on
     `loss(images, labels)`; what is left of the image when its style is taken out, and the label, stay.
@@ -37,17 +40,18 @@ def _taken_apart(images: Tensor) -> tuple[Tensor, Tensor]:
 
     The style is one of normalised images, as the reference's is: the rate has a meaning in these units only.
     """
-    mean, std = _statistics(images)
+    mean, std = _statistics(images.device)
     style = torch.stack(torch.std_mean((images.float() - mean) / std, dim=(2, 3), keepdim=True))
     content = ((images.float() - mean) / std - style[1]) / (style[0] + 1e-6)  # a crop of one colour has no deviation
     return content, style
 
 
 def _put_together(content: Tensor, style: Tensor) -> Tensor:
-    mean, std = _statistics(content)
+    mean, std = _statistics(content.device)
     return (content * style[0] + style[1]) * std + mean
 
 
-def _statistics(like: Tensor) -> tuple[Tensor, Tensor]:
-    mean, std = (torch.tensor(values, device=like.device).view(3, 1, 1) for values in (MEAN, STD))
+@cache
+def _statistics(device: torch.device) -> tuple[Tensor, Tensor]:
+    mean, std = (torch.tensor(values, device=device).view(3, 1, 1) for values in (MEAN, STD))
     return mean, std

@@ -65,16 +65,16 @@ def label_corners(framed: Tensor, points: Tensor, image: Tensor) -> tuple[Tensor
     weights of one class, summed, are `sample` of its mask.
     """
     height, width = framed.shape[1] - 2, framed.shape[2] - 2
-    # in pixels, the frame's included
-    place = points * torch.tensor((width, height), dtype=points.dtype).to(points.device) + 0.5
+    # in pixels, the frame's included; sizes stay numbers of the host, since uploading them would wait for the device
+    place = torch.stack((points[..., 0] * width, points[..., 1] * height), dim=-1) + 0.5
     corner = place.floor()
     far = place - corner
     x, y = torch.stack((1 - far, far), dim=-1).unbind(-2)  # (R, P, 2) each
     weights = (y.unsqueeze(-1) * x.unsqueeze(-2)).flatten(-2)  # (R, P, 4)
     column, row = corner.long().unbind(-1)
     first = (row + image[:, None] * (height + 2)) * (width + 2) + column  # (R, P)
-    steps = torch.tensor((0, 1, width + 2, width + 3)).to(first.device)
-    return framed.take(first.unsqueeze(-1) + steps).long(), weights
+    below = first + (width + 2)
+    return framed.take(torch.stack((first, first + 1, below, below + 1), dim=-1)).long(), weights
 
 
 class Criterion(nn.Module):
@@ -192,7 +192,8 @@ class Criterion(nn.Module):
                 matched[layer, first[b] + target] = 1
                 labels[layer, b, chosen] = own[target]
         arrays = (image, classes, query, matched, labels)
-        packed = torch.from_numpy(np.concatenate([array.ravel() for array in arrays])).to(device)
+        packed = torch.from_numpy(np.concatenate([array.ravel() for array in arrays]))
+        packed = (packed.pin_memory() if device.type == "cuda" else packed).to(device, non_blocking=True)
         tensors = packed.split([array.size for array in arrays])
         return Matching(counts.tolist(), *(t.view(a.shape) for t, a in zip(tensors, arrays, strict=True)))
 
@@ -238,7 +239,7 @@ class Criterion(nn.Module):
 
     def _normaliser(self, counts: list[int], device: torch.device) -> Tensor:
         """Sum over images of max(targets, 1), averaged over ranks."""
-        total = torch.tensor(float(sum(max(count, 1) for count in counts)), device=device)
+        total = torch.full((), float(sum(max(count, 1) for count in counts)), device=device)
         if distributed.is_available() and distributed.is_initialized():
             distributed.all_reduce(total)
             total = total / distributed.get_world_size()

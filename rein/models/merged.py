@@ -55,12 +55,14 @@ def merge(model: Segmenter) -> Segmenter:
     """A folded copy in eval mode: it computes the same and trains no longer. Without constants, a plain copy."""
     merged = copy.deepcopy(model).eval().requires_grad_(False)
     folded = {rein: FoldedRein(rein) for rein in merged.modules() if isinstance(rein, Rein)}
-    if isinstance(merged.backbone.rein, Rein):
+    if not folded:  # none, or folded before
+        pass
+    elif isinstance(merged.backbone.rein, Rein):
         merged.backbone.rein = folded[merged.backbone.rein]  # type: ignore[assignment]
     elif merged.backbone.rein is not None:
         merged.backbone.rein = StageReins(folded.values())
     for module in merged.modules():
-        if isinstance(module, Refined):
+        if isinstance(module, Refined) and folded:
             module.rein = folded[module.rein]  # type: ignore[assignment]
     for module in list(merged.modules()):
         if parametrize.is_parametrized(module):

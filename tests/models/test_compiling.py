@@ -6,10 +6,37 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jaxtyping
 import pytest
+import torch
+
+from rein import config
+from rein.models.compiling import compile_blocks
+from rein.models.segmenter import build_model
 
 #: Two blocks' depth of each family at random weights: plain, DINOv2 (layer scale), EVA02 (rotary positions, SwiGLU).
 BACKBONES = ("test_vit", "vit_tiny_patch16_224", "vit_small_patch14_dinov2.lvd142m", "eva02_tiny_patch14_224.mim_in22k")
+
+
+@pytest.mark.parametrize("tuning", [config.Rein(token_length=4, rank=2), config.LoRA(rank=2)], ids=lambda t: t.method)
+def test_every_block_is_compiled_whatever_its_depth(monkeypatch: pytest.MonkeyPatch, tuning: config.Tuning) -> None:
+    """Dynamo gives up on code of which it has made eight graphs, unless told better."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # no compiler traces the checks of the tests
+    torch.compiler.reset()
+    torch._dynamo.utils.counters.clear()
+    made = config.Experiment(
+        backbone=config.Backbone(name="vit_tiny_patch16_224", weights="none"),
+        tuning=tuning,
+        head=config.Linear(),
+        data=config.Data(crop_size=64),
+    )
+    model = build_model(made).eval()
+    compile_blocks(model, backend="eager")
+    with torch.no_grad():
+        model.logits(torch.zeros(1, 3, 64, 64))
+    frames = torch._dynamo.utils.counters["frames"]
+    assert frames["ok"] == frames["total"] > 0
+    torch.compiler.reset()
 
 
 @pytest.mark.benchmark  # minutes of compilation: only by -m benchmark
@@ -22,12 +49,8 @@ def test_compiled_is_eager(backbone: str) -> None:
 
 def check(backbone: str) -> None:
     """Scores, all predictions and the gradients of what trains, compiled against eager."""
-    import torch
-
     from rein.config import Experiment
     from rein.config_io import build
-    from rein.models.compiling import compile_blocks
-    from rein.models.segmenter import build_model
 
     head = {"width": 32, "encoder_layers": 1, "decoder_layers": 1, "heads": 2, "encoder_ffn": 32, "decoder_ffn": 32}
     data = {"crop_size": 64}

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from rein.models.deformable import by_bags, by_grids, deformable_attention_core
+from rein.models.deformable import _sizes, by_bags, by_grids, deformable_attention_core
 
 torch.set_num_threads(1)
 Case = tuple[Tensor, tuple[tuple[int, int], ...], Tensor, Tensor]
@@ -78,6 +78,8 @@ def test_constants_made_in_inference_mode_serve_training() -> None:
     with torch.inference_mode():
         expected = by_bags(*made)
     torch.testing.assert_close(gradients(by_bags, made)[0], expected)
+    _, shapes, locations, _ = made
+    assert not _sizes(shapes, locations.shape[2:5], locations.dtype).is_inference()
 
 
 def test_values_in_bfloat16_are_summed_in_the_precision_of_the_locations() -> None:
