@@ -27,7 +27,7 @@ _INDEXING = {"index", "index_put", "index_put_", "_unsafe_index", "_unsafe_index
 class Operations(TorchDispatchMode):
     """Counts the aten operators that run inside it, those of the backward pass included, by name.
 
-    Views launch nothing and are left out. A fused kernel counts once; compiled functions run as if they were not. Reading
+    Views launch nothing and are left out. A fused kernel counts once; compiled functions run uncompiled here. Reading
     one of `on_host` waits for nothing: an optimizer's step counts lie there, wherever its parameters are.
     """
 
