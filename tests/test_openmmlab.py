@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from models.transformers_oracle import translate
 from torch import Tensor
 
 from rein import openmmlab
+from rein.bench.peer import translate
 from rein.config import Backbone, ConfigError, Experiment, Frozen, Full, LoRA, Mask2Former, Rein
 from rein.models.segmenter import Segmenter, build_model
 from rein.models.tuning import trainable
