@@ -63,7 +63,10 @@ def _runs(root: Path) -> list[dict[str, Any]]:
 
 
 def _domains() -> list[dict[str, Any]]:
-    return [{"name": d.name, "folder": d.root, "splits": ",".join(d.splits), "about": d.note} for d in DOMAINS.values()]
+    return [
+        {"name": d.name, "folder": d.folders[0], "splits": ",".join(d.splits), "about": d.note}
+        for d in DOMAINS.values()
+    ]
 
 
 def _methods(union: Any) -> list[dict[str, Any]]:

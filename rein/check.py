@@ -10,11 +10,13 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
-from rein.config import Machine
+from rein.config import Data, Machine
 from rein.config_io import check_domain
 from rein.data.classes import CLASSES, VOID
-from rein.data.dataset import DomainDataset
-from rein.data.domains import DOMAINS, DataError
+from rein.data.dataset import WholeImages
+from rein.data.domain import DataError
+from rein.data.domains import DOMAINS, find
+from rein.data.listing import samples
 from rein.tracking import default_uri
 
 #: Below this a run's checkpoints and a tracker's database may not fit.
@@ -33,11 +35,11 @@ def check_domains(names: list[str], root: Path) -> list[dict[str, Any]]:
     """
     for name in names:
         check_domain(name)
-    return [_check_split(name, split, root) for name in names or _found(root) for split in DOMAINS[name].splits]
+    return [_check_split(name, split, root) for name in names or _found(root) for split in find(name).splits]
 
 
 def _found(root: Path) -> list[str]:
-    return [name for name, domain in DOMAINS.items() if (root / domain.root).is_dir()]
+    return [name for name, domain in DOMAINS.items() if any((root / folder).is_dir() for folder in domain.folders)]
 
 
 def _row(what: str, found: str, *problems: str) -> dict[str, Any]:
@@ -98,7 +100,7 @@ def _tracker(machine: Machine) -> dict[str, Any]:
 def _check_split(name: str, split: str, root: Path) -> dict[str, Any]:
     row: dict[str, Any] = {"domain": name, "split": split, "images": 0, "classes": 0, "images/s": 0.0, "problems": []}
     try:
-        dataset = DomainDataset(name, split, root)
+        dataset = WholeImages(samples(find(name), split, root), Data())
     except DataError as error:
         return {**row, "problems": [str(error)]}
     seen: set[int] = set()

@@ -13,11 +13,14 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from fractions import Fraction
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, TypeAdapter
+from pydantic import BeforeValidator, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, TypeAdapter
+
+from rein.data.classes import CLASSES
 
 # Raised whenever a change to the code gives an unchanged config another meaning: old runs then keep their numbers
 # and new ones get new names.
@@ -235,6 +238,15 @@ class Linear:
 Head = Annotated[Mask2Former | SemFPN | Linear, Field(discriminator="method")]
 
 
+def _as_number(value: Any) -> Any:
+    """`1/16`, which YAML reads as text, as a number."""
+    return float(Fraction(value.replace(" ", ""))) if isinstance(value, str) and "/" in value else value
+
+
+#: A share of a split, above 0 and at most 1; YAML may write it as `1/16`.
+Share = Annotated[float, BeforeValidator(_as_number), Field(gt=0, le=1)]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Data:
     """Which domains are trained on and tested on, and how a training crop is cut."""
@@ -243,6 +255,20 @@ class Data:
     sources: Annotated[tuple[str, ...], Field(min_length=1)] = ("gta",)
     #: Domains never seen in training. The sources' own val splits are scored besides and kept apart.
     targets: tuple[str, ...] = ("cityscapes", "bdd100k", "mapillary")
+    #: What is told apart and scored; None is the 19 classes of Cityscapes. Whatever else a label table names is void.
+    classes: Annotated[tuple[str, ...], Field(min_length=2, max_length=254)] | None = None
+    #: How often a crop comes from each source; None in proportion to their numbers of images.
+    weights: tuple[PositiveFloat, ...] | None = None
+    #: Share of every source's training images, or one a source (`[1, 1/16]`): those whose names' hashes come first.
+    fraction: Share | tuple[Share, ...] = 1.0
+    #: Share of the training images of a source without a val split that is kept from training and scored as that.
+    holdout: Annotated[float, BeforeValidator(_as_number), Field(ge=0, lt=1)] = 0.0
+    #: A label id that the domain's table does not know: an error (`strict`), or `void` and counted.
+    unknown_ids: Literal["strict", "void"] = "strict"
+    #: A file that cannot be used: the run ends (`raise`), or goes on without it and counts it (`skip`).
+    on_error: Literal["raise", "skip"] = "raise"
+    #: Short side in pixels at which images are kept decoded for training, for speed; None reads the files themselves.
+    cache: PositiveInt | None = None
     crop_size: PositiveInt = 512
     #: The short side is drawn from these multiples of `crop_size`, in steps of 0.1.
     scale: tuple[PositiveFloat, PositiveFloat] = (0.5, 2.0)
@@ -284,6 +310,8 @@ class Evaluation:
     stride: PositiveInt | None = None
     #: Images per domain, evenly spaced over the file list; None takes all.
     images: PositiveInt | None = None
+    #: (width, height) that test images are resized to, keeping aspect inside it; None is each domain's own.
+    size: tuple[PositiveInt, PositiveInt] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -299,6 +327,11 @@ class Experiment:
     evaluation: Evaluation = field(default_factory=Evaluation)
     steps: PositiveInt = 40_000
     seed: NonNegativeInt = 0
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What is told apart and scored, in the order of train ids."""
+        return self.data.classes or CLASSES
 
     @property
     def window(self) -> int:
@@ -377,6 +410,10 @@ class Report:
     figures: tuple[Figure, ...] = ()
 
 
+def _place(path: str | None) -> Path | None:
+    return Path(path).absolute() if path else None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Machine:
     """Where and on what a run executes. Never hashed: it must not change a result."""
@@ -390,6 +427,8 @@ class Machine:
     workers: int | None = None
     #: Threads of torch on the CPU; None leaves torch's choice.
     threads: int | None = None
+    #: Node-local folder of `data.cache` and of corrupted images; None: data.cache takes one in the temporary folder.
+    cache: Path | None = field(default_factory=lambda: _place(os.environ.get("REIN_CACHE")))
     #: Compile the backbone's blocks and the head's layers: worth it for long runs.
     compile: bool = False
     #: Seconds between two checkpoints: what a killed run loses at most.

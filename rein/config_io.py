@@ -13,7 +13,7 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from rein.config import ConfigError, Experiment, Mask2Former, flatten, nearest, to_dict
-from rein.data.domains import DOMAINS
+from rein.data import domains
 
 T = TypeVar("T")
 
@@ -111,11 +111,11 @@ def override(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
 
 def check_domain(name: str, split: str | None = None, where: str = "") -> None:
     """Raise ConfigError for a domain that there is not, or that lacks the split it is wanted for."""
-    if name not in DOMAINS:
-        raise ConfigError(
-            f"{where}unknown domain {name!r}{nearest(name, DOMAINS)}; `rein list domains` prints them all"
-        )
-    if split is not None and split not in DOMAINS[name].splits:
+    try:
+        splits = domains.find(name).splits
+    except ConfigError as error:
+        raise ConfigError(f"{where}{error}") from None
+    if split is not None and split not in splits:
         other = "be tested on" if split == "train" else "be trained on"
         raise ConfigError(f"{where}{name} has no {split} split; it can only {other}")
 
@@ -150,6 +150,12 @@ def _check(experiment: Experiment, where: str) -> None:
     head = experiment.head
     if isinstance(head, Mask2Former) and (head.width % 4 or head.width % head.heads):
         raise ConfigError(f"{where}: `head.width` is {head.width}: a multiple of 4 and of `head.heads` ({head.heads})")
+    for key in ("weights", "fraction"):
+        values = getattr(experiment.data, key)
+        if isinstance(values, tuple) and len(values) != len(experiment.data.sources):
+            raise ConfigError(
+                f"{where}: `data.{key}` has {len(values)} numbers for {len(experiment.data.sources)} `data.sources`"
+            )
     for name in experiment.data.sources:
         check_domain(name, "train", f"{where}: `data.sources`: ")
     for name in experiment.data.targets:

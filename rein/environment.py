@@ -12,8 +12,9 @@ from typing import Any
 import torch
 
 from rein.config import Experiment, Machine
-from rein.data.domains import DOMAINS, samples
-from rein.evaluation import scored_domains
+from rein.data.domains import find
+from rein.data.listing import samples
+from rein.data.selection import scored_domains
 from rein.models.weights import digest, weight_file
 
 PACKAGES = ("torch", "torchvision", "timm", "ray", "mlflow", "numpy", "pandas", "torchmetrics")
@@ -23,7 +24,7 @@ def describe(experiment: Experiment, machine: Machine, device: torch.device) -> 
     """The content of environment.json."""
     weights = weight_file(experiment.backbone, machine.weights)
     splits = [(name, "train") for name in experiment.data.sources]
-    splits += [(name, "val") for name, _ in scored_domains(experiment)]
+    splits += [(name, "val") for name, _ in scored_domains(experiment) if "val" in find(name).splits]
     return {
         "git": git_state(Path(__file__).parent),
         "python": platform.python_version(),
@@ -38,8 +39,10 @@ def describe(experiment: Experiment, machine: Machine, device: torch.device) -> 
 
 def data_digest(domain: str, split: str, root: Path) -> dict[str, Any]:
     """How many images a split has, and a digest over their names and sizes in bytes."""
-    files = samples(DOMAINS[domain], split, root)
-    text = "\n".join(f"{image.relative_to(root)} {image.stat().st_size}" for image, _ in files)
+    files = samples(find(domain), split, root)
+    text = "\n".join(
+        f"{image.relative_to(root)} {image.stat().st_size}" for image in (sample.image for sample in files)
+    )
     return {"images": len(files), "sha256": hashlib.sha256(text.encode()).hexdigest()}
 
 

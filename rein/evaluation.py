@@ -14,10 +14,10 @@ from torch import Tensor
 
 from rein import metrics
 from rein.config import Experiment
-from rein.data.classes import CLASSES
-from rein.data.dataset import DomainDataset
-from rein.data.domains import DOMAINS
+from rein.data.dataset import WholeImages
+from rein.data.domains import find
 from rein.data.loaders import whole_images
+from rein.data.selection import scored_domains, scored_files
 from rein.device import autocast
 from rein.models.segmenter import Segmenter
 
@@ -31,6 +31,7 @@ class Score:
 
     domain: str
     role: str
+    classes: tuple[str, ...]
     matrix: Tensor
     #: (file stem, image (3, H, W), label (h, w), prediction (h, w)), all uint8.
     examples: list[tuple[str, Tensor, Tensor, Tensor]]
@@ -44,7 +45,7 @@ class Score:
         """Rows of scores.csv: the mIoU, then every class that occurs."""
         constant = {"step": step, "domain": self.domain, "role": self.role}
         yield {**constant, "class": "all", "metric": "miou", "value": self.miou}
-        for name, value in zip(CLASSES, metrics.iou(self.matrix), strict=True):
+        for name, value in zip(self.classes, metrics.iou(self.matrix), strict=True):
             if value == value:
                 yield {**constant, "class": name, "metric": "iou", "value": value}
 
@@ -64,13 +65,6 @@ def evaluate(
     ]
 
 
-def scored_domains(experiment: Experiment) -> list[tuple[str, str]]:
-    """(domain, role) of every val split that a run is scored on; a source named as a target stays a source."""
-    sources = [name for name in experiment.data.sources if "val" in DOMAINS[name].splits]
-    targets = [name for name in experiment.data.targets if name not in experiment.data.sources]
-    return [(name, "target") for name in targets] + [(name, "source") for name in sources]
-
-
 @torch.inference_mode()
 def score_domain(
     model: Segmenter,
@@ -83,24 +77,26 @@ def score_domain(
     examples: int = 0,
 ) -> Score:
     """Score a network on the val split of one domain; `examples` images, evenly spaced, are kept to be shown."""
-    dataset = DomainDataset(domain, "val", root, experiment.evaluation.images)
+    classes = experiment.classes
+    dataset = WholeImages(scored_files(experiment.data, domain, root, experiment.evaluation.images), experiment.data)
+    size = experiment.evaluation.size or find(domain).evaluation_size
     count = min(examples, len(dataset))
     shown = {i * len(dataset) // count for i in range(count)}
     kept = []
-    matrix = metrics.zeros().to(device)
+    matrix = metrics.zeros(len(classes)).to(device)
     was_training = model.training
     model.eval()
     for index, (image, label) in enumerate(whole_images(dataset, device, workers)):
-        pixels = fit_inside(image.to(device, non_blocking=True)[None], dataset.domain.evaluation_size)
+        pixels = fit_inside(image.to(device, non_blocking=True)[None], size)
         with autocast(experiment, device):
             scores = sliding_window(model, pixels, experiment.window, experiment.stride)
         scores = F.interpolate(scores, label.shape, mode="bilinear", align_corners=False)
         prediction = scores.argmax(1)[0]
-        matrix += metrics.confusion(prediction, label.to(device, non_blocking=True).long())
+        matrix += metrics.confusion(prediction, label.to(device, non_blocking=True).long(), len(classes))
         if index in shown:
-            kept.append((dataset.files[index][0].stem, image, label, prediction.to(torch.uint8).cpu()))
+            kept.append((dataset.files[index].image.stem, image, label, prediction.to(torch.uint8).cpu()))
     model.train(was_training)
-    return Score(domain, role, matrix.cpu(), kept)
+    return Score(domain, role, classes, matrix.cpu(), kept)
 
 
 def sliding_window(
@@ -112,14 +108,17 @@ def sliding_window(
     """
     height, width = image.shape[-2:]
     boxes = [(top, left) for top in starts(height, window, stride) for left in starts(width, window, stride)]
-    total = torch.zeros(1, len(CLASSES), height, width, device=image.device)
+    total: Tensor | None = None
     cover = torch.zeros(1, 1, height, width, device=image.device)
     for first in range(0, len(boxes), WINDOWS_AT_ONCE):
         some = boxes[first : first + WINDOWS_AT_ONCE]
         crops = torch.cat([image[..., top : top + window, left : left + window] for top, left in some])
         for (top, left), score in zip(some, model.logits(crops).float(), strict=True):
+            if total is None:
+                total = score.new_zeros(1, len(score), height, width)
             total[..., top : top + window, left : left + window] += score
             cover[..., top : top + window, left : left + window] += 1
+    assert total is not None  # there is at least one window
     return total / cover
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 from rein import checkpoint
 from rein.config import ConfigError, Experiment, Machine
 from rein.config_io import check_domain
-from rein.data.dataset import read_image
+from rein.data.reading import read_image
 from rein.device import autocast, select_device
 from rein.evaluation import score_domain, scored_domains, sliding_window
 from rein.ledger import Run, find
@@ -82,8 +82,8 @@ def predict_images(run: str, images: Sequence[Path], out: Path, machine: Machine
             scores = sliding_window(model, image[None].to(device), experiment.window, experiment.stride)
         train_ids = scores.argmax(1)[0].to(torch.uint8).cpu().numpy()
         mask, picture = out / f"{path.stem}_mask.png", out / f"{path.stem}_overlay.png"
-        save_mask(mask, train_ids)
-        Image.fromarray(overlay(np.asarray(image.permute(1, 2, 0)), train_ids)).save(picture)
+        save_mask(mask, train_ids, experiment.classes)
+        Image.fromarray(overlay(np.asarray(image.permute(1, 2, 0)), train_ids, experiment.classes)).save(picture)
         yield from (mask, picture)
 
 

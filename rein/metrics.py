@@ -7,14 +7,14 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from rein.data.classes import CLASSES, VOID
+from rein.data.classes import VOID
 
 
-def confusion(prediction: Int64[Tensor, "h w"], label: Int64[Tensor, "h w"]) -> Int64[Tensor, "k k"]:
+def confusion(prediction: Int64[Tensor, "h w"], label: Int64[Tensor, "h w"], classes: int) -> Int64[Tensor, "k k"]:
     """Confusion matrix: rows the label's class, columns the prediction's; void pixels are left out."""
     from torchmetrics.functional.classification import multiclass_confusion_matrix
 
-    return multiclass_confusion_matrix(prediction, label, len(CLASSES), ignore_index=VOID, validate_args=False)
+    return multiclass_confusion_matrix(prediction, label, classes, ignore_index=VOID, validate_args=False)
 
 
 def iou(matrix: np.ndarray | Tensor) -> np.ndarray:
@@ -32,6 +32,6 @@ def miou(matrix: np.ndarray | Tensor) -> float:
     return float(present.mean()) if len(present) else float("nan")
 
 
-def zeros() -> Tensor:
+def zeros(classes: int) -> Tensor:
     """An empty confusion matrix."""
-    return torch.zeros(len(CLASSES), len(CLASSES), dtype=torch.int64)
+    return torch.zeros(classes, classes, dtype=torch.int64)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 #: Purposes; each has its own stream.
-BACKBONE, HEAD, ORDER, CROP, STEP = range(5)
+BACKBONE, HEAD, ORDER, CROP, STEP, SOURCE = range(6)
 
 
 def derive(seed: int, purpose: int, position: int = 0) -> int:

@@ -108,7 +108,7 @@ def _train(
     if machine.compile:
         compile_blocks(model)
     optimizer = build_optimizer(model, experiment.optim)
-    criterion = build_criterion(experiment.head)
+    criterion = build_criterion(experiment.head, len(experiment.classes))
     steps = experiment.steps
     start = checkpoint.resume(record.path / "checkpoint", model, optimizer)
     record.update(**_parameters(model))

@@ -32,6 +32,13 @@ OTHER: dict[str, Any] = {
     "head.heads": 4,
     "data.sources": ["toy-game"],
     "data.targets": ["cityscapes"],
+    "data.classes": ["road", "sky"],
+    "data.weights": [1.0],
+    "data.fraction": 0.5,
+    "data.holdout": 0.1,
+    "data.unknown_ids": "void",
+    "data.on_error": "skip",
+    "data.cache": 512,
     "data.scale": [0.5, 1.5],
     "data.photometric": False,
     "data.augmentation": "pasta",
@@ -41,8 +48,9 @@ OTHER: dict[str, Any] = {
     "evaluation.window": 256,
     "evaluation.stride": 100,
     "evaluation.images": 7,
+    "evaluation.size": [512, 256],
 }
-FROZEN_ID = "767771192b2c"
+FROZEN_ID = "4207ace03ad3"
 #: The unions' tags change the whole group.
 TAGS = ("tuning.method", "head.method")
 

@@ -184,7 +184,7 @@ def test_scores_are_resized_once_to_the_labels_size(
     small = F.interpolate(image[None].float(), (48, 96), mode="bilinear", align_corners=False)
     with torch.inference_mode():
         scores = F.interpolate(sliding_window(model, small, 96, 64), (96, 192), mode="bilinear", align_corners=False)
-    assert torch.equal(score.matrix, metrics.confusion(scores.argmax(1)[0], label.long()))
+    assert torch.equal(score.matrix, metrics.confusion(scores.argmax(1)[0], label.long(), 19))
 
 
 def test_evaluating_leaves_the_mode_as_it_was(tiny: Tiny, toy_data: Path) -> None:
@@ -225,7 +225,7 @@ def test_examples_are_evenly_spaced_and_no_more_than_there_are(tiny: Tiny, toy_d
 
 
 def test_rows_hold_the_miou_and_the_classes_that_occur() -> None:
-    matrix = metrics.zeros()
+    matrix = metrics.zeros(19)
     matrix[0, 0], matrix[0, 13] = 3, 1
     rows = list(Score("kitti", "target", matrix, []).rows(step=5))
     assert rows[0] == {"step": 5, "domain": "kitti", "role": "target", "class": "all", "metric": "miou", "value": 0.375}
@@ -234,5 +234,5 @@ def test_rows_hold_the_miou_and_the_classes_that_occur() -> None:
 
 
 def test_a_domain_without_labelled_pixels_scores_nan() -> None:
-    rows = list(Score("kitti", "target", metrics.zeros(), []).rows(step=5))
+    rows = list(Score("kitti", "target", CLASSES, metrics.zeros(19), []).rows(step=5))
     assert len(rows) == 1 and math.isnan(rows[0]["value"])

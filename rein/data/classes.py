@@ -1,13 +1,11 @@
-"""The 19 Cityscapes classes that every domain is scored on, and the label tables of the data sets.
+"""The 19 Cityscapes classes that domains are scored on unless `data.classes` names others, and their colours.
 
-Sources: cityscapesScripts `labels.py` for ids, names and colours; the data sets' own documentation for the rest.
-A table maps the id stored in a label file to a train id; ids it does not know are an error, not void.
+Source: cityscapesScripts `labels.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 #: Pixels of this train id are neither trained on nor scored.
 VOID = 255
@@ -25,44 +23,16 @@ PALETTE = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class LabelTable:
-    """How a label file is read: which channel of it holds the id, and which train id each id stands for."""
-
-    ids: Mapping[int, int] = field(hash=False)
-    #: Channel of a multi-channel label file; None for a single-channel one.
-    channel: int | None = None
+def colours(classes: Sequence[str]) -> list[tuple[int, int, int]]:
+    """An RGB colour of its own for every class, in their order: Cityscapes' where it is one of those."""
+    known = dict(zip(CLASSES, PALETTE, strict=True))
+    others = (colour for index in range(1, 256) if (colour := _colour(index)) not in PALETTE)
+    return [known[name] if name in known else next(others) for name in classes]
 
 
-def _named(ids: Mapping[int, str | None], channel: int | None = None) -> LabelTable:
-    return LabelTable({id: VOID if name is None else CLASSES.index(name) for id, name in ids.items()}, channel)
-
-
-TRAIN_IDS = LabelTable({**{id: id for id in range(len(CLASSES))}, VOID: VOID})
-
-#: Cityscapes "label ids" as drawn by its annotators; 0-6, 9, 10, 14-16, 18, 29 and 30 are not evaluated.
-CITYSCAPES_IDS = _named(
-    {
-        **dict.fromkeys((0, 1, 2, 3, 4, 5, 6, 9, 10, 14, 15, 16, 18, 29, 30)),
-        7: "road", 8: "sidewalk", 11: "building", 12: "wall", 13: "fence", 17: "pole", 19: "traffic light",
-        20: "traffic sign", 21: "vegetation", 22: "terrain", 23: "sky", 24: "person", 25: "rider", 26: "car",
-        27: "truck", 28: "bus", 31: "train", 32: "motorcycle", 33: "bicycle", 255: None,
-    }
-)  # fmt: skip
-
-#: CamVid in SegNet's 11 classes.
-CAMVID = _named(
-    {
-        0: "sky", 1: "building", 2: "pole", 3: "road", 4: "sidewalk", 5: "vegetation", 6: "traffic sign", 7: "fence",
-        8: "car", 9: "person", 10: "bicycle", 11: None,
-    }
-)  # fmt: skip
-
-#: The CARLA simulator's tags (0.9.5 and before), in the red channel; lane lines count as road, "other" as void.
-CARLA = _named(
-    {
-        0: None, 1: "building", 2: "fence", 3: None, 4: "person", 5: "pole", 6: "road", 7: "road", 8: "sidewalk",
-        9: "vegetation", 10: "car", 11: "wall", 12: "traffic sign",
-    },
-    channel=0,
-)  # fmt: skip
+def _colour(index: int) -> tuple[int, int, int]:
+    """The colour of PASCAL VOC's map: the index's bits, spread over the high bits of the three channels."""
+    red, green, blue = (
+        sum((index >> (3 * bit + channel) & 1) << (7 - bit) for bit in range(3)) for channel in range(3)
+    )
+    return red, green, blue

@@ -1,4 +1,4 @@
-"""Batches of training crops: which crop stands at which step depends on the seed alone."""
+"""Batches of training crops, and whole images to score on, through loader processes."""
 
 from __future__ import annotations
 
@@ -8,29 +8,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import ConcatDataset, DataLoader, Dataset
+from torch.utils.data import DataLoader
 
-from rein import seeds
 from rein.config import Data
-from rein.data.dataset import DomainDataset
-from rein.data.domains import DataError
-from rein.data.transforms import match_label, training_crop
-
-
-class Crops(Dataset[tuple[Tensor, Tensor]]):
-    """An endless sequence of crops over all sources; item `i` is the same however a run was cut or spread."""
-
-    def __init__(self, data: Data, root: Path, seed: int) -> None:
-        sources = [DomainDataset(source, "train", root) for source in data.sources]
-        self.images: ConcatDataset[tuple[Tensor, Tensor]] = ConcatDataset(sources)
-        self.data, self.seed = data, seed
-
-    def __getitem__(self, ordinal: int) -> tuple[Tensor, Tensor]:
-        epoch, place = divmod(ordinal, len(self.images))
-        order = torch.randperm(len(self.images), generator=seeds.generator(self.seed, seeds.ORDER, epoch))
-        image, label = self.images[int(order[place])]
-        label = match_label(label, image)
-        return training_crop(image, label, self.data, seeds.generator(self.seed, seeds.CROP, ordinal))
+from rein.data.crops import Crops
+from rein.data.dataset import WholeImages
+from rein.data.domain import DataError
 
 
 def training_batches(
@@ -51,10 +34,10 @@ def training_batches(
 
 
 def whole_images(
-    dataset: DomainDataset, device: torch.device, workers: int | None = None
+    images: WholeImages, device: torch.device, workers: int | None = None
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Every image and label of a split, one at a time, in the order of its files."""
-    return _read(DataLoader(dataset, batch_size=None, **_options(device, workers)))
+    """Every image and label, one at a time, in the order of their files."""
+    return _read(DataLoader(images, batch_size=None, **_options(device, workers)))
 
 
 def _options(device: torch.device, workers: int | None) -> dict[str, Any]:

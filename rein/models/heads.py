@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rein import config
-from rein.data.classes import CLASSES
 from rein.models.criterion import Criterion
 from rein.models.dense import DenseCriterion
 from rein.models.linear import LinearHead
@@ -18,24 +17,28 @@ Head = Mask2FormerHead | SemanticFPN | LinearHead
 
 
 def build_head(
-    head: config.Head, tuning: config.Tuning, in_channels: Sequence[int], scales: Sequence[float] = (1.0, 1.0, 1.0, 1.0)
+    head: config.Head,
+    tuning: config.Tuning,
+    in_channels: Sequence[int],
+    num_classes: int,
+    scales: Sequence[float] = (1.0, 1.0, 1.0, 1.0),
 ) -> Head:
     """The head for maps of these channels, finest first, which `scales` resize to strides 4, 8, 16, 32."""
     match head:
         case config.Mask2Former():
-            return _mask2former(head, tuning, in_channels, scales)
+            return _mask2former(head, tuning, in_channels, num_classes, scales)
         case config.SemFPN():
-            return SemanticFPN(in_channels, len(CLASSES), head.width, head.channels, head.dropout, scales)
+            return SemanticFPN(in_channels, num_classes, head.width, head.channels, head.dropout, scales)
         case config.Linear():
-            return LinearHead(in_channels, len(CLASSES))
+            return LinearHead(in_channels, num_classes)
 
 
-def build_criterion(head: config.Head) -> Criterion | DenseCriterion:
+def build_criterion(head: config.Head, num_classes: int) -> Criterion | DenseCriterion:
     """The loss that a head is trained by: `criterion(output, label)["loss"]`."""
     if not isinstance(head, config.Mask2Former):
-        return DenseCriterion(len(CLASSES))
+        return DenseCriterion(num_classes)
     return Criterion(
-        num_classes=len(CLASSES),
+        num_classes=num_classes,
         points=head.points,
         class_weight=head.class_weight,
         mask_weight=head.mask_weight,
@@ -45,14 +48,18 @@ def build_criterion(head: config.Head) -> Criterion | DenseCriterion:
 
 
 def _mask2former(
-    head: config.Mask2Former, tuning: config.Tuning, in_channels: Sequence[int], scales: Sequence[float]
+    head: config.Mask2Former,
+    tuning: config.Tuning,
+    in_channels: Sequence[int],
+    num_classes: int,
+    scales: Sequence[float],
 ) -> Mask2FormerHead:
     queries, source = head.queries, "own"
     if isinstance(tuning, config.Rein) and tuning.link != "none":
         queries, source = tuning.token_length, tuning.link
     return Mask2FormerHead(
         in_channels=in_channels,
-        num_classes=len(CLASSES),
+        num_classes=num_classes,
         width=head.width,
         encoder_layers=head.encoder_layers,
         decoder_layers=head.decoder_layers,

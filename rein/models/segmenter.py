@@ -64,7 +64,7 @@ def build_model(experiment: Experiment, weights: Path = Path("weights")) -> Segm
         torch.manual_seed(seeds.derive(experiment.seed, seeds.BACKBONE))
         backbone = _build_backbone(experiment, weights)
         torch.manual_seed(seeds.derive(experiment.seed, seeds.HEAD))
-        head = build_head(experiment.head, experiment.tuning, backbone.widths, backbone.scales)
+        head = build_head(experiment.head, experiment.tuning, backbone.widths, len(experiment.classes), backbone.scales)
         return Segmenter(backbone, head)
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rein.config import Figure
-from rein.data.classes import CLASSES, PALETTE, VOID
+from rein.data.classes import CLASSES, VOID, colours
 from rein.reports.picture import TEXT, Picture, columns, join
 from rein.reports.study import Study
 
@@ -16,14 +18,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Canvas
 
-#: Void is black; ids without a class are too.
-_COLOURS = np.zeros((256, 3), dtype=np.uint8)
-_COLOURS[: len(PALETTE)] = PALETTE
 
-
-def colourise(ids: np.ndarray) -> np.ndarray:
-    """(h, w) train ids -> (h, w, 3) RGB in the Cityscapes colours, void black."""
-    return _COLOURS[ids]
+def colourise(ids: np.ndarray, classes: Sequence[str] = CLASSES) -> np.ndarray:
+    """(h, w) train ids -> (h, w, 3) RGB in the classes' colours; void, and ids without a class, are black."""
+    palette = np.zeros((256, 3), dtype=np.uint8)
+    palette[: len(classes)] = colours(classes)
+    return palette[ids]
 
 
 def predictions(study: Study, wanted: Figure) -> Picture | str:
@@ -40,10 +40,10 @@ def predictions(study: Study, wanted: Figure) -> Picture | str:
         "One image a domain, the first in the order of names that every variant has kept; of each variant the run with "
         "the lowest seed."
     )
-    return Picture(join(wanted.caption, drawn), _panel(points, folders, rows))
+    return Picture(join(wanted.caption, drawn), _panel(points, folders, rows, study.classes))
 
 
-def _panel(points: list[str], folders: dict[str, Path], rows: list[tuple[str, str]]) -> Canvas:
+def _panel(points: list[str], folders: dict[str, Path], rows: list[tuple[str, str]], classes: list[str]) -> Canvas:
     """Draw the rows; sizes are inches, so that every image keeps its aspect without gaps between the rows."""
     import matplotlib.pyplot as plt
 
@@ -62,35 +62,36 @@ def _panel(points: list[str], folders: dict[str, Path], rows: list[tuple[str, st
     for line, (domain, stem), image, height in zip(grid, rows, images, heights, strict=True):
         line[0].imshow(image)
         line[0].set_ylabel(_folded(domain, round(height * 15)), fontsize=7)
-        present |= _show(line[1], _file(folders, (domain, stem), "label"))
+        present |= _show(line[1], _file(folders, (domain, stem), "label"), classes)
         for axes, point in zip(line[2:], points, strict=True):
             file = folders[point] / domain / f"{stem}_prediction.png" if point in folders else None
-            present |= _show(axes, file)
+            present |= _show(axes, file, classes)
     for axes, title in zip(grid[0], titles, strict=True):
         axes.set_title(_folded(title, round(side * 15)), fontsize=7, pad=3)
     for axes in grid.flat:
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
-    _legend(canvas, present, (below - 0.05) / total)
+    _legend(canvas, present, classes, (below - 0.05) / total)
     return canvas
 
 
-def _show(axes: Axes, file: Path | None) -> set[int]:
+def _show(axes: Axes, file: Path | None, classes: list[str]) -> set[int]:
     """Show a mask, or a dash for none; returns the train ids in it."""
     if file is None or not file.is_file():
         axes.text(0.5, 0.5, "–", ha="center", va="center", transform=axes.transAxes)
         return set()
     ids = _image(file)
-    axes.imshow(colourise(ids), interpolation="nearest")
+    axes.imshow(colourise(ids, classes), interpolation="nearest")
     return set(np.unique(ids).tolist())
 
 
-def _legend(canvas: Canvas, present: set[int], top: float) -> None:
+def _legend(canvas: Canvas, present: set[int], classes: list[str], top: float) -> None:
+    from matplotlib.colors import to_rgb
     from matplotlib.patches import Patch
 
     patches = [
-        Patch(facecolor=tuple((_COLOURS[id] / 255).tolist()), edgecolor="0.5", linewidth=0.3, label=name)
-        for id, name in [*enumerate(CLASSES), (VOID, "void")]
+        Patch(facecolor=to_rgb(f"#{bytes(colour).hex()}"), edgecolor="0.5", linewidth=0.3, label=name)
+        for id, name, colour in [*zip(count(), classes, colours(classes)), (VOID, "void", (0, 0, 0))]
         if id in present
     ]
     canvas.legend(

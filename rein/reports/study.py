@@ -11,7 +11,8 @@ import pandas as pd
 from rein import results
 from rein.config import ConfigError, Report, Sweep, flatten
 from rein.config_io import load
-from rein.data.domains import DOMAINS
+from rein.data.classes import CLASSES
+from rein.data.domains import find
 from rein.ledger import Run
 from rein.results import FACTS
 from rein.sweeps.plan import expand
@@ -58,8 +59,18 @@ class Study:
     @property
     def sources(self) -> list[str]:
         """Every source domain of the sweep that has a val split to be scored on, in the order of its configs."""
-        names = dict.fromkeys(name for names in self.runs["data.sources"] for name in names)
-        return [name for name in names if "val" in DOMAINS[name].splits]
+        scored = (
+            name
+            for names, holdout in zip(self.runs["data.sources"], self.runs["data.holdout"], strict=True)
+            for name in names
+            if holdout or "val" in find(name).splits
+        )
+        return list(dict.fromkeys(scored))
+
+    @property
+    def classes(self) -> list[str]:
+        """What the sweep's runs are scored on, in the order of train ids."""
+        return list(dict.fromkeys(name for names in self.runs["data.classes"] for name in names or CLASSES))
 
 
 def gather(report: Report, runs_root: Path) -> Study:

@@ -11,7 +11,6 @@ import pandas as pd
 
 from rein import results
 from rein.config import ConfigError, Table
-from rein.data.classes import CLASSES
 from rein.reports.grid import MISSING, Cell, Column, Grid
 from rein.reports.statistics import count
 from rein.reports.study import AVERAGE, Study, final_loss, miou, trajectory
@@ -64,7 +63,7 @@ def classes(study: Study, wanted: Table) -> Grid:
     frame = results.select(study.results[study.results["state"] == "done"], study.report.selection)
     chosen = frame[(frame["metric"] == "iou") & (frame["role"] == "target")]
     wide = 100 * chosen.pivot_table(index="run_id", columns="class", values="value", aggfunc="mean")
-    wide = wide[[name for name in CLASSES if name in wide]]
+    wide = wide[[name for name in study.classes if name in wide]]
     measures = [Measure(Column(name), spread=False, ranked=True) for name in wide.columns]
     what = "IoU in percent of every class: a run's mean over the targets that have the class, then the mean over seeds."
     marks = "Best in bold, second underlined; no test is implied."

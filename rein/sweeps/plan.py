@@ -9,7 +9,8 @@ from pathlib import Path
 
 from rein.config import ConfigError, Experiment, Sweep, run_id
 from rein.config_io import build, find, override, read_yaml
-from rein.data.domains import DOMAINS, samples
+from rein.data.domains import find as find_domain
+from rein.data.listing import samples
 from rein.ledger import FINAL, Run
 
 
@@ -75,4 +76,4 @@ def check_data(planned: Sequence[Planned], root: Path) -> None:
         for name in names
     }
     for name, split in sorted(splits):
-        samples(DOMAINS[name], split, root)
+        samples(find_domain(name), split, root)

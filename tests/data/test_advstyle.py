@@ -96,7 +96,7 @@ def test_a_networks_loss_rises_and_its_parameters_get_no_gradient(tiny: Tiny, he
     # A small step, in evaluation mode and with the same points drawn: nothing but the style may move the loss.
     experiment = tiny({"head.method": head, "tuning.method": tuning})
     model = build_model(experiment).eval()
-    criterion = build_criterion(experiment.head)
+    criterion = build_criterion(experiment.head, 19)
     images, labels = batch(32), torch.randint(0, 19, (2, 32, 32), generator=torch.Generator().manual_seed(1))
 
     def loss(pixels: Tensor, target: Tensor) -> Tensor:

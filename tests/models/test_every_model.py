@@ -92,7 +92,7 @@ def test_it_trains_what_it_names_and_survives_copy_and_file(
         return
     model = build_model(made).train()
     optimizer = build_optimizer(model, made.optim)
-    criterion = build_criterion(made.head)
+    criterion = build_criterion(made.head, 19)
     images, labels = batch()
 
     before = state(model)

@@ -28,7 +28,7 @@ def images(*shape: int) -> Tensor:
 
 def loss(model: Segmenter, experiment: Experiment, label: Tensor) -> Tensor:
     output = model(images(len(label), 3, *label.shape[1:]))
-    terms = build_criterion(experiment.head)(output, label)
+    terms = build_criterion(experiment.head, 19)(output, label)
     assert {"loss", "loss_class"} <= set(terms)
     return terms["loss"]
 
@@ -76,7 +76,7 @@ def test_a_few_steps_lower_the_loss(tiny: Tiny, head: dict[str, Any]) -> None:
     values = []
     for _ in range(8):
         torch.manual_seed(0)
-        value = build_criterion(experiment.head)(model(image), label)["loss"]
+        value = build_criterion(experiment.head, 19)(model(image), label)["loss"]
         optimizer.zero_grad()
         value.backward()
         optimizer.step()

@@ -1,0 +1,67 @@
+"""What a domain is: where its images and labels lie, how its labels read, how it is scored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rein.data.label_tables import LabelTable
+
+
+class DataError(RuntimeError):
+    """A folder, image or label is missing or wrong; the message names the file and the next step."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One way in which people keep a split: a pattern for the images, and one or several for their labels.
+
+    A pattern is a path below the domain's folder. Each `*` stands for a part of one folder's or file's name, and what
+    it stood for in an image's path is put in its place in the label's. Case is ignored, and so is the ending: a `.png`
+    may be a `.jpg`. Of several labels the first that is there counts, with its own table.
+    """
+
+    images: str
+    labels: tuple[tuple[str, LabelTable], ...]
+    #: Images and labels are brought to half their size when they are read, labels by nearest neighbour.
+    halve: bool = False
+
+
+@dataclass(frozen=True)
+class Split:
+    """`train` or `val` of a domain: the first of its layouts of which there is an image counts."""
+
+    layouts: tuple[Layout, ...]
+    #: Only files whose name starts with one of these; empty keeps all.
+    prefixes: tuple[str, ...] = ()
+    #: Images of the complete split, for the doctor; None where there is no such number.
+    count: int | None = None
+
+
+@dataclass(frozen=True)
+class Domain:
+    """A data set that a net is trained on or tested on."""
+
+    name: str
+    #: Names that its folder has below the data folder; the first that is there counts.
+    folders: tuple[str, ...]
+    splits: Mapping[str, Split] = field(hash=False)
+    #: (width, height) that test images are resized to, keeping aspect inside it; None keeps their own.
+    evaluation_size: tuple[int, int] | None = None
+    note: str = ""
+    #: Style of the toy world that is drawn into the data folder on first use.
+    toy_style: str | None = None
+    #: Corruption of Cityscapes-C and its severity, 1 to 5, that images are read with.
+    corruption: tuple[str, int] | None = None
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image of a split and its label, on disk."""
+
+    image: Path
+    label: Path
+    table: LabelTable
+    halve: bool = False
+    corruption: tuple[str, int] | None = None

@@ -1,0 +1,66 @@
+"""Which files of a domain a run trains on and which it is scored on. The choice follows from their names alone."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from rein.config import Data, Experiment
+from rein.data.domain import Sample
+from rein.data.domains import find
+from rein.data.listing import samples
+
+
+def scored_domains(experiment: Experiment) -> list[tuple[str, str]]:
+    """(domain, role) of all that a run is scored on, targets first; a source named as a target stays a source.
+
+    A source is scored on its val split, or on what `data.holdout` keeps of its training images.
+    """
+    data = experiment.data
+    sources = [name for name in data.sources if "val" in find(name).splits or data.holdout]
+    targets = [name for name in data.targets if name not in data.sources]
+    return [(name, "target") for name in targets] + [(name, "source") for name in sources]
+
+
+def scored_files(data: Data, domain: str, root: Path, limit: int | None = None) -> list[Sample]:
+    """The val split of a domain, or what is held out of its training images where it has none.
+
+    At most `limit` of them, evenly spaced over the list.
+    """
+    if "val" in find(domain).splits:
+        files = samples(find(domain), "val", root)
+    else:
+        train = samples(find(domain), "train", root)
+        held_out = first_by_hash(train, data.holdout, "holdout")
+        files = [sample for sample in train if sample in held_out]
+    if limit is None or limit >= len(files):
+        return files
+    return [files[i * len(files) // limit] for i in range(limit)]
+
+
+def training_files(data: Data, root: Path) -> list[list[Sample]]:
+    """The images that a run trains on, a list a source: less what is held out, and of that `data.fraction`."""
+    fractions = data.fraction if isinstance(data.fraction, tuple) else (data.fraction,) * len(data.sources)
+    return [_training_files(data, source, share, root) for source, share in zip(data.sources, fractions, strict=True)]
+
+
+def first_by_hash(files: Sequence[Sample], share: float, purpose: str) -> set[Sample]:
+    """A share of the files, at least one: those whose hash, of purpose and file name without ending, comes first.
+
+    It depends on no order, folder or random state, and a smaller share lies within a larger one (1/16 of Cityscapes
+    are 186 images).
+    """
+    order = sorted(files, key=lambda sample: hashlib.sha256(f"{purpose}/{sample.image.stem}".encode()).digest())
+    return set(order[: max(1, round(share * len(order)))])
+
+
+def _training_files(data: Data, source: str, share: float, root: Path) -> list[Sample]:
+    files = samples(find(source), "train", root)
+    if data.holdout and "val" not in find(source).splits:
+        held_out = first_by_hash(files, data.holdout, "holdout")
+        files = [sample for sample in files if sample not in held_out]
+    if share == 1:
+        return files
+    kept = first_by_hash(files, share, "fraction")
+    return [sample for sample in files if sample in kept]
