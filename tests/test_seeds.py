@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -52,7 +54,7 @@ def test_the_low_bits_are_a_permutation_of_the_positions(first: int, second: int
 
 def test_the_seeds_of_neighbouring_positions_differ_in_half_of_the_bits() -> None:
     low = np.array([seeds.derive(0, seeds.CROP, position) % 2**32 for position in range(2_000)], np.uint32)
-    flipped = [(int(a) ^ int(b)).bit_count() for a, b in zip(low, low[1:], strict=False)]
+    flipped = [(int(a) ^ int(b)).bit_count() for a, b in itertools.pairwise(low)]
     assert np.mean(flipped) == pytest.approx(16, abs=0.3)  # standard error: sqrt(8 / 2000) = 0.06
 
 
