@@ -12,7 +12,7 @@ BACKBONE, HEAD, ORDER, CROP, STEP, SOURCE = range(6)
 def derive(seed: int, purpose: int, position: int = 0) -> int:
     """A 63-bit seed for one place of one stream.
 
-    torch's CPU generator heeds its low 32 bits: of a run's 160,000 crops three pairs or so draw alike, from unlike images.
+    torch's CPU generator heeds its low 32 bits: of 160,000 crops some three pairs draw alike, of unlike images.
     """
     return int(np.random.SeedSequence((seed, purpose, position)).generate_state(1, np.uint64)[0] >> 1)
 
