@@ -1,4 +1,4 @@
-"""PNG files by a decoder that is faster than Pillow's, exact at 16 bits, and stops at the last row that is asked for."""
+"""PNG by a decoder that is faster than Pillow's, exact at 16 bits, and stops at the last row asked for."""
 
 from __future__ import annotations
 
