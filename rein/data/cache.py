@@ -44,11 +44,10 @@ from torch import Tensor
 from torch.utils.data import get_worker_info
 
 from rein.config import ConfigError, Data
-from rein.data.classes import CLASSES
 from rein.data.dataset import check_pair
 from rein.data.domain import DataError, Sample
-from rein.data.reading import image_size, read_image, read_label
-from rein.data.transforms import nearest_window, resize_window
+from rein.data.transforms import match_label, resize_window
+from rein.data.whole import whole_image, whole_label, whole_size
 
 log = logging.getLogger(__name__)
 
@@ -75,14 +74,14 @@ def cached_pair(sample: Sample, data: Data, folder: Path) -> tuple[Tensor, Tenso
 
     @functools.cache
     def read() -> tuple[Tensor, dict[int, int]]:
-        return _small_label(sample, data, image.shape[1:])
+        return _small_label(sample, data, (image.shape[0], image.shape[1]))
 
     label = stored(folder, key("label", *asked, *reading), lambda: read()[0].numpy())
     unknown: dict[int, int] = {}
     if data.unknown_ids != "strict":
         counts = stored(folder, key("unknown", *asked, *reading), lambda: _as_bytes(read()[1]))
         unknown = {int(value): count for value, count in json.loads(counts.tobytes()).items()}
-    return _tensor(image), _tensor(label), unknown
+    return _tensor(image).permute(2, 0, 1), _tensor(label), unknown
 
 
 def stored(folder: Path, key: str, make: Callable[[], np.ndarray]) -> np.ndarray:
@@ -193,20 +192,17 @@ def _identity(path: Path) -> tuple[str, int, int]:
 
 
 def _small_image(sample: Sample, data: Data) -> np.ndarray:
-    image = read_image(sample.image)
-    height, width = size = _small_size(image.shape[1:], data)
+    image = whole_image(sample)
+    height, width = size = _small_size(tuple(image.shape[1:]), data)
     if size != image.shape[1:]:
         image = resize_window(image, size, range(height), range(width))
-    return image.numpy()
+    return image.permute(1, 2, 0).numpy()  # (h, w, 3) as files are decoded: crops are gathered from that the fastest
 
 
-def _small_label(sample: Sample, data: Data, size: tuple[int, ...]) -> tuple[Tensor, dict[int, int]]:
-    label, unknown = read_label(sample.label, sample.table, data.classes or CLASSES, data.unknown_ids)
-    check_pair(image_size(sample.image), tuple(label.shape), sample)
-    height, width = size
-    if label.shape != size:
-        label = nearest_window(label, (height, width), range(height), range(width))
-    return label, unknown
+def _small_label(sample: Sample, data: Data, size: tuple[int, int]) -> tuple[Tensor, dict[int, int]]:
+    label, unknown = whole_label(sample, data)
+    check_pair(whole_size(sample), tuple(label.shape), sample)
+    return match_label(label, size), unknown
 
 
 def _small_size(shape: tuple[int, ...], data: Data) -> tuple[int, int]:

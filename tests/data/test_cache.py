@@ -378,7 +378,7 @@ def test_unknown_ids_are_counted_hit_or_missed(pair: Sample, folder: Path) -> No
     assert [unknown for *_, unknown in found] == [{77: 5, 99: 3 * 64}] * 2
     assert (found[1][1][0] == VOID).all()
     for _ in range(2):
-        with pytest.raises(DataError, match=r"label\.png: label ids \[77, 99\]"):
+        with pytest.raises(DataError, match=r"label\.png: label ids 77 .*99 "):
             cached_pair(pair, DATA, folder)
 
 
