@@ -14,9 +14,10 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from rein import checkpoint, inference
-from rein.config import ConfigError, Experiment, Machine, run_id
+from rein.config import ConfigError, Data, Experiment, Machine, run_id
 from rein.data.classes import PALETTE
-from rein.data.domains import DataError
+from rein.data.domain import DataError, Sample
+from rein.data.selection import scored_files
 from rein.ledger import Run
 from rein.models.tuning import trainable
 
@@ -52,12 +53,11 @@ def test_scoring_on_one_domain_reads_no_other(finished: tuple[Run, Machine], mon
 
     read: list[str] = []
 
-    class Spy(evaluation.DomainDataset):
-        def __init__(self, domain: str, *rest: object) -> None:
-            read.append(domain)
-            super().__init__(domain, *rest)  # type: ignore[arg-type]
+    def spy(data: Data, domain: str, *rest: Any) -> list[Sample]:
+        read.append(domain)
+        return scored_files(data, domain, *rest)
 
-    monkeypatch.setattr(evaluation, "DomainDataset", Spy)
+    monkeypatch.setattr(evaluation, "scored_files", spy)
     run, machine = finished
     inference.evaluate_run(run.id, ["toy-night"], machine)
     assert read == ["toy-night"], "the sources' data may be on another machine"

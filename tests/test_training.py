@@ -24,7 +24,7 @@ from torch import Tensor
 from rein import ledger, results
 from rein.config import ConfigError, Experiment, Machine, run_id
 from rein.config_io import dump
-from rein.data.domains import DataError
+from rein.data.domain import DataError
 from rein.ledger import BusyError, Run
 from rein.metrics import miou
 from rein.training import train

@@ -27,7 +27,7 @@ def image_size(path: Path) -> tuple[int, int]:
 def read_image(path: Path, rows: int | None = None) -> Tensor:
     """An image file as uint8 RGB (3, H, W), or its first rows."""
     with _opened(path) as image:
-        pixels = _pixels(image.convert("RGB"), path)
+        pixels = _pixels(image, path, "RGB")
     return torch.from_numpy(pixels[:rows]).permute(2, 0, 1)
 
 
@@ -66,9 +66,9 @@ def _opened(path: Path) -> Image.Image:
         raise _unreadable(path, error) from None
 
 
-def _pixels(image: Image.Image, path: Path) -> np.ndarray:
+def _pixels(image: Image.Image, path: Path, mode: str | None = None) -> np.ndarray:
     try:
-        return np.array(image)
+        return np.array(image.convert(mode) if mode else image)
     except (OSError, SyntaxError, ValueError) as error:
         raise _unreadable(path, error) from None
 

@@ -10,7 +10,7 @@ import yaml
 
 from rein.config import ConfigError, Sweep, run_id
 from rein.config_io import build
-from rein.data.domains import DataError
+from rein.data.domain import DataError
 from rein.ledger import Run
 from rein.sweeps.plan import Planned, check_data, expand, left
 
