@@ -68,9 +68,9 @@ def evaluate_run(run: str, domains: list[str], machine: Machine) -> list[dict[st
 
 
 def _row(score: Score) -> dict[str, Any]:
-    if score.remarks:
-        others = f"; {len(score.remarks) - 1} more files are like that" if len(score.remarks) > 1 else ""
-        log.warning("%s: %s%s", score.domain, score.remarks[0].text, others)
+    for first in score.remarks[:1]:
+        others = len(score.remarks) - 1
+        log.warning("%s: %s%s", score.domain, first.text, f"; and {others} more files" if others else "")
     skipped = sum(remark.kind == "skipped" for remark in score.remarks)
     row = {"domain": score.domain, "role": score.role, "miou": round(100 * score.miou, 2)}
     return {**row, "images": len(score.files), "skipped": skipped} if skipped else row

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -234,3 +235,37 @@ def test_rows_hold_the_miou_and_the_classes_that_occur() -> None:
 def test_a_domain_without_labelled_pixels_scores_nan() -> None:
     rows = list(Score("kitti", "target", CLASSES, metrics.zeros(19), []).rows(step=5))
     assert len(rows) == 1 and math.isnan(rows[0]["value"])
+
+
+# ---------------------------------------------------------------- images that are left out
+
+
+@pytest.fixture
+def spoilt(toy_data: Path, tmp_path: Path) -> Path:
+    """A data folder of whose three test images one is cut short and one has no label."""
+    folder = tmp_path / "toy" / "day"
+    shutil.copytree(toy_data / "toy" / "day", folder)
+    shutil.copy(folder / "images/val/000001.png", folder / "images/val/000002.png")
+    (folder / "images/val/000001.png").write_bytes(b"")
+    return tmp_path
+
+
+def test_skipped_images_are_no_part_of_the_matrix(tiny: Tiny, spoilt: Path, toy_data: Path) -> None:
+    model, changes = build_model(tiny()).eval(), {"data.on_error": "skip", "evaluation.images": None}
+    score = score_domain(model, tiny(changes), "toy-day", "target", spoilt, CPU, examples=9)
+    alone = score_domain(model, tiny({"evaluation.images": 1}), "toy-day", "target", toy_data, CPU)
+    assert torch.equal(score.matrix, alone.matrix)
+    assert score.files == alone.files == ("000000",) and score.scored == alone.scored
+    assert [stem for stem, *_ in score.examples] == ["000000"]
+    assert {remark.file.name: remark.kind for remark in score.remarks} == {
+        "000001.png": "skipped", "000002.png": "skipped",
+    }  # fmt: skip
+    assert alone.remarks == ()
+
+
+def test_other_images_have_another_digest(tiny: Tiny, toy_data: Path) -> None:
+    model = build_model(tiny()).eval()
+    one, both = (
+        score_domain(model, tiny({"evaluation.images": n}), "toy-day", "target", toy_data, CPU).scored for n in (1, 2)
+    )
+    assert (one["images"], both["images"]) == (1, 2) and one["digest"] != both["digest"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -63,6 +64,19 @@ def test_scoring_on_one_domain_reads_no_other(finished: tuple[Run, Machine], mon
     assert read == ["toy-night"], "the sources' data may be on another machine"
 
 
+def test_skipped_images_are_counted_beside_the_score(
+    tiny: Tiny, machine: Machine, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    from rein.training import train
+
+    run = train(tiny({"steps": 1, "data.on_error": "skip", "evaluation.images": None}), machine)
+    shutil.copytree(machine.data / "toy" / "night", tmp_path / "data/toy/night")
+    (tmp_path / "data/toy/night/images/val/000001.png").write_bytes(b"")
+    (row,) = inference.evaluate_run(run.id, ["toy-night"], replace(machine, data=tmp_path / "data"))
+    assert (row["images"], row["skipped"]) == (1, 1)
+    assert "toy-night: " in caplog.text and "000001.png: not a readable image" in caplog.text
+
+
 def test_an_unknown_domain_is_refused(finished: tuple[Run, Machine]) -> None:
     run, machine = finished
     with pytest.raises(ConfigError, match=r"toy-knight.*did you mean `toy-night`"):
@@ -103,8 +117,6 @@ def test_a_run_without_a_checkpoint_says_what_to_do(tiny: Tiny, machine: Machine
 
 
 def test_a_truncated_checkpoint_is_never_loaded_silently(finished: tuple[Run, Machine], tmp_path: Path) -> None:
-    import shutil
-
     run, machine = finished
     shutil.copytree(run.path, tmp_path / "runs" / run.id)
     path = checkpoint.newest(tmp_path / "runs" / run.id / "checkpoint")

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from rein.config import ConfigError, Report
-from rein.reports import remarks
 from rein.reports.figures import draw
 from rein.reports.grid import Grid
 from rein.reports.markup import Format, Raw, escape, slug
+from rein.reports.notes import files_mark, files_note
 from rein.reports.study import Study, environments, gather
 from rein.reports.tables import SELECTION, table
 
@@ -78,7 +78,7 @@ def write(report: Report, runs_root: Path, out: Path, name: str = "") -> list[Pa
                 stem.with_suffix(suffix).unlink(missing_ok=True)
             figures.append(Drawn(wanted.name, f"Not drawn: {picture}."))
             continue
-        said = remarks.note(study) if wanted.kind != "predictions" else ""
+        said = files_note(study) if wanted.kind != "predictions" else ""
         figures.append(Drawn(wanted.name, f"{picture.caption} {said}".strip(), tuple(picture.save(stem))))
         files += figures[-1].files
         verdicts += [picture.verdict] if picture.verdict is not None else []
@@ -103,7 +103,7 @@ def progress(study: Study) -> str:
     others = Counter(state for state in study.runs["state"] if state != "done")
     counts = ", ".join(f"{number} {state}" for state, number in others.items())
     partial = f"partial: {done} of {planned} runs done ({counts})" if done < planned else ""
-    return "; ".join(filter(None, (partial, remarks.mark(study))))
+    return "; ".join(filter(None, (partial, files_mark(study))))
 
 
 def provenance(study: Study, name: str = "") -> list[tuple[str, str]]:

@@ -8,12 +8,12 @@ from typing import Any
 from rein.reports.study import Study
 
 
-def note(study: Study) -> str:
+def files_note(study: Study) -> str:
     """The sentences that stand with every number of the finished runs; empty where all files were read."""
     return " ".join(filter(None, (_skipped(study), _unlike(study), _unknown(study))))
 
 
-def mark(study: Study) -> str:
+def files_mark(study: Study) -> str:
     """The same in a few words, for the state of things at a report's top."""
     statuses = _statuses(study)
     skipping = sum(bool(status.get("skipped_files")) for status in statuses)
