@@ -126,7 +126,7 @@ class Clock:
     """Seconds of every stage, summed."""
 
     def __init__(self) -> None:
-        self.seconds = dict.fromkeys(STAGES, 0.0)
+        self.seconds: dict[str, float] = {stage: 0.0 for stage in STAGES}
 
     def of(self, stage: str, work: Callable[[], Any]) -> Any:
         """What `work` returns, its time counted."""

@@ -15,8 +15,7 @@ from rein.data.whole import whole_image, whole_label, whole_size
 def read_crop(sample: Sample, data: Data, generator: Generator) -> tuple[Tensor, Tensor, dict[int, int]]:
     """uint8 image (3, C, C), int64 train ids (C, C), and the unknown ids of the label file with their pixels.
 
-    The place is chosen on the label; of the image only the rows down to the crop's last one are decoded, and damage
-    below them goes unnoticed.
+    The place is chosen on the label, and of the image only the rows down to the crop's last one are decoded.
     """
     label, unknown = whole_label(sample, data)
     size = whole_size(sample)

@@ -43,14 +43,13 @@ def header(data: bytes) -> Header | None:
 def decode(data: bytes, form: Header, rows: int | None = None) -> np.ndarray:
     """Stored values (rows, W, channels), uint8 or uint16, of the whole image or of its first rows.
 
-    Palettes give indices. Bytes behind the last row asked for are not looked at. Raises ValueError where the rest is
-    damaged: checksums are tested.
+    Palettes give indices. Raises ValueError where the file ends early or a chunk's checksum is wrong, also below the
+    last row asked for: those rows are neither inflated nor filtered, but their bytes are summed.
     """
-    # Quick to load, but not needed by everyone who imports this file.
-    from kornia_rs import io as decoder
+    import kornia_rs  # 10 MB of code that a process without PNG files does without
 
     rows = form.height if rows is None else min(rows, form.height)
-    decoded = decoder.decode_image_png_u8 if form.depth == 8 else decoder.decode_image_png_u16
+    decoded = kornia_rs.io.decode_image_png_u8 if form.depth == 8 else kornia_rs.io.decode_image_png_u16
     try:
         return np.asarray(decoded(_bare(data, form, rows), (rows, form.width), _MODES[form.colour]))
     except Exception as error:  # the decoder has no error class of its own
