@@ -313,6 +313,26 @@ def bench_model(
     _print([row for w in works for row in measure(Case(w, backbone, size, batch, compiled, bf16), repeats)], as_json)
 
 
+@bench.command("loader")
+def bench_loader(
+    images: Annotated[int, typer.Option(min=4, help="Crops of each side and turn.")] = 64,
+    workers: Annotated[int, typer.Option(min=0, help="Loader processes of each side.")] = 2,
+    size: Annotated[str, typer.Option(help="Width and height of the files.")] = "1914x1052",
+    cache: Annotated[int | None, typer.Option(min=1, help="A third side: ours with this data.cache.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Time our loader beside the same recipe in Pillow and numpy, on PNG files as large as GTAV's."""
+    from rein.bench.loader import Case, measure
+    from rein.config import ConfigError
+
+    width, _, height = size.partition("x")
+    if not (width.isdigit() and height.isdigit()):
+        raise ConfigError(f"--size {size}: width and height are due, as in 1914x1052")
+    found = measure(Case(images, workers, (int(width), int(height)), cache))
+    for rows in [found] if as_json else found.values():
+        _print(rows, as_json)
+
+
 def main() -> None:
     """Entry point of the `rein` command: errors of the user's words or files become one line and an exit status."""
     from rein.config import ConfigError

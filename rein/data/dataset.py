@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
+import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from rein.config import Data
-from rein.data.classes import CLASSES
 from rein.data.domain import DataError, Sample
-from rein.data.reading import read_image, read_label
+from rein.data.remarks import Remark, skipped, unknown_ids
+from rein.data.whole import whole_image, whole_label
 
 
-class WholeImages(Dataset[tuple[Tensor, Tensor]]):
+class Item(NamedTuple):
+    """An image, its train ids, and what there is to say of their files."""
+
+    image: Tensor
+    label: Tensor
+    remarks: tuple[Remark, ...] = ()
+
+
+class WholeImages(Dataset[Item]):
     """uint8 image (3, H, W) and uint8 train ids (h, w) of every file.
 
-    A label may have another size than its image, as KITTI's do, but not another shape.
+    A label may have another size than its image, as KITTI's do, but not another shape. An image that cannot be used
+    raises DataError, or has no pixels where `data.on_error` is `skip`.
     """
 
     def __init__(self, files: Sequence[Sample], data: Data) -> None:
@@ -25,12 +36,21 @@ class WholeImages(Dataset[tuple[Tensor, Tensor]]):
     def __len__(self) -> int:
         return len(self.files)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+    def __getitem__(self, index: int) -> Item:
         sample = self.files[index]
-        image = read_image(sample.image)
-        label, _ = read_label(sample.label, sample.table, self.data.classes or CLASSES, self.data.unknown_ids)
+        try:
+            return self._read(sample)
+        except DataError as error:
+            if self.data.on_error == "raise":
+                raise
+            nothing = torch.zeros(3, 0, 0, dtype=torch.uint8)
+            return Item(nothing, nothing[0], (skipped(sample.image, error),))
+
+    def _read(self, sample: Sample) -> Item:
+        image = whole_image(sample)
+        label, unknown = whole_label(sample, self.data)
         check_pair(tuple(image.shape[1:]), tuple(label.shape), sample)
-        return image, label
+        return Item(image, label, unknown_ids(sample.label, unknown))
 
 
 def check_pair(image: tuple[int, ...], label: tuple[int, ...], sample: Sample) -> None:
