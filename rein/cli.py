@@ -88,9 +88,10 @@ def _options(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more, with tracebacks.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only results and errors.")] = False,
 ) -> None:
-    level = logging.DEBUG if verbose else logging.ERROR if quiet else logging.INFO
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    logging.getLogger("rein").setLevel(level)
+    screen = logging.StreamHandler()
+    screen.setLevel(logging.ERROR if quiet else logging.NOTSET)  # warnings go into a run's record all the same
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[screen])
+    logging.getLogger("rein").setLevel(logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO)
 
 
 @app.command()

@@ -7,7 +7,6 @@ import importlib.metadata
 import platform
 import subprocess
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,10 +63,11 @@ def describe_data(experiment: Experiment, root: Path) -> dict[str, Any]:
 def describe_split(domain: str, split: str, root: Path) -> dict[str, Any]:
     """How many labelled images a split has, in which layout and by which tables their labels are read, and digests.
 
-    `sha256` is over the names of images and labels and the sizes in bytes of some (`SIZED`), `definition` over how the
-    domain is defined, which the commit does not tell of a domain of one's own.
+    `sha256` is over the names of images and labels and the sizes in bytes of some (`SIZED`), `definition` over how they
+    are found, read and scored, which the commit does not tell of a domain of one's own.
     """
-    found = look(find(domain), split, root)
+    known, found = find(domain), look(find(domain), split, root)
+    definition = (known.splits[split].layouts, known.splits[split].prefixes, known.evaluation_size, known.corruption)
     every = -(-len(found.samples) // SIZED) or 1
     lines = [
         f"{str(file).removeprefix(str(root))} {file.stat().st_size if index % every == 0 else ''}"
@@ -79,7 +79,7 @@ def describe_split(domain: str, split: str, root: Path) -> dict[str, Any]:
         "layout": found.layout.images,
         "labels": dict(Counter(_name(sample.table) for sample in found.samples)),
         "sha256": hashlib.sha256("\n".join(lines).encode()).hexdigest(),
-        "definition": hashlib.sha256(repr(replace(find(domain), note="")).encode()).hexdigest()[:16],
+        "definition": hashlib.sha256(repr(definition).encode()).hexdigest()[:16],
     }
 
 

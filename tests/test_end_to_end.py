@@ -168,3 +168,15 @@ def test_three_classes_of_ones_own_from_training_to_report(rein: Callable[..., R
     head = (study / "out/tables/classes.md").read_text().splitlines()[0]
     assert head.split("|")[-1 - len(classes) : -1] == [f" {name} " for name in classes]
     assert (study / "out/figures/p.png").is_file()
+
+
+@pytest.mark.slow
+def test_a_quiet_run_keeps_its_warnings_in_its_record(study: Path) -> None:
+    spoil(study, "val")
+    code = "from rein.cli import main; main()"
+    words = ("-q", "train", "tiny.yaml", "data.on_error=skip", "evaluation.images=2", "steps=1", "--no-track",
+             "--data", "data", "--device", "cpu")  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, cwd=study)
+    assert (done.returncode, done.stderr) == (0, "")
+    (run,) = runs(study / "runs")
+    assert any("000001.png: not a readable image" in note for note in run.status()["notes"])

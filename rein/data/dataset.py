@@ -59,5 +59,5 @@ def check_pair(image: tuple[int, ...], label: tuple[int, ...], sample: Sample) -
     if abs(width * label_height / (height * label_width) - 1) > 0.02:
         raise DataError(
             f"{sample.label}: {label_width}x{label_height} pixels, its image {sample.image.name} has {width}x{height}; "
-            f"they do not belong together"
+            f"they do not belong together; replace one of them, or remove both"
         )

@@ -13,7 +13,7 @@ from rein import results
 from rein.config import ConfigError, Report, Sweep, flatten
 from rein.config_io import load
 from rein.data.classes import CLASSES
-from rein.data.domains import find
+from rein.data.selection import scored_domains
 from rein.ledger import Run
 from rein.results import FACTS
 from rein.sweeps.plan import expand
@@ -35,6 +35,8 @@ class Study:
     results: pd.DataFrame
     #: run_id -> what its status.json says.
     statuses: dict[str, dict[str, Any]]
+    #: (domain, role) of all that some run is scored on.
+    scored: list[tuple[str, str]]
 
     @property
     def done(self) -> pd.DataFrame:
@@ -56,19 +58,12 @@ class Study:
     def targets(self) -> list[str]:
         """Every target domain of the sweep, in the order of its configs; a source is none, whoever names it so."""
         sources = {name for names in self.runs["data.sources"] for name in names}
-        names = dict.fromkeys(name for names in self.runs["data.targets"] for name in names)
-        return [name for name in names if name not in sources]
+        return [name for name, role in self.scored if role == "target" and name not in sources]
 
     @property
     def sources(self) -> list[str]:
-        """Every source domain of the sweep that has a val split to be scored on, in the order of its configs."""
-        scored = (
-            name
-            for names, holdout in zip(self.runs["data.sources"], self.runs["data.holdout"], strict=True)
-            for name in names
-            if holdout or "val" in find(name).splits
-        )
-        return list(dict.fromkeys(scored))
+        """Every source domain of the sweep that is scored, in the order of its configs."""
+        return [name for name, role in self.scored if role == "source"]
 
     @property
     def classes(self) -> list[str]:
@@ -107,7 +102,8 @@ def gather(report: Report, runs_root: Path) -> Study:
     # A run in progress may lack its facts; as numbers they then read nan.
     runs[list(FACTS)] = runs[list(FACTS)].apply(pd.to_numeric)
     frame.insert(1, "point", frame["run_id"].map(runs.set_index("run_id")["point"]))
-    study = Study(report, sweep, runs, frame, statuses)
+    scored = dict.fromkeys(pair for item in planned for pair in scored_domains(item.experiment))
+    study = Study(report, sweep, runs, frame, statuses, list(scored))
     if report.selection == "source_val" and not study.sources:
         raise ConfigError("selection: `source_val` needs a source with a val split, and there is none; take `last`")
     return study
