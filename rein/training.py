@@ -117,7 +117,13 @@ def _train(
     record.environment(describe(experiment, machine, device), resumed=start > 0)
 
     batches = training_batches(
-        experiment.data, machine.data, experiment.seed, range(start, steps), device, machine.workers
+        experiment.data,
+        machine.data,
+        experiment.seed,
+        range(start, steps),
+        device,
+        machine.workers,
+        cache=machine.cache,
     )
 
     def loss_of(images: Tensor, labels: Tensor) -> Tensor:
