@@ -16,6 +16,7 @@ from torch import Tensor
 
 from rein import checkpoint, seeds
 from rein.config import Experiment, Machine
+from rein.config_io import check_data
 from rein.data.advstyle import with_adversarial_styles
 from rein.data.loaders import training_batches
 from rein.data.selection import unlabelled
@@ -47,6 +48,7 @@ def train(experiment: Experiment, machine: Machine | None = None, observe: Obser
     on the run.
     """
     machine = machine or Machine()
+    check_data(experiment)
     record = Run.create(machine.runs, experiment)
     if record.state != "done":
         with record.claimed():
