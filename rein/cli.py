@@ -328,7 +328,9 @@ def main() -> None:
         app()
     except SystemExit as stop:
         if stop.code == 130:
-            typer.echo("interrupted; the same command goes on from the last checkpoint", err=True)
+            typer.echo(
+                "interrupted; a run goes on from its last checkpoint when the same command is given again", err=True
+            )
         raise
     except ConfigError as error:
         _fail(error, 2)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 from rein.check.examine import examine_all
@@ -29,6 +31,8 @@ class Split:
     image_pattern: str | None = None
     #: {pattern, table, files}, in the order of preference.
     labels: list[dict[str, Any]] = field(default_factory=list)
+    #: Whether images and labels are brought to half their size when they are read; sizes here are the files'.
+    halved: bool = False
     #: {images, expected, unlabelled, labels_without_image, read, unusable}
     counts: dict[str, int | None] = field(default_factory=dict)
     #: {width, height, files}, the commonest first.
@@ -68,6 +72,7 @@ def _split(item: Survey, pairs: Pairs, train: Pairs) -> Split:
         folder=str(item.found.folder) if item.found else None,
         image_pattern=item.found.layout.images if item.found else None,
         labels=_labels(item.found) if item.found else [],
+        halved=bool(item.found and item.found.layout.halve),
         counts=_counts(item, pairs),
         image_sizes=_sizes(pair.image_size for pair in pairs.values()),
         label_sizes=_sizes(pair.label_size for pair in pairs.values()),
@@ -92,11 +97,22 @@ def _counts(item: Survey, pairs: Pairs) -> dict[str, int | None]:
 
 
 def _labels(found: Found) -> list[dict[str, Any]]:
-    numbers = Counter(sample.table for sample in found.samples)
+    numbers = Counter(_pattern(found, sample) for sample in found.samples)
     return [
-        {"pattern": pattern, "table": table_name(table), "files": numbers[table]}
+        {"pattern": pattern, "table": table_name(table), "files": numbers[pattern]}
         for pattern, table in found.layout.labels
     ]
+
+
+def _pattern(found: Found, sample: Sample) -> str | None:
+    """The pattern of the layout that a sample's label was found by."""
+    path = sample.label.relative_to(found.folder).with_suffix("").as_posix().lower()
+    fits = (
+        pattern
+        for pattern, table in found.layout.labels
+        if table == sample.table and fnmatchcase(path, str(Path(pattern).with_suffix("")).lower())
+    )
+    return next(fits, None)
 
 
 def _sizes(sizes: Iterable[tuple[int, int] | None]) -> list[dict[str, int]]:

@@ -11,9 +11,8 @@ import numpy as np
 
 from rein.check.pair import Pair, names_by_value
 from rein.check.survey import Survey
-from rein.data import label_tables
 from rein.data.domain import Sample
-from rein.data.label_tables import TRAIN_IDS, LabelTable
+from rein.data.label_tables import TABLES, TRAIN_IDS, LabelTable
 
 #: Mean difference of two thumbnails, of 255, below which two files of one name are one picture saved twice.
 ALIKE = 4.0
@@ -55,16 +54,8 @@ def remarks(item: Survey, pairs: Pairs, train: Pairs) -> list[Finding]:
 
 
 def table_name(table: LabelTable) -> str:
-    """What a table is called: as in `label_tables`, or `own table`."""
-    return next((name for name, known in _tables().items() if known == table), "own table")
-
-
-def _tables() -> dict[str, LabelTable]:
-    return {
-        name.lower().replace("_", " "): table
-        for name, table in vars(label_tables).items()
-        if isinstance(table, LabelTable)
-    }
+    """What a table is called in a domain file, or `own table`."""
+    return next((name for name, known in TABLES.items() if known == table), "own table")
 
 
 # ------------------------------------------------------------------------------------------------------------ problems
@@ -72,12 +63,13 @@ def _tables() -> dict[str, LabelTable]:
 
 def _missing(item: Survey) -> Iterator[Finding]:
     if item.missing and not item.partial:
-        yield Finding("missing", item.missing)
+        yield Finding("missing", _without_split(item))
 
 
 def _unlabelled(item: Survey) -> Iterator[Finding]:
     if item.found and item.found.unlabelled and item.found.layout.labels:
-        tried = " or ".join(pattern for pattern, _ in item.found.layout.labels)
+        first, *others = [pattern for pattern, _ in item.found.layout.labels]
+        tried = f"{first} or {_number(others, 'other pattern', 'other patterns')}" if others else first
         number = _number(item.found.unlabelled, "image has", "images have")
         text = f"{number} no label ({tried}); complete the labels, or remove the images"
         yield Finding("unlabelled", text, _paths(item.found.unlabelled))
@@ -95,19 +87,25 @@ def _unknown(pairs: Pairs) -> Iterator[Finding]:
         bad = {sample: pair for sample, pair in mine.items() if pair.unknown}
         if not bad:
             continue
-        seen = {value for pair in mine.values() for value, _ in (*pair.values, *pair.unknown)}
-        others = [
-            name
-            for name, other in _tables().items()
-            if other != table and other.coloured == table.coloured and seen <= set(names_by_value(other))
-        ]
-        advice = f"all values fit {' and '.join(others)}: are these labels of that kind? Else " if others else ""
+        fit = _fitting(table, bad.values())
+        advice = f"all values fit {fit}: are these labels of that kind? Else " if fit else ""
         yield Finding(
             "unknown_ids",
             f"ids that {table_name(table)} does not know: {_values(bad, table)}; {advice}"
             f"data.unknown_ids=void reads them as void",
             _paths(sample.label for sample in bad),
         )
+
+
+def _fitting(table: LabelTable, pairs: Iterable[Pair]) -> str | None:
+    """The smallest known table that knows all values; a few values fit too many to say."""
+    seen = {value for pair in pairs for value, _ in (*pair.values, *pair.unknown)}
+    fitting = {
+        name: len(other.names)
+        for name, other in TABLES.items()
+        if other.coloured == table.coloured and seen <= set(names_by_value(other))
+    }
+    return min(fitting, key=fitting.__getitem__) if fitting and len(seen) > 2 else None
 
 
 def _values(pairs: Pairs, table: LabelTable, most: int = 8) -> str:
@@ -170,7 +168,7 @@ def _leaks(pairs: Pairs, train: Pairs) -> Iterator[Finding]:
 
 def _partial(item: Survey) -> Iterator[Finding]:
     if item.missing and item.partial:
-        yield Finding("split_missing", item.missing)
+        yield Finding("split_missing", _without_split(item))
 
 
 def _count(item: Survey) -> Iterator[Finding]:
@@ -202,7 +200,7 @@ def _sizes(pairs: Pairs) -> Iterator[Finding]:
         others = f" and {_number(len(sizes) - 1, 'other size', 'other sizes')}" if len(sizes) > 1 else ""
         text = (
             f"{len(differ):,} of {len(pairs):,} labels have another size than their image, {_size(sizes[0][0][0])} for "
-            f"{_size(sizes[0][0][1])}{others}: training resizes them by nearest neighbour, scores are taken at their own"
+            f"{_size(sizes[0][0][1])}{others}: training resizes them by nearest neighbour, scores are at their own"
         )
         files = (f"{sample.label}: {_size(label)} for {_size(image)}" for sample, image, label in differ)
         yield Finding("label_sizes", text, tuple(files))
@@ -222,7 +220,9 @@ def _plain(pairs: Pairs) -> Iterator[Finding]:
     void = [
         sample.label
         for sample, pair in pairs.items()
-        if pair.label_size and all(names_by_value(sample.table)[value] == "void" for value, _ in pair.values)
+        if pair.label_size
+        and not pair.unknown
+        and {names_by_value(sample.table)[value] for value, _ in pair.values} == {"void"}
     ]
     if void:
         yield Finding("void_labels", f"{_number(void, 'label is', 'labels are')} void throughout", _paths(void))
@@ -233,15 +233,14 @@ def _plain(pairs: Pairs) -> Iterator[Finding]:
 
 
 def _twice(pairs: Pairs) -> Iterator[Finding]:
-    groups: dict[bytes, list[Path]] = defaultdict(list)
+    first: dict[bytes, Path] = {}
+    same: list[str] = []
     for sample, pair in pairs.items():
-        if pair.digest:
-            groups[pair.digest].append(sample.image)
-    same = [paths for paths in groups.values() if len(paths) > 1]
+        if pair.digest and first.setdefault(pair.digest, sample.image) != sample.image:
+            same.append(f"{sample.image} = {first[pair.digest]}")
     if same:
-        repeats = _number(sum(map(len, same)) - len(same), "image repeats", "images repeat")
-        text = f"{repeats} another one of the split, with the same pixels"
-        yield Finding("duplicates", text, tuple(" = ".join(map(str, paths)) for paths in same))
+        number = _number(same, "image repeats", "images repeat")
+        yield Finding("duplicates", f"{number} another one of the split, with the same pixels", tuple(same))
 
 
 def _saved_anew(pairs: Pairs, train: Pairs) -> Iterator[Finding]:
@@ -266,6 +265,10 @@ def _alike(one: Pair, other: Pair) -> bool:
 
 
 # --------------------------------------------------------------------------------------------------------------- words
+
+
+def _without_split(item: Survey) -> str:
+    return item.missing.removeprefix(f"{item.domain.name} ({item.split}): ")
 
 
 def _by_table(pairs: Pairs) -> dict[LabelTable, dict[Sample, Pair]]:

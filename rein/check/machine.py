@@ -9,7 +9,7 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
-from rein.check.survey import there
+from rein.check.survey import folders
 from rein.config import Machine
 from rein.data.domains import DOMAINS
 from rein.tracking import default_uri
@@ -62,14 +62,14 @@ def _weights(weights: Path) -> dict[str, Any]:
 
 
 def _data(root: Path) -> dict[str, Any]:
-    names = there(root)
-    if names:
-        return _row("data", f"{root}: {', '.join(names)}")
-    folders = dict.fromkeys(folder for domain in DOMAINS.values() if not domain.toy_style for folder in domain.folders)
+    places = {place.relative_to(root) for domain in DOMAINS.values() for place in folders(domain, root)}
+    if places:
+        return _row("data", f"{root}: {', '.join(map(str, sorted(places)))}")
+    known = sorted({domain.folders[0] for domain in DOMAINS.values() if not domain.toy_style})
     return _row(
         "data",
-        f"{root}: no known domain (looked for {', '.join(folders)}); --data or REIN_DATA names another place, and the "
-        f"toy world is drawn on first use",
+        f"{root}: no known domain's folder ({', '.join(known)}); --data or REIN_DATA names another place, and the toy "
+        f"world is drawn on first use",
     )
 
 

@@ -93,22 +93,23 @@ def _between(sides: Sequence[int]) -> str:
 def _layout(row: Row) -> str:
     used = [label for label in row["labels"] if label["files"]] or row["labels"]
     labels = " or ".join(f"{label['pattern']} ({label['table']})" for label in used)
-    return f"{row['image_pattern']} with {labels or 'no labels'}"
+    return f"{row['image_pattern']} with {labels or 'no labels'}{', halved when read' if row['halved'] else ''}"
 
 
 def _histogram(rows: list[Row], width: int) -> Iterator[str]:
-    """Two columns of classes; of each split the share of its pixels in per cent, and how many images show it."""
+    """The classes, in two columns if they fit: per split the share of pixels in per cent, and images with it."""
     named = list(dict.fromkeys(name for row in rows for name in row["classes"]))
     if not named:
         return
     names = [name for name in named if any(name not in row["never"] for row in rows)]
     cells = [_cell(name, [row["classes"].get(name) for row in rows]) for name in names]
     cells.append(_cell("void", [row["void"] for row in rows]))
-    half = (len(cells) + 1) // 2
-    head = " " * 14 + "".join(f"{row['split'] + ' %':>9}{'images':>8}" for row in rows)
-    yield f"  {head}    {head}"
-    for left, right in zip(cells[:half], [*cells[half:], ""], strict=False):
-        yield f"  {left}    {right}".rstrip()
+    head = " " * 14 + "".join(f"{row['split'] + ' %':>8}{'images':>7}" for row in rows)
+    columns = 2 if 2 * len(head) + 6 <= width else 1
+    height = -(-len(cells) // columns)
+    yield "  " + "    ".join([head] * columns)
+    for line in range(height):
+        yield "  " + "    ".join(cells[line::height])
     never = [name for name in named if name not in names]
     for head, absent in (("  never: ", never), ("  in no label table: ", rows[0]["not_labelled"])):
         if absent:
@@ -117,7 +118,7 @@ def _histogram(rows: list[Row], width: int) -> Iterator[str]:
 
 def _cell(name: str, shares: Sequence[Mapping[str, float] | None]) -> str:
     return f"{name[:14]:<14}" + "".join(
-        f"{_percent(share['share']):>9}{share['images']:>8,}" if share and share["images"] else f"{'-':>9}{'-':>8}"
+        f"{_percent(share['share']):>8}{share['images']:>7,}" if share and share["images"] else f"{'-':>8}{'-':>7}"
         for share in shares
     )
 

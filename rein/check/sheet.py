@@ -1,7 +1,7 @@
 """The contact sheet: images under the colours of their labels, since a person sees a shifted label at once.
 
-What no count can tell shows here: a label of another image or off by some pixels, a table that calls a car a bus, colours
-in another order.
+It shows what no count can tell: a label of another image or off by some pixels, a table that calls a car a bus,
+colours in another order.
 """
 
 from __future__ import annotations
@@ -132,10 +132,10 @@ def _title(item: Survey) -> Image.Image:
     if found is None:
         text = "no images found"
     else:
-        labels = " or ".join(f"{pattern} ({table_name(table)})" for pattern, table in found.layout.labels)
+        tables = dict.fromkeys(table_name(sample.table) for sample in found.samples)
         number = len(found.samples)
         drawn = f"{IMAGES} of {number:,} images, evenly spaced" if number > IMAGES else f"{number} images"
-        text = f"{drawn}; {found.folder}: {labels}"
+        text = f"{drawn}, labels read as {' and '.join(tables)}; {found.folder}/{found.layout.images}"
     pen.text((MARGIN, 42), _cut(text, _font(15), WIDTH - 2 * MARGIN), _FAINT, _font(15))
     return strip
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from rein.config_io import check_domain
 from rein.data.domain import DataError, Domain, Layout, Split
-from rein.data.domains import DOMAINS, find
+from rein.data.domains import DOMAINS, expand, find
 from rein.data.listing import Found, look
 
 _Any = TypeVar("_Any")
@@ -31,22 +31,23 @@ class Survey:
 
 
 def survey(names: Sequence[str], root: Path) -> list[Survey]:
-    """Every split of the named domains; without names, of all whose folder is there.
+    """Every split of the named domains; without names, of all that there is something of below `root`.
 
     Raises ConfigError for an unknown name.
     """
-    surveys = [_survey(domain, split, root) for domain in _domains(names or there(root)) for split in domain.splits]
+    domains = _named(names) if names else [domain for domain in DOMAINS.values() if folders(domain, root)]
+    surveys = [_survey(domain, split, root) for domain in domains for split in domain.splits]
     some = {item.domain.name for item in surveys if item.found}
-    return [replace(item, partial=item.domain.name in some) for item in surveys]
+    surveys = [replace(item, partial=item.domain.name in some) for item in surveys]
+    return surveys if names else _told_apart(surveys, root)
 
 
-def there(root: Path) -> list[str]:
-    """The domains that have a folder below `root`; one that others' files are read for (Cityscapes-C) is none."""
-    return [
-        name
-        for name, domain in DOMAINS.items()
-        if domain.corruption is None and any(_is_there(root, folder) for folder in domain.folders)
-    ]
+def folders(domain: Domain, root: Path) -> list[Path]:
+    """The folders below `root` that a domain may lie in; none of one that is made from another's files."""
+    if domain.corruption:
+        return []
+    places = [place for folder in domain.folders for place in _below(root, folder)] if root.is_dir() else []
+    return list(dict.fromkeys(places))
 
 
 def spaced(items: Sequence[_Any], number: int) -> list[_Any]:
@@ -56,23 +57,31 @@ def spaced(items: Sequence[_Any], number: int) -> list[_Any]:
     return [items[i * len(items) // number] for i in range(number)]
 
 
-def _domains(names: Iterable[str]) -> list[Domain]:
-    """The domains that names stand for; the corruptions of a family are of the same files and count once."""
+def _named(names: Iterable[str]) -> list[Domain]:
+    """The domains that names stand for. The corruptions of a family are made from the same files and count once."""
     chosen: dict[str, Domain] = {}
     for name in names:
-        check_domain(name)
-        domain = find(name)
-        chosen.setdefault(name, replace(domain, name=name, corruption=None))
+        for member in expand(name):
+            check_domain(member)
+            domain = find(member)
+            key = name if domain.corruption else member
+            chosen.setdefault(key, replace(domain, name=key, corruption=None))
     return list(chosen.values())
 
 
-def _is_there(root: Path, folder: str) -> bool:
+def _told_apart(surveys: list[Survey], root: Path) -> list[Survey]:
+    """Without the domains that are not there and only share a folder with one that is."""
+    taken = {item.found.folder for item in surveys if item.found}
+    return [item for item in surveys if item.found or item.partial or not taken & set(folders(item.domain, root))]
+
+
+def _below(root: Path, folder: str) -> list[Path]:
+    """The folders of that path, whatever their case."""
     places = [root]
     for part in folder.lower().split("/"):
-        places = [
-            child for place in places if place.is_dir() for child in place.iterdir() if child.name.lower() == part
-        ]
-    return any(place.is_dir() for place in places)
+        listed = [child for place in places for child in sorted(place.iterdir()) if child.name.lower() == part]
+        places = [child for child in listed if child.is_dir()]
+    return places
 
 
 def _survey(domain: Domain, split: str, root: Path) -> Survey:

@@ -185,7 +185,9 @@ def _camvid(folder: str, frames: str, count: int, *prefixes: str) -> Split:
     """SegNet's layout of 480x360 with 11 classes, or the original 960x720 in colours."""
     segnet = Layout(f"{folder}/*.*", ((f"{folder}annot/*.png", CAMVID),))
     original = [
-        Layout(f"{top}701_StillsRaw_full/{frames}.png", ((f"{top}LabeledApproved_full/{frames}_L.png", CAMVID_COLOURS),))
+        Layout(
+            f"{top}701_StillsRaw_full/{frames}.png", ((f"{top}LabeledApproved_full/{frames}_L.png", CAMVID_COLOURS),)
+        )
         for top in ("", "images/")
     ]
     return Split((segnet, *original), prefixes, count)
