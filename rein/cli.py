@@ -272,7 +272,6 @@ def check(
     from rein.check import data as check_data
     from rein.check import machine as check_machine
     from rein.check import screen
-    from rein.check import sheet as contact_sheet
     from rein.check.survey import survey
 
     machine = _machine(runs, data, weights, device)
@@ -283,8 +282,11 @@ def check(
         _print(found, as_json)
     else:
         screen.show(found["machine"], found["domains"])
-    for path in contact_sheet.draw(surveys, sheet) if sheet else ():
-        typer.echo(path, err=as_json)
+    if sheet:
+        from rein.check.sheet import draw
+
+        for path in draw(surveys, sheet):
+            typer.echo(path, err=as_json)
     if any(row["problems"] for rows in found.values() for row in rows):
         raise typer.Exit(1)
 

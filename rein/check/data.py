@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from rein.check.examine import examine_all
-from rein.check.findings import Finding, Pairs, problems, remarks, table_name, written
+from rein.check.finding import Finding, Pairs, table_name, written
 from rein.check.pair import Pair, names_by_value
+from rein.check.problems import problems
+from rein.check.remarks import remarks
 from rein.check.survey import Survey, spaced
 from rein.data.classes import CLASSES
 from rein.data.domain import Sample

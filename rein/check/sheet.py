@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from rein.check.findings import table_name
+from rein.check.finding import table_name
 from rein.check.pair import names_by_value, read_values
 from rein.check.survey import Survey, spaced
 from rein.data.classes import colours
@@ -72,13 +72,13 @@ class _Painter:
         try:
             image = read_image(sample.image).permute(1, 2, 0).numpy()
         except DataError as error:
-            return _reason(error), _reason(), sample
+            return _reason(_short(error, sample.image)), _reason(), sample
         picture = Image.fromarray(image)
         try:
             places, values, unknown = read_values(sample.label, sample.table)
             check_pair((picture.height, picture.width), places.shape, sample)
         except DataError as error:
-            return picture, _reason(error, picture.width / picture.height), sample
+            return picture, _reason(_short(error, sample.label), picture.width / picture.height), sample
         return picture, self._overlay(image, places, values, bool(unknown), sample), sample
 
     def _overlay(
@@ -163,11 +163,14 @@ def _row(pairs: Sequence[tuple[Image.Image, Image.Image, Sample]], columns: int)
     return strip
 
 
-def _reason(error: Exception | None = None, aspect: float = 2.0) -> Image.Image:
+def _short(error: Exception, path: Path) -> str:
+    return str(error).replace(f"{path.parent}/", "")
+
+
+def _reason(text: str = "", aspect: float = 2.0) -> Image.Image:
     """A grey box of the image's shape with what is wrong."""
-    box = Image.new("RGB", (800, round(800 / aspect)), _BOX)
-    text = "\n".join(textwrap.wrap(str(error).rsplit("/", 1)[-1], 60)) if error else ""
-    ImageDraw.Draw(box).text((24, 24), text, "#aa0000", _font(24))
+    box = Image.new("RGB", (400, round(400 / aspect)), _BOX)
+    ImageDraw.Draw(box).text((14, 14), "\n".join(textwrap.wrap(text, 50)), "#aa0000", _font(13))
     return box
 
 
