@@ -158,7 +158,8 @@ def _classes(found: Found | None, pairs: Pairs) -> dict[str, Any]:
         "void": rows.pop("void"),
         "classes": rows,
         "never": [name for name in rows if not images[name]],
-        "not_labelled": [name for name in CLASSES if name not in named] if tables else [],
+        # Of a domain with classes of its own it would say nothing.
+        "not_labelled": [name for name in CLASSES if name not in named] if {*CLASSES} & {*named} else [],
     }
 
 

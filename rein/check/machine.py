@@ -9,7 +9,7 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
-from rein.check.survey import folders
+from rein.check.survey import folders, there
 from rein.config import Machine
 from rein.data.domains import DOMAINS
 from rein.tracking import default_uri
@@ -62,9 +62,9 @@ def _weights(weights: Path) -> dict[str, Any]:
 
 
 def _data(root: Path) -> dict[str, Any]:
-    places = {place.relative_to(root) for domain in DOMAINS.values() for place in folders(domain, root)}
+    places = {place for domain in there(root) for place in folders(domain, root)}
     if places:
-        return _row("data", f"{root}: {', '.join(map(str, sorted(places)))}")
+        return _row("data", f"{root}: {', '.join(sorted(str(place).removeprefix(f'{root}/') for place in places))}")
     known = sorted({domain.folders[0] for domain in DOMAINS.values() if not domain.toy_style})
     return _row(
         "data",

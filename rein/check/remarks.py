@@ -74,7 +74,7 @@ def _odd(pairs: Pairs) -> Iterator[Finding]:
     if odd:
         kinds = Counter(kind for oddities in odd.values() for kind in oddities)
         counts = ", ".join(f"{number:,} {kind}" for kind, number in kinds.most_common())
-        text = f"{amount(odd, 'image is', 'images are')} not plain upright RGB ({counts}); they are read as RGB"
+        text = f"{amount(odd, 'image is', 'images are')} not plain upright RGB ({counts}); they are converted to it"
         yield Finding("odd_images", text, tuple(f"{path}: {', '.join(kinds)}" for path, kinds in odd.items()))
 
 

@@ -55,7 +55,7 @@ def _domain(name: str, rows: list[Row], width: int) -> Iterator[str]:
         if row["folder"]:
             yield from _folded(f"  {row['split']:<7}", _facts(row), width)
             yield from _folded("         ", _layout(row), width)
-    yield from _histogram([row for row in rows if row["counts"]["read"]], width)
+    yield from _histogram([row for row in rows if row["label_sizes"]], width)
     for kind in ("problem", "remark"):
         for row in rows:
             for finding in row[f"{kind}s"]:
@@ -102,9 +102,10 @@ def _histogram(rows: list[Row], width: int) -> Iterator[str]:
     if not named:
         return
     names = [name for name in named if any(name not in row["never"] for row in rows)]
-    cells = [_cell(name, [row["classes"].get(name) for row in rows]) for name in names]
-    cells.append(_cell("void", [row["void"] for row in rows]))
-    head = " " * 14 + "".join(f"{row['split'] + ' %':>8}{'images':>7}" for row in rows)
+    longest = max(14, *map(len, named))
+    cells = [_cell(f"{name:<{longest}}", [row["classes"].get(name) for row in rows]) for name in names]
+    cells.append(_cell(f"{'void':<{longest}}", [row["void"] for row in rows]))
+    head = " " * longest + "".join(f"{row['split'] + ' %':>8}{'images':>7}" for row in rows)
     columns = 2 if 2 * len(head) + 6 <= width else 1
     height = -(-len(cells) // columns)
     yield "  " + "    ".join([head] * columns)
@@ -117,7 +118,7 @@ def _histogram(rows: list[Row], width: int) -> Iterator[str]:
 
 
 def _cell(name: str, shares: Sequence[Mapping[str, float] | None]) -> str:
-    return f"{name[:14]:<14}" + "".join(
+    return name + "".join(
         f"{_percent(share['share']):>8}{share['images']:>7,}" if share and share["images"] else f"{'-':>8}{'-':>7}"
         for share in shares
     )

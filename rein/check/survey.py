@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
+from rein import domain_files
 from rein.config_io import check_domain
 from rein.data.domain import DataError, Domain, Layout, Split
 from rein.data.domains import DOMAINS, expand, find
@@ -35,11 +36,17 @@ def survey(names: Sequence[str], root: Path) -> list[Survey]:
 
     Raises ConfigError for an unknown name.
     """
-    domains = _named(names) if names else [domain for domain in DOMAINS.values() if folders(domain, root)]
+    domains = _named(names) if names else there(root)
     surveys = [_survey(domain, split, root) for domain in domains for split in domain.splits]
     some = {item.domain.name for item in surveys if item.found}
     surveys = [replace(item, partial=item.domain.name in some) for item in surveys]
     return surveys if names else _told_apart(surveys, root)
+
+
+def there(root: Path) -> list[Domain]:
+    """The domains, those of one's own as well, that have a folder below `root`."""
+    domain_files.register_all()
+    return [domain for domain in DOMAINS.values() if folders(domain, root)]
 
 
 def folders(domain: Domain, root: Path) -> list[Path]:
@@ -61,8 +68,8 @@ def _named(names: Iterable[str]) -> list[Domain]:
     """The domains that names stand for. The corruptions of a family are made from the same files and count once."""
     chosen: dict[str, Domain] = {}
     for name in names:
+        check_domain(name)
         for member in expand(name):
-            check_domain(member)
             domain = find(member)
             key = name if domain.corruption else member
             chosen.setdefault(key, replace(domain, name=key, corruption=None))
@@ -77,6 +84,8 @@ def _told_apart(surveys: list[Survey], root: Path) -> list[Survey]:
 
 def _below(root: Path, folder: str) -> list[Path]:
     """The folders of that path, whatever their case."""
+    if (root / folder).is_dir():
+        return [root / folder]
     places = [root]
     for part in folder.lower().split("/"):
         listed = [child for place in places for child in sorted(place.iterdir()) if child.name.lower() == part]
