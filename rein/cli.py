@@ -260,28 +260,42 @@ def list_names(kind: Kind, runs: Runs = Path("runs"), as_json: Json = False) -> 
 @app.command()
 def check(
     domains: Annotated[list[str] | None, typer.Argument(help="Domains; default: all that are found.")] = None,
+    files: Annotated[
+        int | None, typer.Option(min=1, help="Images of a split to read, evenly spaced; default: all up to 5,000.")
+    ] = None,
+    sheet: Annotated[
+        Path | None,
+        typer.Option(help="Draw images under their labels: FILE.png, or a folder for a PNG a domain. Look at it."),
+    ] = None,
     runs: Runs = Path("runs"),
     data: DataDir = Path("data"),
     weights: Weights = Path("weights"),
     device: Device = "auto",
+    workers: Annotated[
+        int | None, typer.Option(min=0, help="Processes that read files; default: one a CPU if there are many.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """The doctor: device, folders, tracker; of the data every image and label is read, and the bad ones are named."""
-    from rein.check import check_domains, check_machine
+    """The doctor: device, folders, tracker; the data's files are read, and the bad ones are named."""
+    from rein.check import data as check_data
+    from rein.check import machine as check_machine
+    from rein.check import screen
+    from rein.check.survey import survey
 
     machine = _machine(runs, data, weights, device)
-    rows = check_domains(domains or [], machine.data)  # first: it draws a toy domain that is asked for
-    found = {"machine": check_machine(machine), "domains": rows}
-    problems = [problem for rows in found.values() for row in rows for problem in row["problems"]]
+    surveys = survey(domains or [], machine.data)  # first: it draws a toy domain that is asked for
+    splits = check_data.check_data(surveys, files or check_data.FILES, workers)
+    found = {"machine": check_machine.check_machine(machine), "domains": splits}
     if as_json:
         _print(found, as_json)
     else:
-        for rows in filter(None, found.values()):
-            _print([{key: item for key, item in row.items() if key != "problems"} for row in rows], as_json)
-            typer.echo()
-        for line in problems or ["no problem found"]:
-            typer.echo(line)
-    if problems:
+        screen.show(found["machine"], found["domains"])
+    if sheet:
+        from rein.check.sheet import draw
+
+        for path in draw(surveys, sheet):
+            typer.echo(path, err=as_json)
+    if any(row["problems"] for rows in found.values() for row in rows):
         raise typer.Exit(1)
 
 
@@ -344,7 +358,9 @@ def main() -> None:
         app()
     except SystemExit as stop:
         if stop.code == 130:
-            typer.echo("interrupted; the same command goes on from the last checkpoint", err=True)
+            typer.echo(
+                "interrupted; a run goes on from its last checkpoint when the same command is given again", err=True
+            )
         raise
     except ConfigError as error:
         _fail(error, 2)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
 from rein.data.classes import colours
-from rein.evaluation import Score
+
+if TYPE_CHECKING:
+    from rein.evaluation import Score
 
 
 def save_examples(folder: Path, scores: Iterable[Score]) -> None:

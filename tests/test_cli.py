@@ -262,7 +262,15 @@ def test_check_is_status_0_for_sound_data_and_1_for_a_problem(rein: Rein, machin
     shutil.copytree(machine.data, tmp_path / "data")
     (tmp_path / "data/toy/day/images/val/000000.png").write_bytes(b"no image")
     said = rein("check", "toy-day", "--data", tmp_path / "data")
-    assert said.code == 1 and "000000.png" in said.out.splitlines()[-1]
+    assert said.code == 1 and "000000.png: not a readable" in said.out
+    assert said.out.splitlines()[-1].startswith("1 problem")
+
+
+def test_check_draws_a_sheet_and_names_it(rein: Rein, tmp_path: Path) -> None:
+    said = rein("check", "toy-day", "toy-fog", "--files", "1", "--sheet", tmp_path / "sheets")
+    drawn = [tmp_path / "sheets/toy-day.png", tmp_path / "sheets/toy-fog.png"]
+    assert said.code == 0 and said.out.splitlines()[-2:] == list(map(str, drawn))
+    assert all(path.is_file() for path in drawn)
 
 
 @pytest.mark.parametrize(
