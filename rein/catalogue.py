@@ -7,9 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
-from rein import config
+from rein import config, domain_files
 from rein.config_io import shipped
-from rein.data.domains import DOMAINS
+from rein.data.domains import CORRUPTIONS, DOMAINS, FAMILIES, SEVERITIES, expand
+from rein.data.street_scenes import CITYSCAPES_FOLDERS
 from rein.ledger import runs
 
 log = logging.getLogger(__name__)
@@ -63,10 +64,16 @@ def _runs(root: Path) -> list[dict[str, Any]]:
 
 
 def _domains() -> list[dict[str, Any]]:
-    return [
+    domain_files.register_all()
+    members = {name for family in FAMILIES for name in expand(family)}
+    rows = [
         {"name": d.name, "folder": d.folders[0], "splits": ",".join(d.splits), "about": d.note}
         for d in DOMAINS.values()
+        if d.name not in members
     ]
+    corrupted = f"Cityscapes val with {len(CORRUPTIONS)} corruptions of severity 1 to {max(SEVERITIES)}"
+    family = {"name": "cityscapes-c", "folder": CITYSCAPES_FOLDERS[0], "splits": "val"}
+    return [*rows, {**family, "about": f"{corrupted}; also cityscapes-c-fog (5) and cityscapes-c-fog-3 (1)"}]
 
 
 def _methods(union: Any) -> list[dict[str, Any]]:

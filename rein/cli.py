@@ -34,6 +34,10 @@ Device = Annotated[str, typer.Option(envvar="REIN_DEVICE", help="cpu, cuda, or a
 Workers = Annotated[
     int | None, typer.Option(min=0, help="Loader processes a run; default: 4 beside a GPU, none on the CPU.")
 ]
+Cache = Annotated[
+    Path | None,
+    typer.Option("--cache", envvar="REIN_CACHE", help="Node-local folder of decoded images (data.cache)."),
+]
 Compile = Annotated[bool, typer.Option("--compile", help="torch.compile the blocks; takes a minute first.")]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 Track = Annotated[bool, typer.Option("--track/--no-track", help="Copy the runs to MLflow (MLFLOW_TRACKING_URI).")]
@@ -98,6 +102,7 @@ def train(
     weights: Weights = Path("weights"),
     device: Device = "auto",
     workers: Workers = None,
+    cache: Cache = None,
     compile_blocks: Compile = False,
     track: Track = True,
     as_json: Json = False,
@@ -107,7 +112,7 @@ def train(
     from rein.config_io import load
     from rein.sweeps.drive import drive_one
 
-    machine = _machine(runs, data, weights, device, workers, compile_blocks)
+    machine = _machine(runs, data, weights, device, workers, cache, compile_blocks)
     _print(drive_one(load(Experiment, experiment, overrides or ()), machine, Path(experiment).stem, track), as_json)
 
 
@@ -121,6 +126,7 @@ def evaluate(
     weights: Weights = Path("weights"),
     device: Device = "auto",
     workers: Workers = None,
+    cache: Cache = None,
     compile_blocks: Compile = False,
     as_json: Json = False,
 ) -> None:
@@ -128,7 +134,7 @@ def evaluate(
     from rein.inference import evaluate_run
 
     wanted = [*(also or []), *(domains or [])]  # an option takes one word, those behind it come as arguments
-    _print(evaluate_run(run, wanted, _machine(runs, data, weights, device, workers, compile_blocks)), as_json)
+    _print(evaluate_run(run, wanted, _machine(runs, data, weights, device, workers, cache, compile_blocks)), as_json)
 
 
 @app.command()
@@ -195,6 +201,7 @@ def sweep(
     weights: Weights = Path("weights"),
     device: Device = "auto",
     workers: Workers = None,
+    cache: Cache = None,
     compile_blocks: Compile = False,
     executor: Annotated[
         Executor, typer.Option(help="ray, or local: one run after another in this process.")
@@ -214,7 +221,7 @@ def sweep(
     """Run what a sweep still lacks: skips what is done, goes on with what was cut, adds what the axes gained."""
     from rein.sweeps.drive import drive, plan_table
 
-    machine = _machine(runs, data, weights, device, workers, compile_blocks)
+    machine = _machine(runs, data, weights, device, workers, cache, compile_blocks)
     if dry_run:
         _print(plan_table(name, overrides or [], machine), as_json)
         return
@@ -306,6 +313,26 @@ def bench_model(
     _print([row for w in works for row in measure(Case(w, backbone, size, batch, compiled, bf16), repeats)], as_json)
 
 
+@bench.command("loader")
+def bench_loader(
+    images: Annotated[int, typer.Option(min=4, help="Crops of each side and turn.")] = 64,
+    workers: Annotated[int, typer.Option(min=0, help="Loader processes of each side.")] = 2,
+    size: Annotated[str, typer.Option(help="Width and height of the files.")] = "1914x1052",
+    cache: Annotated[int | None, typer.Option(min=1, help="A third side: ours with this data.cache.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Time our loader beside the same recipe in Pillow and numpy, on PNG files as large as GTAV's."""
+    from rein.bench.loader import Case, measure
+    from rein.config import ConfigError
+
+    width, _, height = size.partition("x")
+    if not (width.isdigit() and height.isdigit()):
+        raise ConfigError(f"--size {size}: width and height are due, as in 1914x1052")
+    found = measure(Case(images, workers, (int(width), int(height)), cache))
+    for rows in [found] if as_json else found.values():
+        _print(rows, as_json)
+
+
 def main() -> None:
     """Entry point of the `rein` command: errors of the user's words or files become one line and an exit status."""
     from rein.config import ConfigError
@@ -331,13 +358,20 @@ def _fail(error: Exception, status: int) -> None:
 
 
 def _machine(
-    runs: Path, data: Path, weights: Path, device: str, workers: int | None = None, compiled: bool = False
+    runs: Path,
+    data: Path,
+    weights: Path,
+    device: str,
+    workers: int | None = None,
+    cache: Path | None = None,
+    compiled: bool = False,
 ) -> Any:
     from rein.config import Machine
 
     # Without `..`: people read these, and links stay links.
-    runs, data, weights = (Path(os.path.normpath(folder.absolute())) for folder in (runs, data, weights))
-    return replace(Machine(), runs=runs, data=data, weights=weights, device=device, workers=workers, compile=compiled)
+    folders = {"runs": runs, "data": data, "weights": weights} | ({"cache": cache} if cache else {})
+    places: dict[str, Any] = {name: Path(os.path.normpath(folder.absolute())) for name, folder in folders.items()}
+    return replace(Machine(), **places, device=device, workers=workers, compile=compiled)
 
 
 def _print(value: Any, as_json: bool) -> None:

@@ -14,6 +14,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from rein.config import ConfigError, Experiment, Mask2Former, flatten, nearest, to_dict
 from rein.data import domains
+from rein.data.classes import CLASSES
+from rein.data.domain import Domain
 
 T = TypeVar("T")
 
@@ -110,14 +112,64 @@ def override(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
 
 
 def check_domain(name: str, split: str | None = None, where: str = "") -> None:
-    """Raise ConfigError for a domain that there is not, or that lacks the split it is wanted for."""
+    """Raise ConfigError for a domain that there is not, or that lacks the split, or its labels, that it is wanted for.
+
+    Domains of one's own are read from their files here; a family stands for its members.
+    """
+    from rein import domain_files
+
     try:
-        splits = domains.find(name).splits
+        domain_files.register(name)
+        for member in domains.expand(name):
+            _check_split(domains.find(member), split)
     except ConfigError as error:
         raise ConfigError(f"{where}{error}") from None
-    if split is not None and split not in splits:
-        other = "be tested on" if split == "train" else "be trained on"
-        raise ConfigError(f"{where}{name} has no {split} split; it can only {other}")
+
+
+def check_data(experiment: Experiment, where: str = "experiment") -> None:
+    """Raise ConfigError where an experiment's domains lack what it wants of them: splits, labels, classes."""
+    data = experiment.data
+    for name in data.sources:
+        check_domain(name, "train", f"{where}: `data.sources`: ")
+        if "val" in domains.find(name).splits:
+            check_domain(name, "val", f"{where}: `data.sources`: ")
+    for name in data.targets:
+        check_domain(name, "val", f"{where}: `data.targets`: ")
+    if data.classes:
+        _check_own_classes(data.classes, data.sources, where)
+        return
+    for name in dict.fromkeys((*data.sources, *data.targets)):
+        for member in domains.expand(name):
+            _check_known_classes(domains.find(member), where)
+
+
+def _check_split(domain: Domain, split: str | None) -> None:
+    other = "be tested on" if split == "train" else "be trained on"
+    if split is not None and split not in domain.splits:
+        raise ConfigError(f"{domain.name} has no {split} split; it can only {other}")
+    if split is not None and not domain.splits[split].labelled:
+        raise ConfigError(f"{domain.name} has no labels in its {split} split: it can be predicted, and not {other[3:]}")
+
+
+def _check_own_classes(classes: Sequence[str], sources: Sequence[str], where: str) -> None:
+    known = {name for source in sources for name in domains.find(source).class_names}
+    for name in classes:
+        if name not in known:
+            raise ConfigError(
+                f"{where}: `data.classes`: no source labels {name!r}{nearest(name, known)}; "
+                f"{', '.join(sources)}: {', '.join(sorted(known))}"
+            )
+
+
+def _check_known_classes(domain: Domain, where: str) -> None:
+    """A name that is none of the 19 would be void without a word."""
+    from rein import domain_files
+
+    for name in sorted(domain.class_names - set(CLASSES)):
+        raise ConfigError(
+            f"{where}: {domain.name} labels {name!r}, which is none of the 19 classes{nearest(name, CLASSES)}; "
+            f"correct {domain_files.find_file(domain.name) or 'its label table'}, or name all classes in data.classes"
+        )
 
 
 def _folder(kind: type) -> str:
@@ -156,10 +208,7 @@ def _check(experiment: Experiment, where: str) -> None:
             raise ConfigError(
                 f"{where}: `data.{key}` has {len(values)} numbers for {len(experiment.data.sources)} `data.sources`"
             )
-    for name in experiment.data.sources:
-        check_domain(name, "train", f"{where}: `data.sources`: ")
-    for name in experiment.data.targets:
-        check_domain(name, "val", f"{where}: `data.targets`: ")
+    check_data(experiment, where)
 
 
 def _explain(kind: type, item: Mapping[str, Any]) -> str:
@@ -188,6 +237,8 @@ def _locate(kind: type, location: Sequence[Any]) -> tuple[list[str], list[str]]:
         member = next((member for member in _members(node) if getattr(member, "method", None) == part), None)
         if member is not None:  # pydantic puts the chosen member of a union into the location; people do not
             node = member
+            continue
+        if part == "[key]":  # of a mapping's key that is wrong itself
             continue
         path.append(str(part))
         hints = get_type_hints(node, include_extras=True) if is_dataclass(node) else {}

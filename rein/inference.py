@@ -15,6 +15,7 @@ from PIL import Image
 from rein import checkpoint
 from rein.config import ConfigError, Experiment, Machine
 from rein.config_io import check_domain
+from rein.data.domains import expand
 from rein.data.reading import read_image
 from rein.device import autocast, select_device
 from rein.evaluation import score_domain, scored_domains, sliding_window
@@ -58,7 +59,8 @@ def evaluate_run(run: str, domains: list[str], machine: Machine) -> list[dict[st
         check_domain(name, "val")
     model, experiment = load_model(run, machine)
     device = select_device(machine.device)
-    wanted = [(name, "source" if name in experiment.data.sources else "target") for name in domains]
+    members = [member for name in domains for member in expand(name)]
+    wanted = [(name, "source" if name in experiment.data.sources else "target") for name in members]
     scores = (
         score_domain(model, experiment, name, role, machine.data, device, machine.workers)
         for name, role in wanted or scored_domains(experiment)

@@ -36,6 +36,16 @@ tables:
 figures:
   - {name: curves, kind: curves, caption: Loss and mIoU over the steps.}
 """,
+    "domains/mine.yaml": """\
+# A data set of my own.        rein check mine --data DATA        then: data.sources=[mine]
+root: mine                              # its folder below --data
+train: {images: images/train/*.jpg, labels: labels/train/*.png}
+val: {images: images/val/*.jpg, labels: labels/val/*.png}    # `names: list.txt` keeps the images that a list names
+# What a label's values mean: ids, or `ids: label_ids` (a known table), or `colours: {road: [128, 64, 128]}`.
+ids: {0: road, 1: sidewalk, 2: building, 8: vegetation, 10: sky, 11: person, 13: car, 255: void}
+# evaluation_size: [1024, 512]          # test images are resized into it
+# Classes that are none of the 19 of Cityscapes need `data.classes: [lane, kerb]` in the experiment.
+""",
 }
 
 

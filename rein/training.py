@@ -16,6 +16,7 @@ from torch import Tensor
 
 from rein import checkpoint, seeds
 from rein.config import Experiment, Machine
+from rein.config_io import check_data
 from rein.data.advstyle import with_adversarial_styles
 from rein.data.loaders import training_batches
 from rein.device import autocast, select_device
@@ -45,6 +46,7 @@ def train(experiment: Experiment, machine: Machine | None = None, observe: Obser
     on the run.
     """
     machine = machine or Machine()
+    check_data(experiment)
     record = Run.create(machine.runs, experiment)
     if record.state != "done":
         with record.claimed():
@@ -115,7 +117,13 @@ def _train(
     record.environment(describe(experiment, machine, device), resumed=start > 0)
 
     batches = training_batches(
-        experiment.data, machine.data, experiment.seed, range(start, steps), device, machine.workers
+        experiment.data,
+        machine.data,
+        experiment.seed,
+        range(start, steps),
+        device,
+        machine.workers,
+        cache=machine.cache,
     )
 
     def loss_of(images: Tensor, labels: Tensor) -> Tensor:

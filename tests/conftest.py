@@ -44,7 +44,15 @@ Tiny = Callable[..., Experiment]
 @pytest.fixture(autouse=True)
 def _isolated(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees the developer's folders or tracker, or spreads over all cores."""
-    for key in ("REIN_DATA", "REIN_RUNS", "REIN_WEIGHTS", "REIN_DEVICE", "MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID"):
+    for key in (
+        "REIN_DATA",
+        "REIN_RUNS",
+        "REIN_WEIGHTS",
+        "REIN_DEVICE",
+        "REIN_CACHE",
+        "MLFLOW_TRACKING_URI",
+        "MLFLOW_RUN_ID",
+    ):
         monkeypatch.delenv(key, raising=False)
     torch.set_num_threads(1)
 

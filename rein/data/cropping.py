@@ -5,16 +5,23 @@ from __future__ import annotations
 from torch import Generator, Tensor
 
 from rein.config import Data
-from rein.data.classes import CLASSES
 from rein.data.dataset import check_pair
 from rein.data.domain import Sample
-from rein.data.reading import read_image, read_label
-from rein.data.transforms import match_label, training_crop
+from rein.data.reading import read_image
+from rein.data.transforms import cut, draw_window, match_label
+from rein.data.whole import whole_image, whole_label, whole_size
 
 
 def read_crop(sample: Sample, data: Data, generator: Generator) -> tuple[Tensor, Tensor, dict[int, int]]:
-    """uint8 image (3, C, C), int64 train ids (C, C), and the unknown ids of the label file with their pixels."""
-    image = read_image(sample.image)
-    label, unknown = read_label(sample.label, sample.table, data.classes or CLASSES, data.unknown_ids)
-    check_pair(tuple(image.shape[1:]), tuple(label.shape), sample)
-    return *training_crop(image, match_label(label, image), data, generator), unknown
+    """uint8 image (3, C, C), int64 train ids (C, C), and the unknown ids of the label file with their pixels.
+
+    The place is chosen on the label, and of the image only the rows down to the crop's last one are decoded.
+    """
+    label, unknown = whole_label(sample, data)
+    size = whole_size(sample)
+    check_pair(size, tuple(label.shape), sample)
+    label = match_label(label, size)
+    window = draw_window(label, data, generator)
+    as_stored = not (sample.halve or sample.corruption)
+    image = read_image(sample.image, window.last_row(size[0])) if as_stored else whole_image(sample)
+    return *cut(image, label, window, data, generator), unknown

@@ -7,32 +7,35 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 from torch.utils.data import Dataset
 
 from rein import seeds
 from rein.config import Data
+from rein.data.cache import cached_pair, prepare
 from rein.data.cropping import read_crop
 from rein.data.domain import Sample
 from rein.data.selection import training_files
+from rein.data.transforms import training_crop
 
 
 class Crops(Dataset[tuple[Tensor, Tensor]]):
     """An endless sequence of crops over all sources; item `i` is the same however a run was cut or spread.
 
     The sources are one pool, each of whose images is seen once an epoch. With `data.weights` each source is a pool of
-    its own, and which one a crop is of is drawn.
+    its own, and which one a crop is of is drawn. `cache` is the folder of `data.cache`, by default a temporary one.
     """
 
-    def __init__(self, data: Data, root: Path, seed: int) -> None:
+    def __init__(self, data: Data, root: Path, seed: int, cache: Path | None = None) -> None:
         files = training_files(data, root)
         self.pools = files if data.weights else [list(chain.from_iterable(files))]
         self.data, self.seed = data, seed
+        self.cache = prepare(cache) if data.cache else None
         self._turns = _Turns(data.weights or (1.0,), seed)
         self._orders: dict[int, tuple[int, Tensor]] = {}
 
     def __getitem__(self, ordinal: int) -> tuple[Tensor, Tensor]:
-        image, label, _ = read_crop(self.sample(ordinal), self.data, seeds.generator(self.seed, seeds.CROP, ordinal))
+        image, label, _ = self._read(self.sample(ordinal), seeds.generator(self.seed, seeds.CROP, ordinal))
         return image, label
 
     def sample(self, ordinal: int) -> Sample:
@@ -40,6 +43,12 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
         pool, turn = self._turns[ordinal]
         epoch, place = divmod(turn, len(self.pools[pool]))
         return self.pools[pool][int(self._order(pool, epoch)[place])]
+
+    def _read(self, sample: Sample, generator: Generator) -> tuple[Tensor, Tensor, dict[int, int]]:
+        if self.cache is None:
+            return read_crop(sample, self.data, generator)
+        image, label, unknown = cached_pair(sample, self.data, self.cache)
+        return *training_crop(image, label, self.data, generator), unknown
 
     def _order(self, pool: int, epoch: int) -> Tensor:
         if pool not in self._orders or self._orders[pool][0] != epoch:

@@ -8,9 +8,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from rein.config import Data
-from rein.data.classes import CLASSES
 from rein.data.domain import DataError, Sample
-from rein.data.reading import read_image, read_label
+from rein.data.whole import whole_image, whole_label
 
 
 class WholeImages(Dataset[tuple[Tensor, Tensor]]):
@@ -27,8 +26,8 @@ class WholeImages(Dataset[tuple[Tensor, Tensor]]):
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         sample = self.files[index]
-        image = read_image(sample.image)
-        label, _ = read_label(sample.label, sample.table, self.data.classes or CLASSES, self.data.unknown_ids)
+        image = whole_image(sample)
+        label, _ = whole_label(sample, self.data)
         check_pair(tuple(image.shape[1:]), tuple(label.shape), sample)
         return image, label
 

@@ -19,7 +19,8 @@ class Layout:
 
     A pattern is a path below the domain's folder. Each `*` stands for a part of one folder's or file's name, and what
     it stood for in an image's path is put in its place in the label's. Case is ignored, and so is the ending: a `.png`
-    may be a `.jpg`. Of several labels the first that is there counts, with its own table.
+    may be a `.jpg`. Of several labels the first that is there counts, with its own table; without any, the images can
+    be looked at and neither trained on nor scored.
     """
 
     images: str
@@ -37,6 +38,13 @@ class Split:
     prefixes: tuple[str, ...] = ()
     #: Images of the complete split, for the doctor; None where there is no such number.
     count: int | None = None
+    #: File that lists the images to keep, one a line; None keeps all.
+    names: Path | None = None
+
+    @property
+    def labelled(self) -> bool:
+        """Whether a layout says where labels lie."""
+        return any(layout.labels for layout in self.layouts)
 
 
 @dataclass(frozen=True)
@@ -54,6 +62,12 @@ class Domain:
     toy_style: str | None = None
     #: Corruption of Cityscapes-C and its severity, 1 to 5, that images are read with.
     corruption: tuple[str, int] | None = None
+
+    @property
+    def class_names(self) -> set[str]:
+        """The classes that its label tables name."""
+        tables = (table for split in self.splits.values() for layout in split.layouts for _, table in layout.labels)
+        return {name for table in tables for name in table.names.values()} - {"void"}
 
 
 @dataclass(frozen=True)

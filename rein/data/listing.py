@@ -31,14 +31,21 @@ def samples(domain: Domain, split: str, root: Path) -> list[Sample]:
     Raises DataError where the folder is not there, holds no such image, or images have no label.
     """
     found = look(domain, split, root)
-    if found.unlabelled:
-        tried = " or ".join(pattern for pattern, _ in found.layout.labels)
+    if not found.unlabelled:
+        return found.samples
+    what = f"{domain.name} ({split})"
+    if not found.layout.labels:
+        raise DataError(f"{what}: its {len(found.unlabelled)} images in {found.folder} have no labels by design")
+    tried = " or ".join(pattern for pattern, _ in found.layout.labels)
+    if not found.samples:
         raise DataError(
-            f"{found.unlabelled[0]}: has no label ({tried} in {found.folder}), as {len(found.unlabelled)} of "
-            f"{len(found.unlabelled) + len(found.samples)} images of {domain.name} ({split}); complete the folder, or "
-            f"remove the images"
+            f"{what}: none of its {len(found.unlabelled)} images in {found.folder} has a label ({tried}); "
+            f"unpack the labels beside them"
         )
-    return found.samples
+    raise DataError(
+        f"{found.unlabelled[0]}: has no label ({tried} in {found.folder}), as {len(found.unlabelled)} of "
+        f"{len(found.unlabelled) + len(found.samples)} images of {what}; complete the folder, or remove the images"
+    )
 
 
 def look(domain: Domain, split: str, root: Path) -> Found:
@@ -81,38 +88,98 @@ def _below(root: Path, name: str) -> Path | None:
 def _find(folder: Path, layout: Layout, rule: Split, domain: Domain) -> Found | None:
     images = sorted(_walk(str(folder), layout.images))
     if rule.prefixes:
-        images = [(path, parts) for path, parts in images if os.path.basename(path).startswith(rule.prefixes)]
+        images = [(path, stars) for path, stars in images if os.path.basename(path).startswith(rule.prefixes)]
+    if rule.names and images:
+        images = _named(images, rule.names)
     if not images:
         return None
+    listed: dict[str, dict[str, str]] = {}
+    labels = [_Labels(str(folder), pattern, listed) for pattern, _ in layout.labels]
     pairs, unlabelled = [], []
-    labels = _Labels(folder)
-    for path, parts in images:
-        for pattern, table in layout.labels:
-            if label := labels.find(pattern, parts):
-                pairs.append(Sample(Path(path), Path(label), table, layout.halve, domain.corruption))
+    for path, stars in images:
+        for label, (_, table) in zip(labels, layout.labels, strict=True):
+            if there := label.find(path, stars):
+                pairs.append((path, there, table))
                 break
         else:
-            unlabelled.append(Path(path))
-    return Found(folder, layout, pairs, unlabelled)
+            unlabelled.append(path)
+    masks = {label for _, label, _ in pairs}  # in one folder with their images they look like images themselves
+    return Found(
+        folder,
+        layout,
+        [
+            Sample(Path(image), Path(label), table, layout.halve, domain.corruption)
+            for image, label, table in pairs
+            if image not in masks
+        ],
+        [Path(path) for path in unlabelled if path not in masks],
+    )
 
 
-def _walk(where: str, pattern: str, parts: tuple[str, ...] = ()) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _named(images: list[tuple[str, tuple[str, ...]]], names: Path) -> list[tuple[str, tuple[str, ...]]]:
+    """Those that a file lists, one a line: by the end of their path or by what the last star stands for.
+
+    Of a line that names no image the first word is tried: lists of image and label have both in one line.
+    """
+    known: dict[str, list[int]] = {}
+    for index, (path, stars) in enumerate(images):
+        for key in {*_endings_of(os.path.splitext(path)[0]), *stars[-1:]}:
+            known.setdefault(key, []).append(index)
+    kept: set[int] = set()
+    for line in filter(None, map(str.strip, _lines(names))):
+        tried = (os.path.splitext(line)[0], line, os.path.splitext(line.split()[0])[0])
+        hits = next((known[key] for key in (key.lstrip("./") for key in tried) if key in known), [])
+        if len(hits) != 1:
+            state = "is no image of the split" if not hits else f"is the name of {len(hits)} images; give their paths"
+            raise DataError(f"{names}: {line!r} {state}, for example {images[0][0]}")
+        kept.update(hits)
+    return [image for index, image in enumerate(images) if index in kept]
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read as a list of names ({error})") from None
+
+
+def _endings_of(path: str) -> Iterator[str]:
+    """`c`, `b/c`, `a/b/c` of `/a/b/c`."""
+    start = len(path)
+    while (start := path.rfind("/", 0, start)) >= 0:
+        yield path[start + 1 :]
+
+
+def _walk(where: str, pattern: str, stars: tuple[str, ...] = ()) -> Iterator[tuple[str, tuple[str, ...]]]:
     """(path, what every star stood for) of all files of a pattern below a folder."""
     part, _, rest = pattern.partition("/")
     match = _matcher(part, is_file=not rest)
+    hits = [(entry, hit.groups()) for entry in _scan(where) if (hit := match(entry.name))]
+    if rest:
+        for entry, found in hits:
+            if entry.is_dir():
+                yield from _walk(entry.path, rest, stars + found)
+        return
+    best: dict[tuple[str, ...], tuple[int, str]] = {}
+    written = os.path.splitext(part)[1].lower()
+    for entry, (*found, ending) in hits:
+        rank = -1 if ending.lower() == written else ENDINGS.index(ending.lower())
+        name = entry.name[: -len(ending)], *found
+        # A dangling link stays, so that it is missed; macOS's `._` files are no images.
+        if not entry.name.startswith("._") and not entry.is_dir() and (name not in best or rank < best[name][0]):
+            best[name] = rank, entry.path
+    yield from ((path, (*stars, *found)) for (_, *found), (_, path) in best.items())
+
+
+def _scan(where: str) -> list[os.DirEntry[str]]:
+    """A folder's entries; none where it is not there. Raises DataError where it cannot be read."""
     try:
-        entries = list(os.scandir(where))
-    except OSError:
-        return
-    hits = [(entry, hit.groups()) for entry in entries if (hit := match(entry.name))]
-    if not rest:
-        written = os.path.splitext(part)[1].lower()
-        exact = [hit for hit in hits if hit[0].name.lower().endswith(written)] if written != ".*" else hits
-        yield from ((entry.path, parts + stars) for entry, stars in exact or hits if entry.is_file())
-        return
-    for entry, stars in hits:
-        if entry.is_dir():
-            yield from _walk(entry.path, rest, parts + stars)
+        with os.scandir(where) as entries:
+            return list(entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise DataError(f"{where}: the folder cannot be read ({error.strerror}); correct its permissions") from None
 
 
 @cache
@@ -121,37 +188,47 @@ def _matcher(part: str, is_file: bool):
         part = os.path.splitext(part)[0]
     text = re.escape(part).replace(r"\*", "(.*)")
     if is_file:
-        text += "(?:" + "|".join(map(re.escape, ENDINGS)) + ")"
+        text += "(" + "|".join(map(re.escape, ENDINGS)) + ")"
     return re.compile(text, re.IGNORECASE).fullmatch
 
 
 class _Labels:
-    """Which labels there are: every folder is listed once."""
+    """Finds the labels of one pattern, whatever the case of their names; `listed` keeps what every folder holds."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = str(folder)
-        self.listed: dict[str, dict[str, str]] = {}
+    def __init__(self, folder: str, pattern: str, listed: dict[str, dict[str, str]]) -> None:
+        *folders, name = (part.split("*") for part in os.path.splitext(pattern)[0].split("/"))
+        self.folder, self.folders, self.name = folder, folders, name
+        self.listed = listed
+        self.reached: dict[tuple[str, ...], str | None] = {}
 
-    def find(self, pattern: str, parts: tuple[str, ...]) -> str | None:
-        """The file that a label's pattern stands for."""
-        stars = iter(parts)
-        *folders, name = re.sub(r"\*", lambda _: next(stars, "*"), os.path.splitext(pattern)[0]).split("/")
+    def find(self, image: str, stars: tuple[str, ...]) -> str | None:
+        """The label file of an image, if there is one."""
+        above = sum(len(part) - 1 for part in self.folders)  # stars in the folders' names
+        if stars[:above] not in self.reached:
+            self.reached[stars[:above]] = self._reach(stars)
+        if (where := self.reached[stars[:above]]) is None:
+            return None
+        names, name = self._names(where), _fill(self.name, stars[above:]).lower()
+        for ending in ENDINGS:
+            if (entry := names.get(name + ending)) and (path := f"{where}/{entry}") != image:
+                return path
+        return None
+
+    def _reach(self, stars: tuple[str, ...]) -> str | None:
         where = self.folder
-        for part in folders:
-            entry = self._names(where).get(part.lower())
+        for part in self.folders:
+            entry = self._names(where).get(_fill(part, stars).lower())
             if entry is None:
                 return None
-            where = os.path.join(where, entry)
-        names = self._names(where)
-        for ending in ENDINGS:
-            if entry := names.get(name.lower() + ending):
-                return os.path.join(where, entry)
-        return None
+            where, stars = f"{where}/{entry}", stars[len(part) - 1 :]
+        return where
 
     def _names(self, where: str) -> dict[str, str]:
         if where not in self.listed:
-            try:
-                self.listed[where] = {name.lower(): name for name in os.listdir(where)}
-            except OSError:
-                self.listed[where] = {}
+            self.listed[where] = {entry.name.lower(): entry.name for entry in _scan(where)}
         return self.listed[where]
+
+
+def _fill(parts: list[str], stars: tuple[str, ...]) -> str:
+    """A pattern, split at its stars, with something in the place of each."""
+    return "".join(part + star for part, star in zip(parts, (*stars[: len(parts) - 1], ""), strict=True))

@@ -10,22 +10,39 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from rein.config import Data
+from rein.config import ConfigError, Data
 from rein.data.crops import Crops
 from rein.data.dataset import WholeImages
 from rein.data.domain import DataError
 
 
 def training_batches(
-    data: Data, root: Path, seed: int, steps: range, device: torch.device, workers: int | None = None
+    data: Data,
+    root: Path,
+    seed: int,
+    steps: range,
+    device: torch.device,
+    workers: int | None = None,
+    shard: tuple[int, int] = (0, 1),
+    cache: Path | None = None,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """uint8 images (B, 3, C, C) and int64 train ids (B, C, C) for a range of steps."""
-    ordinals = range(steps.start * data.batch_size, steps.stop * data.batch_size)
+    """uint8 images (B, 3, C, C) and int64 train ids (B, C, C) for a range of steps.
+
+    `shard` is (rank, world): of every batch a rank gets the rows rank::world, so B is `data.batch_size` / world.
+    Raises ConfigError where that is no whole number.
+    """
+    rank, world = shard
+    if not 0 <= rank < world or data.batch_size % world:
+        raise ConfigError(
+            f"data.batch_size is {data.batch_size} for rank {rank} of {world}: ranks count from 0, and as many crops "
+            f"go to each; take a multiple of {world}"
+        )
+    ordinals = range(steps.start * data.batch_size + rank, steps.stop * data.batch_size, world)
     options = _options(device, workers)
     return _read(
         DataLoader(
-            Crops(data, root, seed),
-            batch_size=data.batch_size,
+            Crops(data, root, seed, cache),
+            batch_size=data.batch_size // world,
             sampler=ordinals,
             persistent_workers=options["num_workers"] > 0,
             **options,

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import io
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from rein.data import png
 from rein.data.classes import VOID
 from rein.data.domain import DataError
 from rein.data.label_tables import UNKNOWN, LabelTable
@@ -19,16 +24,20 @@ FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """(height, width) of an image file, from its header."""
-    with _opened(path) as image:
-        return image.height, image.width
+    """(height, width) of an image file, turned as its EXIF orientation says, from its header."""
+    with _named(path), path.open("rb") as file, _opened(file) as image:
+        turned = _orientation(image) >= 5
+        return (image.width, image.height) if turned else (image.height, image.width)
 
 
 def read_image(path: Path, rows: int | None = None) -> Tensor:
-    """An image file as uint8 RGB (3, H, W), or its first rows."""
-    with _opened(path) as image:
-        pixels = _pixels(image.convert("RGB"), path)
-    return torch.from_numpy(pixels[:rows]).permute(2, 0, 1)
+    """An image file as uint8 RGB (3, H, W), or its first rows; its memory is in the order of (H, W, 3).
+
+    16 bits are scaled to 8, transparency is dropped, and an EXIF orientation is followed, as OpenCV does.
+    """
+    with _named(path):
+        pixels = _rgb(_content(path), rows)
+    return torch.from_numpy(pixels).permute(2, 0, 1)
 
 
 def read_label(
@@ -36,42 +45,153 @@ def read_label(
 ) -> tuple[Tensor, dict[int, int]]:
     """A label file as uint8 train ids (H, W), and how many pixels have each value that the table does not know.
 
-    Such pixels are void where `unknown_ids` is `void`, else they raise DataError.
+    Such pixels are void where `unknown_ids` is `void`, else they raise DataError. Colours count as 0xRRGGBB.
     """
-    with _opened(path) as image:
-        values = _pixels(image, path)
-    if values.ndim == 3:
-        if table.channel is None:
-            raise DataError(f"{path}: {values.shape[2]} channels; a label of this domain has one channel of ids")
-        values = values[..., table.channel]
-    train_ids = table.lookup(classes)[values]
-    unknown: dict[int, int] = {}
-    if (missing := train_ids == UNKNOWN).any():
-        unknown = dict(zip(*(part.tolist() for part in np.unique(values[missing], return_counts=True)), strict=True))
-        if unknown_ids == "strict":
-            raise DataError(
-                f"{path}: label ids {list(unknown)} are not in the domain's table; is this file a label of this "
-                f"domain? data.unknown_ids=void reads them as void"
-            )
-        train_ids[missing] = VOID
+    with _named(path):
+        values = _colours(_content(path)) if table.coloured else _ids(_content(path), table.channel)
+    train_ids = table.lookup(classes).take(values)
+    unknown = _unknown(values[train_ids == UNKNOWN])
+    if unknown and unknown_ids == "strict":
+        raise DataError(
+            f"{path}: {_listed(unknown, table.coloured)} {'are' if len(unknown) > 1 else 'is'} not in the domain's "
+            f"table; is this file a label of this domain? data.unknown_ids=void reads them as void"
+        )
+    if unknown:
+        train_ids[train_ids == UNKNOWN] = VOID
     return torch.from_numpy(train_ids), unknown
 
 
-def _opened(path: Path) -> Image.Image:
+def _rgb(data: bytes, rows: int | None = None) -> np.ndarray:
+    """uint8 (rows, W, 3) of an image file's bytes."""
+    with _opened(io.BytesIO(data)) as image:
+        form = png.header(data)
+        if form and form.decodable and form.colour != png.PALETTE and _orientation(image) == 1:
+            return _three(_eight_bits(png.decode(data, form, rows)))
+        ImageOps.exif_transpose(image, in_place=True)
+        if image.mode[0] in "IF":  # 16 bits, 32 bits, floating point
+            return _three(_eight_bits(np.asarray(image)[..., None]))[:rows]
+        return np.array(image.convert("RGB"))[:rows]
+
+
+def _three(pixels: np.ndarray) -> np.ndarray:
+    """Three channels from one (grey), three or four (transparent)."""
+    grey = pixels.shape[2] == 1
+    return np.repeat(pixels, 3, axis=2) if grey else np.ascontiguousarray(pixels[..., :3])
+
+
+def _eight_bits(pixels: np.ndarray) -> np.ndarray:
+    if pixels.dtype == np.uint8:
+        return pixels
+    # 65535 is 255 x 257: white stays white, and no value is clipped.
+    return ((_sixteen_bits(pixels).astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
+def _sixteen_bits(values: np.ndarray) -> np.ndarray:
+    """The same values as uint16. Raises ValueError where they are no whole numbers of 0..65535."""
+    if values.dtype.kind not in "iu" or values.min() < 0 or values.max() > 65535:
+        raise ValueError(f"its values are {values.dtype}, not whole numbers of 8 or 16 bits")
+    return values.astype(np.uint16)
+
+
+def _ids(data: bytes, channel: int | None) -> np.ndarray:
+    """uint8 or uint16 (H, W) of a label file's bytes: palette indices, grey values, or one of several channels."""
+    values = _stored(data)
+    if values.ndim == 2:
+        return values
+    if channel is not None:
+        if channel >= values.shape[2]:
+            raise ValueError(f"{values.shape[2]} channels; ids are due in channel {channel}, counted from 0")
+        return values[..., channel]
+    first = values[..., 0]
+    # Grey, perhaps with transparency, that a tool saved in colour.
+    if values.shape[2] > 2 and not ((first == values[..., 1]) & (first == values[..., 2])).all():
+        raise ValueError(f"{values.shape[2]} channels of colours; a label of this domain has one channel of ids")
+    return first
+
+
+def _stored(data: bytes) -> np.ndarray:
+    """The values that a label file holds, (H, W) or (H, W, channels), uint8 or uint16: no palette, no scaling."""
+    with _opened(io.BytesIO(data), label=True) as image:
+        form = png.header(data)
+        if form and form.decodable and _orientation(image) == 1:
+            values = png.decode(data, form)
+            return values[..., 0] if values.shape[2] == 1 else values
+        ImageOps.exif_transpose(image, in_place=True)
+        values = np.asarray(image)
+    if form and form.colour == png.GREY and form.depth < 8 and values.dtype == np.uint8:
+        return values // (255 // (2**form.depth - 1))  # Pillow stretches 2 and 4 bits to the full range
+    return values.astype(np.uint8) if values.dtype in (bool, np.uint8) else _sixteen_bits(values)
+
+
+def _colours(data: bytes) -> np.ndarray:
+    """0xRRGGBB (H, W) of a label file's bytes."""
+    with _opened(io.BytesIO(data), label=True) as image:
+        if image.mode not in ("RGB", "RGBA", "P", "PA"):
+            raise ValueError(f"one channel ({image.mode}); a label of this domain shows its classes by colours")
+    red, green, blue = (channel.astype(np.uint32) for channel in np.moveaxis(_rgb(data), 2, 0))
+    return red << 16 | green << 8 | blue
+
+
+def _unknown(values: np.ndarray) -> dict[int, int]:
+    return dict(zip(*(part.tolist() for part in np.unique(values, return_counts=True)), strict=True))
+
+
+def _listed(unknown: dict[int, int], coloured: bool) -> str:
+    """`label ids 12 (3 pixels), 99 (1 pixel)`, the first eight of them."""
+    pixels = [
+        f"{f'#{value:06x}' if coloured else value} ({count} pixel{'s' * (count > 1)})"
+        for value, count in list(unknown.items())[:8]
+    ]
+    kind = "colour" if coloured else "label id"
+    more = f" and {len(unknown) - 8} more" if len(unknown) > 8 else ""
+    return f"{kind}{'s' * (len(unknown) > 1)} {', '.join(pixels)}{more}"
+
+
+def _content(path: Path) -> bytes:
+    data = path.read_bytes()
+    if not data:
+        raise ValueError("the file is empty")
+    return data
+
+
+@contextmanager
+def _opened(file: IO[bytes], label: bool = False) -> Iterator[Image.Image]:
+    """One picture, its header read. Raises ValueError or an error of Pillow's for all that is not one."""
+    with warnings.catch_warnings():
+        # Pillow warns of 90 million pixels and refuses twice as many.
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        image = Image.open(file, formats=FORMATS)
+    with image:
+        if label and image.format in ("JPEG", "MPO"):
+            raise ValueError("JPEG does not keep ids: it is lossy; labels are due as PNG")
+        # An MPO is a photograph (JPEG) that brings a preview along.
+        if image.format != "MPO" and (frames := getattr(image, "n_frames", 1)) > 1:
+            raise ValueError(f"{frames} frames; one picture is due")
+        yield image
+
+
+def _orientation(image: Image.Image) -> int:
+    """How EXIF says that the picture is turned: 1 not at all, from 5 on with its sides swapped."""
+    # Pillow turns a TIFF by itself, and would load a whole PNG to look for more.
+    return image.getexif().get(ExifTags.Base.Orientation, 1) if "exif" in image.info else 1
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Whatever goes wrong with a file, as a DataError that names it and the next step."""
     try:
-        return Image.open(path, formats=FORMATS)
+        yield
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; complete the folder, or remove the image that it belongs to") from None
-    except (OSError, SyntaxError, ValueError) as error:
-        raise _unreadable(path, error) from None
-
-
-def _pixels(image: Image.Image, path: Path) -> np.ndarray:
-    try:
-        return np.array(image)
-    except (OSError, SyntaxError, ValueError) as error:
-        raise _unreadable(path, error) from None
-
-
-def _unreadable(path: Path, error: Exception) -> DataError:
-    return DataError(f"{path}: not a readable image ({error}); replace or remove the file")
+    except IsADirectoryError:
+        raise DataError(f"{path}: a folder, where a file is due; rename or remove it") from None
+    except PermissionError:
+        raise DataError(f"{path}: may not be read; give yourself the right to (chmod u+r)") from None
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise DataError(f"{path}: too large ({error}); replace or remove the file") from None
+    except UnidentifiedImageError:
+        raise DataError(
+            f"{path}: not a readable image (none of {', '.join(FORMATS)}); replace or remove the file"
+        ) from None
+    except Exception as error:  # damaged bytes make Pillow raise almost anything
+        raise DataError(f"{path}: not a readable image ({error}); replace or remove the file") from error

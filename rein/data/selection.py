@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from rein.config import Data, Experiment
+from rein.config import ConfigError, Data, Experiment
 from rein.data.domain import Sample
 from rein.data.domains import find
 from rein.data.listing import samples
@@ -31,9 +31,9 @@ def scored_files(data: Data, domain: str, root: Path, limit: int | None = None) 
     if "val" in find(domain).splits:
         files = samples(find(domain), "val", root)
     else:
-        train = samples(find(domain), "train", root)
-        held_out = first_by_hash(train, data.holdout, "holdout")
-        files = [sample for sample in train if sample in held_out]
+        if not data.holdout:
+            raise ConfigError(f"{domain} has no val split; data.holdout keeps a share of its training images as that")
+        files, _ = first_by_hash(samples(find(domain), "train", root), data.holdout, "holdout")
     if limit is None or limit >= len(files):
         return files
     return [files[i * len(files) // limit] for i in range(limit)]
@@ -45,22 +45,29 @@ def training_files(data: Data, root: Path) -> list[list[Sample]]:
     return [_training_files(data, source, share, root) for source, share in zip(data.sources, fractions, strict=True)]
 
 
-def first_by_hash(files: Sequence[Sample], share: float, purpose: str) -> set[Sample]:
-    """A share of the files, at least one: those whose hash, of purpose and file name without ending, comes first.
+def first_by_hash(files: Sequence[Sample], share: float, purpose: str) -> tuple[list[Sample], list[Sample]]:
+    """A share of the files, at least one, and the rest: those whose names' hashes come first, each list in their order.
 
-    It depends on no order, folder or random state, and a smaller share lies within a larger one (1/16 of Cityscapes
-    are 186 images).
+    The hash is sha256 of `purpose/name`, the image's name without folder and ending; so the choice depends on no order,
+    place or random state, a smaller share lies within a larger one, and files that are added move few of the others.
+    The share of n files is round(share * n): 1/16 of Cityscapes are 186 images.
     """
-    order = sorted(files, key=lambda sample: hashlib.sha256(f"{purpose}/{sample.image.stem}".encode()).digest())
-    return set(order[: max(1, round(share * len(order)))])
+
+    def place(index: int) -> tuple[bytes, str]:
+        image = files[index].image
+        return hashlib.sha256(f"{purpose}/{image.stem}".encode()).digest(), str(image)  # names can occur twice
+
+    first = set(sorted(range(len(files)), key=place)[: max(1, round(share * len(files)))])
+    return (
+        [sample for index, sample in enumerate(files) if index in first],
+        [sample for index, sample in enumerate(files) if index not in first],
+    )
 
 
 def _training_files(data: Data, source: str, share: float, root: Path) -> list[Sample]:
     files = samples(find(source), "train", root)
     if data.holdout and "val" not in find(source).splits:
-        held_out = first_by_hash(files, data.holdout, "holdout")
-        files = [sample for sample in files if sample not in held_out]
-    if share == 1:
-        return files
-    kept = first_by_hash(files, share, "fraction")
-    return [sample for sample in files if sample in kept]
+        held_out, files = first_by_hash(files, data.holdout, "holdout")
+        if not files:
+            raise ConfigError(f"data.holdout: {data.holdout:g} of {source} are all {len(held_out)} of its images")
+    return files if share == 1 else first_by_hash(files, share, "fraction")[0]

@@ -7,6 +7,7 @@ Every random draw comes from the generator that is passed in, so a sample is a f
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Int64, UInt8
@@ -20,6 +21,19 @@ from rein.data.pasta import pasta
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 
+@dataclass(frozen=True)
+class Window:
+    """A crop before it is cut: rows and columns of the image once it is resized to `size` (height, width)."""
+
+    size: tuple[int, int]
+    rows: range
+    cols: range
+
+    def last_row(self, height: int) -> int:
+        """How many rows of an image of that height the crop is made of, counted from the top."""
+        return int(_neighbours(self.rows[-1:], height, self.size[0])[1]) + 1
+
+
 def training_crop(
     image: UInt8[Tensor, "3 h w"], label: UInt8[Tensor, "h w"], data: Data, generator: Generator
 ) -> tuple[UInt8[Tensor, "3 c c"], Int64[Tensor, "c c"]]:
@@ -27,9 +41,21 @@ def training_crop(
 
     Equal to resizing everything and cutting the crop out of it, but only the crop's own pixels are computed.
     """
+    return cut(image, label, draw_window(label, data, generator), data, generator)
+
+
+def draw_window(label: UInt8[Tensor, "h w"], data: Data, generator: Generator) -> Window:
+    """Where a crop lies: a random size, and within it a place that the class limit allows."""
     size = random_size(label.shape, data, generator)
-    rows, cols = random_window(label, size, data.crop_size, data.max_class_share, generator)
-    image, label = resize_window(image, size, rows, cols), nearest_window(label, size, rows, cols)
+    return Window(size, *random_window(label, size, data.crop_size, data.max_class_share, generator))
+
+
+def cut(
+    image: UInt8[Tensor, "3 top w"], label: UInt8[Tensor, "h w"], window: Window, data: Data, generator: Generator
+) -> tuple[UInt8[Tensor, "3 c c"], Int64[Tensor, "c c"]]:
+    """The crop of a window, flipped and distorted; of the image its rows down to the window's last one are enough."""
+    size, rows, cols = window.size, window.rows, window.cols
+    image, label = resize_window(image, size, rows, cols, len(label)), nearest_window(label, size, rows, cols)
     if _uniform(generator) < data.flip:
         image, label = image.flip(-1), label.flip(-1)
     if data.photometric:
@@ -41,12 +67,11 @@ def training_crop(
     return _padded(image, data.crop_size, mean), _padded(label, data.crop_size, torch.tensor(VOID)).long()
 
 
-def match_label(label: Tensor, image: Tensor) -> Tensor:
-    """The label at its image's size, by nearest neighbour where they differ."""
-    height, width = image.shape[1:]
-    if label.shape == (height, width):
+def match_label(label: Tensor, size: tuple[int, int]) -> Tensor:
+    """The label at its image's (height, width), by nearest neighbour where they differ."""
+    if label.shape == size:
         return label
-    return nearest_window(label, (height, width), range(height), range(width))
+    return nearest_window(label, size, range(size[0]), range(size[1]))
 
 
 def random_size(shape: Sequence[int], data: Data, generator: Generator) -> tuple[int, int]:
@@ -76,15 +101,23 @@ def random_window(
 
 
 def resize_window(
-    image: UInt8[Tensor, "3 h w"], size: tuple[int, int], rows: range, cols: range
+    image: UInt8[Tensor, "3 h w"], size: tuple[int, int], rows: range, cols: range, height: int | None = None
 ) -> UInt8[Tensor, "3 r c"]:
-    """Rows and columns of an image resized bilinearly (no antialiasing, align_corners False) to `size`."""
-    (top, bottom, down), (left, right, across) = (
-        _neighbours(places, length, resized)
-        for places, length, resized in zip((rows, cols), image.shape[1:], size, strict=True)
-    )
-    lines = torch.lerp(image[:, top].float(), image[:, bottom].float(), down[:, None])  # (3, rows, W)
-    return torch.lerp(lines[..., left], lines[..., right], across).round_().to(torch.uint8)
+    """Rows and columns of an image resized bilinearly (no antialiasing, align_corners False) to `size`.
+
+    `height` is the whole image's, where the rows below the last one needed are left out.
+    """
+    top, bottom, down = _neighbours(rows, height or image.shape[1], size[0])
+    left, right, across = _neighbours(cols, image.shape[2], size[1])
+    first = int(left[0])
+    # Files are decoded pixel by pixel (H, W, 3): rows of them are whole stretches of memory.
+    pixels = image.permute(1, 2, 0)[:, first : int(right[-1]) + 1]
+    above, below = (pixels.index_select(0, places).flatten(1).float() for places in (top, bottom))
+    lines = torch.lerp(above, below, down[:, None])  # (r, W x 3)
+    channel = torch.arange(3)[:, None]
+    before, behind = (lines.index_select(1, (3 * (places - first) + channel).flatten()) for places in (left, right))
+    crop = torch.lerp(before, behind, across.repeat(3)).round_().to(torch.uint8)  # (r, 3 x c)
+    return crop.view(len(rows), 3, len(cols)).permute(1, 0, 2).contiguous()
 
 
 def nearest_window(label: Tensor, size: tuple[int, int], rows: range, cols: range) -> Tensor:
@@ -93,7 +126,8 @@ def nearest_window(label: Tensor, size: tuple[int, int], rows: range, cols: rang
         ((_places(places) + 0.5) * (length / resized)).long().clamp_(max=length - 1)
         for places, length, resized in zip((rows, cols), label.shape, size, strict=True)
     )
-    return label[y[:, None], x]
+    # numpy gathers bytes several times faster than torch, and rows before columns.
+    return torch.from_numpy(label.numpy()[y.numpy()][:, x.numpy()])
 
 
 def photometric_distortion(image: Tensor, generator: Generator) -> Tensor:

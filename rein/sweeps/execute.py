@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
+from rein import domain_files
 from rein.config import ConfigError, Experiment, Machine, Resources, run_id, to_dict
 from rein.config_io import build
 from rein.ledger import Run
@@ -57,6 +58,7 @@ def execute(
         address or "local",
         include_dashboard=None if address else False,
         log_to_driver=False,
+        runtime_env=_environment(),
         logging_level=logging.ERROR,
     )
     try:
@@ -83,6 +85,12 @@ def execute(
                 log.error("%s", str(error).strip().splitlines()[-1])
     finally:
         ray.shutdown()
+
+
+def _environment() -> dict[str, Any] | None:
+    """What workers need beside their own environment: the driver's domain files, wherever they run."""
+    variables = domain_files.environment()
+    return {"env_vars": variables} if variables else None
 
 
 def _trial(config: dict[str, Any]) -> None:

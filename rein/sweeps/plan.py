@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rein.config import ConfigError, Experiment, Sweep, run_id
 from rein.config_io import build, find, override, read_yaml
+from rein.data.domains import expand as expand_domain
 from rein.data.domains import find as find_domain
 from rein.data.listing import samples
 from rein.ledger import FINAL, Run
@@ -73,7 +74,8 @@ def check_data(planned: Sequence[Planned], root: Path) -> None:
         (name, split)
         for run in planned
         for split, names in (("train", run.experiment.data.sources), ("val", run.experiment.data.targets))
-        for name in names
+        for family in names
+        for name in expand_domain(family)
     }
     for name, split in sorted(splits):
         samples(find_domain(name), split, root)

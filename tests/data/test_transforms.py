@@ -126,11 +126,10 @@ def test_resizing_a_window_equals_cutting_it_from_torchs_resized_image(
 
 
 def test_a_label_of_another_size_is_brought_to_its_images() -> None:
-    image = torch.zeros(3, 4, 6, dtype=torch.uint8)
     label = torch.tensor([[1, 2, 3], [4, 5, 6]], dtype=torch.uint8)
     expected = label.repeat_interleave(2, 0).repeat_interleave(2, 1)
-    assert torch.equal(transforms.match_label(label, image), expected)
-    assert transforms.match_label(expected, image) is expected
+    assert torch.equal(transforms.match_label(label, (4, 6)), expected)
+    assert transforms.match_label(expected, (4, 6)) is expected
 
 
 # ---------------------------------------------------------------- crop
