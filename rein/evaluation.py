@@ -57,10 +57,11 @@ def evaluate(
     device: torch.device,
     workers: int | None = None,
     examples: int = 0,
+    cache: Path | None = None,
 ) -> list[Score]:
     """Score a network on all targets and on the val split of every source that has one, which is no target's score."""
     return [
-        score_domain(model, experiment, domain, role, root, device, workers, examples)
+        score_domain(model, experiment, domain, role, root, device, workers, examples, cache)
         for domain, role in scored_domains(experiment)
     ]
 
@@ -75,10 +76,15 @@ def score_domain(
     device: torch.device,
     workers: int | None = None,
     examples: int = 0,
+    cache: Path | None = None,
 ) -> Score:
-    """Score a network on the val split of one domain; `examples` images, evenly spaced, are kept to be shown."""
+    """Score a network on the val split of one domain; `examples` images, evenly spaced, are kept to be shown.
+
+    Corrupted images are kept in the folder `cache`, if there is one.
+    """
     classes = experiment.classes
-    dataset = WholeImages(scored_files(experiment.data, domain, root, experiment.evaluation.images), experiment.data)
+    files = scored_files(experiment.data, domain, root, experiment.evaluation.images)
+    dataset = WholeImages(files, experiment.data, cache)
     size = experiment.evaluation.size or find(domain).evaluation_size
     count = min(examples, len(dataset))
     shown = {i * len(dataset) // count for i in range(count)}

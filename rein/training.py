@@ -182,7 +182,7 @@ def _score(
     step: int,
     examples: int = 0,
 ) -> tuple[list[Score], dict[str, Any]]:
-    scores = evaluate(model, experiment, machine.data, device, machine.workers, examples)
+    scores = evaluate(model, experiment, machine.data, device, machine.workers, examples, machine.cache)
     record.scores(row for score in scores for row in score.rows(step))
     entry = {"step": step, "time": time.time(), **{f"{score.domain}/miou": score.miou for score in scores}}
     targets = [score.miou for score in scores if score.role == "target"]

@@ -43,4 +43,4 @@ def jpeg(pixels: Pixels, severity: int, rng: np.random.Generator) -> Pixels:
     """Saved as JPEG and read again."""
     file = BytesIO()
     Image.fromarray(pixels.transpose(1, 2, 0)).save(file, "JPEG", quality=(25, 18, 15, 10, 7)[severity - 1])
-    return np.ascontiguousarray(np.asarray(Image.open(file, formats=("JPEG",))).transpose(2, 0, 1))
+    return np.ascontiguousarray(np.array(Image.open(file, formats=("JPEG",))).transpose(2, 0, 1))

@@ -11,8 +11,8 @@ from scipy import fft
 
 #: uint8 RGB, (3, H, W), contiguous.
 Pixels = NDArray[np.uint8]
-#: float32 grey levels or a layer's values, (..., H, W).
-Values = NDArray[np.float32]
+#: Grey levels or a layer's values, (..., H, W): float32, which numpy's stubs lose sight of.
+Values = NDArray[np.floating[Any]]
 #: Pixels, severity 1 to 5, a random stream -> corrupted pixels of the same shape.
 Corruption = Callable[[Pixels, int, np.random.Generator], Pixels]
 

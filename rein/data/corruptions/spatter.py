@@ -10,8 +10,8 @@ from scipy import ndimage
 
 from rein.data.corruptions.pixels import Pixels, Values, filtered, gaussian_kernel, quantised
 
-_WATER = np.float32([175, 238, 238]).reshape(3, 1, 1)
-_MUD = np.float32([63, 42, 20]).reshape(3, 1, 1)
+_WATER = np.array([175, 238, 238], np.float32).reshape(3, 1, 1)
+_MUD = np.array([63, 42, 20], np.float32).reshape(3, 1, 1)
 
 
 def spatter(pixels: Pixels, severity: int, rng: np.random.Generator) -> Pixels:
@@ -41,7 +41,7 @@ def relief(drops: Pixels) -> Values:
     assert isinstance(distance, np.ndarray)
     depth = ndimage.uniform_filter(np.minimum(distance, 20).astype(np.float32), 3, mode="mirror")
     even = _equalised(quantised(depth)).astype(np.float32)
-    emboss = np.float32([[-2, -1, 0], [-1, 1, 1], [0, 1, 2]])
+    emboss = np.array([[-2, -1, 0], [-1, 1, 1], [0, 1, 2]], np.float32)
     lit = np.clip(ndimage.correlate(even, emboss, mode="mirror"), 0, 255)
     return np.rint(ndimage.uniform_filter(lit, 3, mode="mirror"))
 

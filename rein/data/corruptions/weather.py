@@ -14,7 +14,7 @@ from torch import from_numpy
 from rein.data.corruptions.pixels import Pixels, Values, filtered, motion_kernel, quantised
 from rein.data.domain import DataError
 
-_GREY = np.float32([0.299, 0.587, 0.114]).reshape(3, 1, 1)
+_GREY = np.array([0.299, 0.587, 0.114], np.float32).reshape(3, 1, 1)
 #: The published package has a sixth photograph and never draws it.
 _PHOTOGRAPHS = ("frost1.png", "frost2.png", "frost3.png", "frost4.jpg", "frost5.jpg")
 
@@ -71,8 +71,9 @@ def photographs() -> Path:
     folder = Path(package.origin or "").parent / "frost" if package else None
     if folder is None or not all((folder / name).is_file() for name in _PHOTOGRAPHS):
         raise DataError(
-            "the corruption `frost` needs the photographs of the package imagecorruptions, which are not here; "
-            "pip install 'rein-bench[corruptions]', or leave frost out of data.targets"
+            "frost is made of photographs that come with the package imagecorruptions, which is not installed; "
+            "pip install 'rein-bench[corruptions]' (its files alone: pip install --no-deps imagecorruptions-imaug), "
+            "or name the other corruptions in data.targets"
         )
     return folder
 
