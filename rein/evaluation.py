@@ -68,10 +68,11 @@ def evaluate(
     device: torch.device,
     workers: int | None = None,
     examples: int = 0,
+    cache: Path | None = None,
 ) -> list[Score]:
     """Score a network on all targets and on the val split of every source that has one, which is no target's score."""
     return [
-        score_domain(model, experiment, domain, role, root, device, workers, examples)
+        score_domain(model, experiment, domain, role, root, device, workers, examples, cache)
         for domain, role in scored_domains(experiment)
     ]
 
@@ -86,13 +87,16 @@ def score_domain(
     device: torch.device,
     workers: int | None = None,
     examples: int = 0,
+    cache: Path | None = None,
 ) -> Score:
     """Score a network on the val split of one domain; `examples` images, evenly spaced, are kept to be shown.
 
-    Raises DataError where an image cannot be used, or with `data.on_error=skip` where none can.
+    Raises DataError where an image cannot be used, or with `data.on_error=skip` where none can. Corrupted images are
+    kept in the folder `cache`, if there is one.
     """
     classes = experiment.classes
-    dataset = WholeImages(scored_files(experiment.data, domain, root, experiment.evaluation.images), experiment.data)
+    files = scored_files(experiment.data, domain, root, experiment.evaluation.images)
+    dataset = WholeImages(files, experiment.data, cache)
     size = experiment.evaluation.size or find(domain).evaluation_size
     count = min(examples, len(dataset))
     shown = {i * len(dataset) // count for i in range(count)}

@@ -63,7 +63,7 @@ def evaluate_run(run: str, domains: list[str], machine: Machine) -> list[dict[st
     members = [member for name in domains for member in expand(name)]
     wanted = [(name, "source" if name in experiment.data.sources else "target") for name in members]
     scores = (
-        score_domain(model, experiment, name, role, machine.data, device, machine.workers)
+        score_domain(model, experiment, name, role, machine.data, device, machine.workers, cache=machine.cache)
         for name, role in wanted or scored_domains(experiment)
     )
     return [_row(score) for score in scores]

@@ -191,7 +191,7 @@ def _score(
     step: int,
     examples: int = 0,
 ) -> tuple[list[Score], dict[str, Any]]:
-    scores = evaluate(model, experiment, machine.data, device, machine.workers, examples)
+    scores = evaluate(model, experiment, machine.data, device, machine.workers, examples, machine.cache)
     for score in scores:
         remarks.add(score.domain, score.remarks)
     record.update(scored={score.domain: score.scored for score in scores})

@@ -1,4 +1,4 @@
-"""Real photographs, where they are at hand: two sources are trained on, two targets and the sources' val splits scored."""
+"""Real photographs, where they are at hand: two sources are trained on, two targets and both sources are scored."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_road_lies_below_and_not_above(real_data: Path, domain: str) -> None:
     """A wrong table or a flipped label would not pass."""
     images = WholeImages(scored_files(Data(), domain, real_data, limit=5), Data())
     for index in range(len(images)):
-        label = images[index][1].numpy()
+        label = images[index].label.numpy()
         upper, lower = label[: len(label) // 4], label[len(label) // 2 :]
         assert (lower == CLASSES.index("road")).mean() > 0.1
         assert (upper == CLASSES.index("road")).mean() < 0.01  # KITTI's labels have a stripe at the border

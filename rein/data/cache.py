@@ -44,10 +44,10 @@ from torch import Tensor
 from torch.utils.data import get_worker_info
 
 from rein.config import ConfigError, Data
-from rein.data.dataset import check_pair
+from rein.data import corruptions
 from rein.data.domain import DataError, Sample
 from rein.data.transforms import match_label, resize_window
-from rein.data.whole import whole_image, whole_label, whole_size
+from rein.data.whole import check_pair, whole_image, whole_label, whole_size
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +82,15 @@ def cached_pair(sample: Sample, data: Data, folder: Path) -> tuple[Tensor, Tenso
         counts = stored(folder, key("unknown", *asked, *reading), lambda: _as_bytes(read()[1]))
         unknown = {int(value): count for value, count in json.loads(counts.tobytes()).items()}
     return _tensor(image).permute(2, 0, 1), _tensor(label), unknown
+
+
+def cached_image(sample: Sample, folder: Path) -> Tensor:
+    """uint8 image (3, H, W) of a corrupted sample in full size, which may be the map of a file: not to be written to.
+
+    Raises DataError as the readers do.
+    """
+    asked = (corruptions.VERSION, sample.corruption, sample.halve, _identity(sample.image))
+    return _tensor(stored(folder, key("corrupted", *asked), lambda: whole_image(sample).numpy()))
 
 
 def stored(folder: Path, key: str, make: Callable[[], np.ndarray]) -> np.ndarray:

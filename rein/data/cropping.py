@@ -5,11 +5,10 @@ from __future__ import annotations
 from torch import Generator, Tensor
 
 from rein.config import Data
-from rein.data.dataset import check_pair
 from rein.data.domain import Sample
 from rein.data.reading import read_image
 from rein.data.transforms import cut, draw_window, match_label
-from rein.data.whole import whole_image, whole_label, whole_size
+from rein.data.whole import check_pair, whole_image, whole_label, whole_size
 
 
 def read_crop(sample: Sample, data: Data, generator: Generator) -> tuple[Tensor, Tensor, dict[int, int]]:

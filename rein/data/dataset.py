@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -10,9 +11,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from rein.config import Data
+from rein.data.cache import cached_image, prepare
+from rein.data.corruptions import require
 from rein.data.domain import DataError, Sample
 from rein.data.remarks import Remark, skipped, unknown_ids
-from rein.data.whole import whole_image, whole_label
+from rein.data.whole import check_pair, whole_image, whole_label
 
 
 class Item(NamedTuple):
@@ -27,11 +30,16 @@ class WholeImages(Dataset[Item]):
     """uint8 image (3, H, W) and uint8 train ids (h, w) of every file.
 
     A label may have another size than its image, as KITTI's do, but not another shape. An image that cannot be used
-    raises DataError, or has no pixels where `data.on_error` is `skip`.
+    raises DataError, or has no pixels where `data.on_error` is `skip`. Corrupted images are kept in the folder `cache`,
+    if there is one. Raises DataError at once where a corruption needs what is not installed.
     """
 
-    def __init__(self, files: Sequence[Sample], data: Data) -> None:
+    def __init__(self, files: Sequence[Sample], data: Data, cache: Path | None = None) -> None:
+        corruptions = {sample.corruption for sample in files if sample.corruption}
+        for corruption in corruptions:
+            require(corruption)
         self.files, self.data = files, data
+        self.cache = prepare(cache) if cache and corruptions else None
 
     def __len__(self) -> int:
         return len(self.files)
@@ -47,17 +55,7 @@ class WholeImages(Dataset[Item]):
             return Item(nothing, nothing[0], (skipped(sample.image, error),))
 
     def _read(self, sample: Sample) -> Item:
-        image = whole_image(sample)
+        image = cached_image(sample, self.cache) if self.cache and sample.corruption else whole_image(sample)
         label, unknown = whole_label(sample, self.data)
         check_pair(tuple(image.shape[1:]), tuple(label.shape), sample)
         return Item(image, label, unknown_ids(sample.label, unknown))
-
-
-def check_pair(image: tuple[int, ...], label: tuple[int, ...], sample: Sample) -> None:
-    """Raise DataError where image and label, each (height, width), differ in shape."""
-    (height, width), (label_height, label_width) = image, label
-    if abs(width * label_height / (height * label_width) - 1) > 0.02:
-        raise DataError(
-            f"{sample.label}: {label_width}x{label_height} pixels, its image {sample.image.name} has {width}x{height}; "
-            f"they do not belong together; replace one of them, or remove both"
-        )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rein.config import ConfigError, Data, Experiment
 from rein.data.domain import Sample
-from rein.data.domains import find
+from rein.data.domains import expand, find
 from rein.data.listing import look, samples
 from rein.data.remarks import Remark, skipped
 
@@ -16,12 +16,13 @@ from rein.data.remarks import Remark, skipped
 def scored_domains(experiment: Experiment) -> list[tuple[str, str]]:
     """(domain, role) of all that a run is scored on, targets first; a source named as a target stays a source.
 
-    A source is scored on its val split, or on what `data.holdout` keeps of its training images.
+    A target that is a family (`cityscapes-c`) is scored as its members, one by one. A source is scored on its val
+    split, or on what `data.holdout` keeps of its training images.
     """
     data = experiment.data
     sources = [name for name in data.sources if "val" in find(name).splits or data.holdout]
-    targets = [name for name in data.targets if name not in data.sources]
-    return [(name, "target") for name in targets] + [(name, "source") for name in sources]
+    targets = dict.fromkeys(member for name in data.targets for member in expand(name))
+    return [(name, "target") for name in targets if name not in data.sources] + [(name, "source") for name in sources]
 
 
 def scored_split(domain: str) -> str:

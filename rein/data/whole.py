@@ -6,7 +6,8 @@ from torch import Tensor
 
 from rein.config import Data
 from rein.data.classes import CLASSES
-from rein.data.domain import Sample
+from rein.data.corruptions import corrupt
+from rein.data.domain import DataError, Sample
 from rein.data.halving import half, halved_image, halved_label
 from rein.data.reading import image_size, read_image, read_label
 
@@ -18,9 +19,10 @@ def whole_size(sample: Sample) -> tuple[int, int]:
 
 
 def whole_image(sample: Sample) -> Tensor:
-    """uint8 (3, H, W)."""
+    """uint8 (3, H, W), corrupted at the file's own size where the sample says so."""
     image = read_image(sample.image)
-    # Here, at the file's own size, stands `sample.corruption`.
+    if sample.corruption:
+        image = corrupt(image, sample.corruption, sample.image.stem)
     return halved_image(image) if sample.halve else image
 
 
@@ -28,3 +30,13 @@ def whole_label(sample: Sample, data: Data) -> tuple[Tensor, dict[int, int]]:
     """uint8 train ids (h, w), and the unknown ids of the file with their pixels."""
     label, unknown = read_label(sample.label, sample.table, data.classes or CLASSES, data.unknown_ids)
     return halved_label(label) if sample.halve else label, unknown
+
+
+def check_pair(image: tuple[int, ...], label: tuple[int, ...], sample: Sample) -> None:
+    """Raise DataError where image and label, each (height, width), differ in shape."""
+    (height, width), (label_height, label_width) = image, label
+    if abs(width * label_height / (height * label_width) - 1) > 0.02:
+        raise DataError(
+            f"{sample.label}: {label_width}x{label_height} pixels, its image {sample.image.name} has {width}x{height}; "
+            f"they do not belong together; replace one of them, or remove both"
+        )

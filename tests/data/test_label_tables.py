@@ -49,7 +49,7 @@ def test_every_name_is_a_class_or_void_and_every_other_value_unknown(table: Labe
 
 
 def test_label_ids_are_those_of_cityscapesscripts() -> None:
-    theirs = {label.id: label.trainId for label in cityscapes if 0 <= label.id}
+    theirs = {label.id: label.trainId for label in cityscapes if label.id >= 0}
     ours = train_ids(CITYSCAPES_IDS)
     assert {id: ours[id] for id in theirs} == {id: VOID if train == 255 else train for id, train in theirs.items()}
     assert set(ours) - set(theirs) == {255}
