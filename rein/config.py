@@ -272,8 +272,9 @@ class Data:
     unknown_ids: Literal["strict", "void"] = "strict"
     #: A file that cannot be used: the run ends (`raise`), or goes on without it and counts it (`skip`).
     on_error: Literal["raise", "skip"] = "raise"
-    #: Short side in pixels at which images and labels are kept decoded for training, thrice as fast to read; None reads
-    #: the files themselves. Crops differ by 1 to 4 grey levels of 255; the table and the space are in rein/data/cache.
+    #: Short side in pixels at which images and labels are kept decoded for training: a crop takes a third of the time.
+    #: None reads the files themselves, from which such crops differ by 1 to 4 grey levels of 255; by how much at which
+    #: scale, and the space it takes, is in rein/data/cache.py.
     cache: PositiveInt | None = None
     crop_size: PositiveInt = 512
     #: The short side is drawn from these multiples of `crop_size`, in steps of 0.1.
