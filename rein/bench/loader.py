@@ -170,7 +170,7 @@ def _our_stages(sample: Sample, data: Data, ordinal: int, clock: Clock) -> tuple
     label, _ = clock.of("decode label", lambda: whole_label(sample, data))
     window = clock.of("choose window", lambda: transforms.draw_window(label, data, generator))
     height = whole_size(sample)[0]
-    image = clock.of("decode image", lambda: read_image(sample.image, window.last_row(height)))
+    image = clock.of("decode image", lambda: read_image(sample.image, window.needed_rows(height)))
     place = (window.size, window.rows, window.cols)
     still = Data(**{**data.__dict__, "photometric": False})
     pair = clock.of("resize", lambda: transforms.cut(image, label, window, still, generator))

@@ -22,5 +22,5 @@ def read_crop(sample: Sample, data: Data, generator: Generator) -> tuple[Tensor,
     label = match_label(label, size)
     window = draw_window(label, data, generator)
     as_stored = not (sample.halve or sample.corruption)
-    image = read_image(sample.image, window.last_row(size[0])) if as_stored else whole_image(sample)
+    image = read_image(sample.image, window.needed_rows(size[0])) if as_stored else whole_image(sample)
     return *cut(image, label, window, data, generator), unknown

@@ -29,7 +29,7 @@ class Window:
     rows: range
     cols: range
 
-    def last_row(self, height: int) -> int:
+    def needed_rows(self, height: int) -> int:
         """How many rows of an image of that height the crop is made of, counted from the top."""
         return int(_neighbours(self.rows[-1:], height, self.size[0])[1]) + 1
 
