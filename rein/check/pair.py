@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
@@ -22,7 +22,6 @@ from rein.data.reading import FORMATS, read_image, read_label
 
 #: What is said of an image by PIL's name of its pixels; three channels of eight bits are what is expected.
 MODES = {"L": "grey", "LA": "grey with alpha", "RGBA": "with alpha", "P": "with a palette", "I;16": "16-bit grey"}
-_ORIENTATION = 0x0112  # EXIF: 1 is upright
 
 
 @dataclass(frozen=True)
@@ -120,7 +119,9 @@ def _label(sample: Sample) -> dict[str, Any]:
 def _oddities(path: Path) -> tuple[str, ...]:
     with Image.open(path, formats=FORMATS) as image:
         mode = () if image.mode == "RGB" else (MODES.get(image.mode, image.mode),)
-        return mode if image.getexif().get(_ORIENTATION, 1) == 1 else (*mode, "turned by EXIF")
+        # Without this Pillow would decode a whole PNG to look for more.
+        turned = "exif" in image.info and image.getexif().get(ExifTags.Base.Orientation, 1) != 1
+        return (*mode, "turned by EXIF") if turned else mode
 
 
 def _digest(image: Tensor) -> bytes:
