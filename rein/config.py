@@ -240,7 +240,12 @@ Head = Annotated[Mask2Former | SemFPN | Linear, Field(discriminator="method")]
 
 def _as_number(value: Any) -> Any:
     """`1/16`, which YAML reads as text, as a number."""
-    return float(Fraction(value.replace(" ", ""))) if isinstance(value, str) and "/" in value else value
+    if not isinstance(value, str) or "/" not in value:
+        return value
+    try:
+        return float(Fraction(value.replace(" ", "")))
+    except ZeroDivisionError:
+        raise ValueError("a share of nothing") from None
 
 
 #: A share of a split, above 0 and at most 1; YAML may write it as `1/16`.
@@ -267,7 +272,9 @@ class Data:
     unknown_ids: Literal["strict", "void"] = "strict"
     #: A file that cannot be used: the run ends (`raise`), or goes on without it and counts it (`skip`).
     on_error: Literal["raise", "skip"] = "raise"
-    #: Short side in pixels at which images are kept decoded for training, for speed; None reads the files themselves.
+    #: Short side in pixels at which images and labels are kept decoded for training: a crop takes a third of the time.
+    #: None reads the files themselves, from which such crops differ by 1 to 4 grey levels of 255; by how much at which
+    #: scale, and the space it takes, is in rein/data/cache.py.
     cache: PositiveInt | None = None
     crop_size: PositiveInt = 512
     #: The short side is drawn from these multiples of `crop_size`, in steps of 0.1.
@@ -427,7 +434,8 @@ class Machine:
     workers: int | None = None
     #: Threads of torch on the CPU; None leaves torch's choice.
     threads: int | None = None
-    #: Node-local folder of `data.cache` and of corrupted images; None: data.cache takes one in the temporary folder.
+    #: Node-local folder of `data.cache` and of corrupted images; None: data.cache takes `rein-cache-<user id>` in the
+    #: temporary folder.
     cache: Path | None = field(default_factory=lambda: _place(os.environ.get("REIN_CACHE")))
     #: Compile the backbone's blocks and the head's layers: worth it for long runs.
     compile: bool = False

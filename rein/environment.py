@@ -6,25 +6,31 @@ import hashlib
 import importlib.metadata
 import platform
 import subprocess
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from rein.config import Experiment, Machine
+from rein.data import label_tables
 from rein.data.domains import find
-from rein.data.listing import samples
-from rein.data.selection import scored_domains
+from rein.data.label_tables import LabelTable
+from rein.data.listing import look
+from rein.data.selection import scored_domains, scored_files, scored_split, training_files
 from rein.models.weights import digest, weight_file
 
 PACKAGES = ("torch", "torchvision", "timm", "ray", "mlflow", "numpy", "pandas", "torchmetrics")
 
 
+#: Images of a split whose sizes enter its digest, evenly spaced: on a network disk each file is a round trip.
+SIZED = 1000
+
+
 def describe(experiment: Experiment, machine: Machine, device: torch.device) -> dict[str, Any]:
     """The content of environment.json."""
     weights = weight_file(experiment.backbone, machine.weights)
-    splits = [(name, "train") for name in experiment.data.sources]
-    splits += [(name, "val") for name, _ in scored_domains(experiment) if "val" in find(name).splits]
     return {
         "git": git_state(Path(__file__).parent),
         "python": platform.python_version(),
@@ -33,17 +39,53 @@ def describe(experiment: Experiment, machine: Machine, device: torch.device) -> 
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "threads": torch.get_num_threads(),
         "weights": None if weights is None else {"file": weights.name, "sha256": digest(weights)},
-        "data": {f"{name}/{split}": data_digest(name, split, machine.data) for name, split in splits},
+        "classes": list(experiment.classes),
+        "data": describe_data(experiment, machine.data),
     }
 
 
-def data_digest(domain: str, split: str, root: Path) -> dict[str, Any]:
-    """How many images a split has, and a digest over their names and sizes in bytes."""
-    files = samples(find(domain), split, root)
-    text = "\n".join(
-        f"{image.relative_to(root)} {image.stat().st_size}" for image in (sample.image for sample in files)
-    )
-    return {"images": len(files), "sha256": hashlib.sha256(text.encode()).hexdigest()}
+def describe_data(experiment: Experiment, root: Path) -> dict[str, Any]:
+    """What each split that is read holds, and how many of its images are used.
+
+    Of a domain without a val split `NAME/held out` is what is scored.
+    """
+    data, facts = experiment.data, {}
+    for name, files in zip(data.sources, training_files(data, root), strict=True):
+        facts[f"{name}/train"] = {**describe_split(name, "train", root), "used": len(files)}
+    for name, _ in scored_domains(experiment):
+        files = scored_files(data, name, root, experiment.evaluation.images)
+        if (split := scored_split(name)) == "val":
+            facts[f"{name}/val"] = {**describe_split(name, split, root), "used": len(files)}
+        else:
+            facts[f"{name}/held out"] = {"used": len(files)}
+    return facts
+
+
+def describe_split(domain: str, split: str, root: Path) -> dict[str, Any]:
+    """How many labelled images a split has, in which layout and by which tables their labels are read, and digests.
+
+    `sha256` is over the names of images and labels and the sizes in bytes of some (`SIZED`), `definition` over how the
+    domain is defined, which the commit does not tell of a domain of one's own.
+    """
+    found = look(find(domain), split, root)
+    every = -(-len(found.samples) // SIZED) or 1
+    lines = [
+        f"{str(file).removeprefix(str(root))} {file.stat().st_size if index % every == 0 else ''}"
+        for index, sample in enumerate(found.samples)
+        for file in (sample.image, sample.label)
+    ]
+    return {
+        "images": len(found.samples),
+        "layout": found.layout.images,
+        "labels": dict(Counter(_name(sample.table) for sample in found.samples)),
+        "sha256": hashlib.sha256("\n".join(lines).encode()).hexdigest(),
+        "definition": hashlib.sha256(repr(replace(find(domain), note="")).encode()).hexdigest()[:16],
+    }
+
+
+def _name(table: LabelTable) -> str:
+    """What a label table is called where the data sets' own are kept."""
+    return next((name for name, known in vars(label_tables).items() if known is table), "of the domain's definition")
 
 
 def git_state(folder: Path) -> dict[str, Any] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +16,11 @@ from torch import Tensor
 from rein import metrics
 from rein.config import Experiment
 from rein.data.dataset import WholeImages
+from rein.data.domain import DataError
 from rein.data.domains import find
 from rein.data.loaders import whole_images
-from rein.data.selection import scored_domains, scored_files
+from rein.data.remarks import Remark
+from rein.data.selection import scored_domains, scored_files, scored_split, unlabelled
 from rein.device import autocast
 from rein.models.segmenter import Segmenter
 
@@ -35,11 +38,19 @@ class Score:
     matrix: Tensor
     #: (file stem, image (3, H, W), label (h, w), prediction (h, w)), all uint8.
     examples: list[tuple[str, Tensor, Tensor, Tensor]]
+    #: Names, without endings, of the images that were scored.
+    files: tuple[str, ...] = ()
+    remarks: tuple[Remark, ...] = ()
 
     @property
     def miou(self) -> float:
         """Mean IoU in 0..1."""
         return metrics.miou(self.matrix)
+
+    @property
+    def scored(self) -> dict[str, Any]:
+        """How many images were scored, and a digest of their names: scores over other images do not compare."""
+        return {"images": len(self.files), "digest": hashlib.sha256("\n".join(self.files).encode()).hexdigest()[:16]}
 
     def rows(self, step: int) -> Iterator[dict[str, Any]]:
         """Rows of scores.csv: the mIoU, then every class that occurs."""
@@ -81,6 +92,7 @@ def score_domain(
     """Score a network on the val split of one domain; `examples` images, evenly spaced, are kept to be shown.
 
     Corrupted images are kept in the folder `cache`, if there is one.
+    Raises DataError where an image cannot be used, or with `data.on_error=skip` where none can.
     """
     classes = experiment.classes
     files = scored_files(experiment.data, domain, root, experiment.evaluation.images)
@@ -88,11 +100,17 @@ def score_domain(
     size = experiment.evaluation.size or find(domain).evaluation_size
     count = min(examples, len(dataset))
     shown = {i * len(dataset) // count for i in range(count)}
-    kept = []
+    kept, files = [], []
+    split = scored_split(domain)
+    remarks = unlabelled(experiment.data, domain, split, root) if split == "val" else []  # else training says it
     matrix = metrics.zeros(len(classes)).to(device)
     was_training = model.training
     model.eval()
-    for index, (image, label) in enumerate(whole_images(dataset, device, workers)):
+    for index, (image, label, said) in enumerate(whole_images(dataset, device, workers)):
+        remarks += said
+        if not image.numel():
+            continue
+        files.append(dataset.files[index].image.stem)
         pixels = fit_inside(image.to(device, non_blocking=True)[None], size)
         with autocast(experiment, device):
             scores = sliding_window(model, pixels, experiment.window, experiment.stride)
@@ -100,9 +118,11 @@ def score_domain(
         prediction = scores.argmax(1)[0]
         matrix += metrics.confusion(prediction, label.to(device, non_blocking=True).long(), len(classes))
         if index in shown:
-            kept.append((dataset.files[index].image.stem, image, label, prediction.to(torch.uint8).cpu()))
+            kept.append((files[-1], image, label, prediction.to(torch.uint8).cpu()))
     model.train(was_training)
-    return Score(domain, role, classes, matrix.cpu(), kept)
+    if not files:
+        raise DataError(f"{remarks[0].text}; as all {len(dataset)} images that {domain} would be scored on")
+    return Score(domain, role, classes, matrix.cpu(), kept, tuple(files), tuple(remarks))
 
 
 def sliding_window(

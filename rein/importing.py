@@ -113,6 +113,9 @@ def _reason(state: Mapping[str, Tensor], experiment: Experiment, missing: Iterab
     rein = any(name.startswith("backbone.reins.") for name in state)
     if not any(name.startswith("decode_head.") for name in state):
         return "holds no OpenMMLab checkpoint of a network with its head (no decode_head.*): "
+    told = len(state["decode_head.cls_embed.weight"]) - 1 if "decode_head.cls_embed.weight" in state else None
+    if told not in (None, len(experiment.classes)):
+        return f"tells {told} classes apart, and the experiment's data.classes {len(experiment.classes)}: "
     if isinstance(tuning, Rein) and plain and not rein:
         return (
             "holds a plain head with learned queries, of a frozen or fully trained backbone, and the experiment is a "

@@ -17,8 +17,9 @@ from rein.config import ConfigError, Experiment, Machine
 from rein.config_io import check_domain
 from rein.data.domains import expand
 from rein.data.reading import read_image
+from rein.data.selection import scored_domains
 from rein.device import autocast, select_device
-from rein.evaluation import score_domain, scored_domains, sliding_window
+from rein.evaluation import Score, score_domain, sliding_window
 from rein.ledger import Run, find
 from rein.merged_file import load_merged
 from rein.models.compiling import compile_blocks
@@ -65,7 +66,16 @@ def evaluate_run(run: str, domains: list[str], machine: Machine) -> list[dict[st
         score_domain(model, experiment, name, role, machine.data, device, machine.workers, cache=machine.cache)
         for name, role in wanted or scored_domains(experiment)
     )
-    return [{"domain": score.domain, "role": score.role, "miou": round(100 * score.miou, 2)} for score in scores]
+    return [_row(score) for score in scores]
+
+
+def _row(score: Score) -> dict[str, Any]:
+    for first in score.remarks[:1]:
+        others = len(score.remarks) - 1
+        log.warning("%s: %s%s", score.domain, first.text, f"; and {others} more files" if others else "")
+    skipped = sum(remark.kind == "skipped" for remark in score.remarks)
+    row = {"domain": score.domain, "role": score.role, "miou": round(100 * score.miou, 2)}
+    return {**row, "images": len(score.files), "skipped": skipped} if skipped else row
 
 
 def predict_images(run: str, images: Sequence[Path], out: Path, machine: Machine) -> Iterator[Path]:

@@ -97,6 +97,14 @@ class Run:
             return [], offset
         return [json.loads(line) for line in complete[0].splitlines()], offset + len(complete[0]) + len(complete[1])
 
+    def remarks(self) -> list[dict[str, Any]]:
+        """What was recorded of files that were skipped or not read in full."""
+        try:
+            complete = (self.path / "remarks.jsonl").read_bytes().rpartition(b"\n")[0]
+        except FileNotFoundError:
+            return []
+        return [json.loads(line) for line in complete.splitlines()]
+
     # ---------------------------------------------------------------- writing
 
     @contextmanager
@@ -136,14 +144,19 @@ class Run:
 
     def _drop_partial_record(self) -> None:
         """Cut off what a kill in the middle of an `append` left, so that the next record begins a line of its own."""
-        path = self.path / "metrics.jsonl"
-        if path.is_file():
-            os.truncate(path, path.read_bytes().rfind(b"\n") + 1)
+        for path in (self.path / "metrics.jsonl", self.path / "remarks.jsonl"):
+            if path.is_file():
+                os.truncate(path, path.read_bytes().rfind(b"\n") + 1)
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Append one record to metrics.jsonl."""
         with open(self.path / "metrics.jsonl", "a") as file:
             file.write(json.dumps(record) + "\n")
+
+    def remark(self, records: Iterable[Mapping[str, Any]]) -> None:
+        """Append records to remarks.jsonl."""
+        with open(self.path / "remarks.jsonl", "a") as file:
+            file.write("".join(json.dumps(record) + "\n" for record in records))
 
     def environment(self, facts: Mapping[str, Any], resumed: bool) -> None:
         """Write environment.json; say so where the steps that are gone on from had other data or weights."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -18,8 +18,12 @@ log = logging.getLogger(__name__)
 #: `metric` is `miou` (class `all`), `iou` (per class) or `loss` (domain and class `all`). mIoU and IoU are fractions.
 COLUMNS = ("run_id", "state", "step", "domain", "role", "class", "metric", "value")
 
-#: Facts of the whole run: counts of parameters, wall seconds of all attempts, peak memory.
-FACTS = ("parameters.backbone", "parameters.backbone_trainable", "parameters.head", "seconds", "peak_memory_mib")
+#: Facts of the whole run: counts of parameters, wall seconds of all attempts, peak memory, and how many images it
+#: left out since they could not be used, in training and in all domains together.
+FACTS = (
+    "parameters.backbone", "parameters.backbone_trainable", "parameters.head", "seconds", "peak_memory_mib",
+    "skipped_files",
+)  # fmt: skip
 
 Selection = Literal["last", "source_val", "oracle"]
 
@@ -29,6 +33,14 @@ def load(root: str | Path = "runs", ids: Iterable[str] | None = None) -> pd.Data
     chosen = runs(Path(root)) if ids is None else (Run(Path(root) / id) for id in ids)
     frames = [frame for run in chosen if (frame := _run_frame(run)) is not None]
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=[*COLUMNS, *FACTS])
+
+
+def facts(status: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts that a run's status holds; None for what it does not (yet)."""
+    return {
+        **{fact: status.get(fact) for fact in FACTS},
+        "skipped_files": sum(status.get("skipped_files", {}).values()),
+    }
 
 
 def select(frame: pd.DataFrame, rule: Selection) -> pd.DataFrame:
@@ -65,7 +77,6 @@ def _run_frame(run: Run) -> pd.DataFrame | None:
         log.warning("%s is left out: %s", run.path, error)
         return None
     config = {key: tuple(value) if isinstance(value, list) else value for key, value in flatten(experiment).items()}
-    facts = {fact: status.get(fact) for fact in FACTS}
     frame = pd.concat(parts, ignore_index=True).assign(run_id=run.id, state=status.get("state"))
-    constants = pd.DataFrame({key: [value] * len(frame) for key, value in {**config, **facts}.items()})
+    constants = pd.DataFrame({key: [value] * len(frame) for key, value in {**config, **facts(status)}.items()})
     return pd.concat([frame[list(COLUMNS)], constants], axis=1)

@@ -19,6 +19,7 @@ from rein.config import Experiment, Machine
 from rein.config_io import check_data
 from rein.data.advstyle import with_adversarial_styles
 from rein.data.loaders import training_batches
+from rein.data.selection import unlabelled
 from rein.device import autocast, select_device
 from rein.environment import describe
 from rein.evaluation import Score, evaluate
@@ -29,6 +30,7 @@ from rein.models.segmenter import Segmenter, build_model
 from rein.models.tuning import count
 from rein.optim import build_optimizer, set_rates
 from rein.panels import save_examples
+from rein.remarks import Remarks
 
 log = logging.getLogger(__name__)
 
@@ -116,6 +118,10 @@ def _train(
     record.update(**_parameters(model))
     record.environment(describe(experiment, machine, device), resumed=start > 0)
 
+    remarks = Remarks(record, machine.data)
+    for source in experiment.data.sources:
+        remarks.add("train", unlabelled(experiment.data, source, "train", machine.data))
+
     batches = training_batches(
         experiment.data,
         machine.data,
@@ -134,7 +140,9 @@ def _train(
     log_every = max(1, min(50, steps // 50))
     saved = time.monotonic()
     window: list[Tensor] = []  # losses since the last record, left on the device: reading one would wait for it
-    for step, (images, labels) in enumerate(batches, start):
+    for step, (images, labels, said) in enumerate(batches, start):
+        if said:
+            remarks.add("train", said)
         factor = set_rates(optimizer, experiment.optim, step, steps)
         torch.manual_seed(seeds.derive(experiment.seed, seeds.STEP, step))
         images, labels = images.to(device, non_blocking=True), labels.to(device, non_blocking=True)
@@ -159,14 +167,14 @@ def _train(
             observe(entry)
         every = experiment.evaluation.every
         if every and done % every == 0 and done < steps:
-            observe(_score(model, experiment, machine, device, record, done)[1])
+            observe(_score(model, experiment, machine, device, record, remarks, done)[1])
         # Only right behind a record: a resumed run then averages its losses over the same steps as an uncut one.
         if not window and done < steps and time.monotonic() - saved >= machine.checkpoint_seconds:
             checkpoint.save(record.path / "checkpoint", done, model, optimizer)
             saved = time.monotonic()
     if start < steps:
         checkpoint.save(record.path / "checkpoint", steps, model, optimizer)
-    scores, entry = _score(model, experiment, machine, device, record, steps, examples=EXAMPLES)
+    scores, entry = _score(model, experiment, machine, device, record, remarks, steps, examples=EXAMPLES)
     matrices: dict[str, Any] = {score.domain: score.matrix.numpy() for score in scores}
     np.savez_compressed(record.path / "confusion.npz", **matrices)
     save_examples(record.path / "predictions", scores)
@@ -179,10 +187,14 @@ def _score(
     machine: Machine,
     device: torch.device,
     record: Run,
+    remarks: Remarks,
     step: int,
     examples: int = 0,
 ) -> tuple[list[Score], dict[str, Any]]:
     scores = evaluate(model, experiment, machine.data, device, machine.workers, examples, machine.cache)
+    for score in scores:
+        remarks.add(score.domain, score.remarks)
+    record.update(scored={score.domain: score.scored for score in scores})
     record.scores(row for score in scores for row in score.rows(step))
     entry = {"step": step, "time": time.time(), **{f"{score.domain}/miou": score.miou for score in scores}}
     targets = [score.miou for score in scores if score.role == "target"]

@@ -180,6 +180,24 @@ def test_train_prints_the_run_and_its_scores_and_the_same_command_returns_them(
     assert result["run"] in rein("train", tiny_file, "--no-track").out, "people get the same in columns"
 
 
+def test_a_run_keeps_what_it_decodes_in_the_folder_that_is_named(
+    rein: Rein, tiny_file: Path, machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("train", tiny_file, "--no-track", "data.cache=48")
+    assert rein(*words, "--cache", tmp_path / "given").code == 0
+    kept = {path.name for path in (tmp_path / "given").rglob("*.npy")}
+    assert len(kept) == 2 * 6, "an image and a label for each of three steps of two crops"
+    (cold,) = machine.runs.iterdir()
+    first = [json.loads(line)["loss"] for line in (cold / "metrics.jsonl").read_text().splitlines() if "loss" in line]
+    shutil.rmtree(cold)
+    monkeypatch.setenv("REIN_CACHE", str(tmp_path / "given"))
+    assert rein(*words).code == 0
+    (warm,) = machine.runs.iterdir()
+    second = [json.loads(line)["loss"] for line in (warm / "metrics.jsonl").read_text().splitlines() if "loss" in line]
+    assert cold == warm, "the folder is no part of the run's name"
+    assert first == second and {path.name for path in (tmp_path / "given").rglob("*.npy")} == kept
+
+
 def test_an_interrupted_run_is_status_130_and_goes_on(
     rein: Rein, tiny_file: Path, tiny: Tiny, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

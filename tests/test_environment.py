@@ -15,7 +15,8 @@ import torch
 from safetensors.torch import save_file
 
 from rein.config import Experiment, Machine
-from rein.environment import data_digest, describe, git_state
+from rein.data import domains
+from rein.environment import describe, describe_split, git_state
 
 Tiny = Callable[..., Experiment]
 
@@ -43,21 +44,61 @@ def copied(toy_data: Path, tmp_path: Path) -> Path:
 
 
 def test_the_digest_does_not_depend_on_where_the_data_lies(copied: Path, toy_data: Path) -> None:
-    assert data_digest("toy-game", "train", copied) == data_digest("toy-game", "train", toy_data)
+    assert describe_split("toy-game", "train", copied) == describe_split("toy-game", "train", toy_data)
 
 
 def test_the_digest_notices_another_file_name_and_size(copied: Path) -> None:
-    folder = copied / "toy/game/images/train"
-    before = data_digest("toy-game", "train", copied)
-    (folder / "000000.png").rename(folder / "000099.png")
-    renamed = data_digest("toy-game", "train", copied)
-    with open(folder / "000001.png", "ab") as file:
+    images, labels = copied / "toy/game/images/train", copied / "toy/game/labels/train"
+    before = describe_split("toy-game", "train", copied)
+    for folder in (images, labels):
+        (folder / "000000.png").rename(folder / "000099.png")
+    renamed = describe_split("toy-game", "train", copied)
+    with open(images / "000001.png", "ab") as file:
         file.write(b"x")
-    longer = data_digest("toy-game", "train", copied)
-    (folder / "000002.png").unlink()
-    fewer = data_digest("toy-game", "train", copied)
-    assert len({d["sha256"] for d in (before, renamed, longer, fewer)}) == 4
+    longer = describe_split("toy-game", "train", copied)
+    with open(labels / "000001.png", "ab") as file:
+        file.write(b"x")
+    other_label = describe_split("toy-game", "train", copied)
+    (images / "000002.png").unlink()
+    fewer = describe_split("toy-game", "train", copied)
+    assert len({facts["sha256"] for facts in (before, renamed, longer, other_label, fewer)}) == 5
     assert (before["images"], fewer["images"]) == (7, 6)
+
+
+def test_raw_ids_are_told_from_converted_labels(tmp_path: Path) -> None:
+    for name in ("1.png", "2.png", "2_labelTrainIds.png"):
+        for folder in ("images", "labels"):
+            (tmp_path / "gta" / folder).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "gta/labels" / name).touch()
+    for name in ("1.png", "2.png"):
+        (tmp_path / "gta/images" / name).touch()
+    facts = describe_split("gta", "train", tmp_path)
+    assert facts["layout"] == "images/*.png"
+    assert facts["labels"] == {"CITYSCAPES_IDS": 1, "TRAIN_IDS": 1}
+
+
+def test_another_definition_of_a_domain_has_another_digest(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def definition(**changes: Any) -> str:
+        monkeypatch.setitem(domains.DOMAINS, "toy-day", replace(known, **changes))
+        return describe_split("toy-day", "val", copied)["definition"]
+
+    known = domains.find("toy-day")
+    assert definition() == definition(note="in other words") != definition(evaluation_size=(96, 48))
+
+
+def test_it_says_how_many_images_are_used(tiny: Tiny, machine: Machine) -> None:
+    changes = {"data.fraction": "1/3", "data.classes": ["road", "sky"]}
+    facts = describe(tiny(changes), machine, torch.device("cpu"))
+    used = {name: (split["images"], split["used"]) for name, split in facts["data"].items()}
+    assert used == {"toy-game/train": (7, 2), "toy-day/val": (2, 1), "toy-game/val": (2, 1)}
+    assert facts["classes"] == ["road", "sky"]
+
+
+def test_what_is_held_out_of_a_source_is_counted(tiny: Tiny, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = domains.find("toy-game")
+    monkeypatch.setitem(domains.DOMAINS, "toy-game", replace(known, splits={"train": known.splits["train"]}))
+    facts = describe(tiny({"data.holdout": "2/7", "evaluation.images": None}), machine, torch.device("cpu"))["data"]
+    assert (facts["toy-game/train"]["used"], facts["toy-game/held out"]["used"]) == (5, 2)
 
 
 def test_outside_of_a_checkout_there_is_no_commit(tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,15 +18,16 @@ from torch import Tensor, nn
 
 from rein import metrics
 from rein.config import Experiment
+from rein.data import domains
 from rein.data.classes import CLASSES
-from rein.data.dataset import DomainDataset
+from rein.data.dataset import WholeImages
+from rein.data.selection import scored_domains, scored_files
 from rein.evaluation import (
     WINDOWS_AT_ONCE,
     Score,
     evaluate,
     fit_inside,
     score_domain,
-    scored_domains,
     sliding_window,
     starts,
 )
@@ -153,10 +156,10 @@ def test_a_source_without_a_val_split_is_not_scored(tiny: Tiny) -> None:
 def test_a_score_equals_the_pipeline_by_hand(tiny: Tiny, toy_data: Path) -> None:
     experiment = tiny({"evaluation.images": 2})
     model = build_model(experiment).eval()
-    dataset = DomainDataset("toy-day", "val", toy_data)
+    dataset = WholeImages(scored_files(experiment.data, "toy-day", toy_data), experiment.data)
     matrix = np.zeros((19, 19), np.int64)
     with torch.inference_mode():
-        for image, label in (dataset[i] for i in range(2)):
+        for image, label, _ in (dataset[i] for i in range(2)):
             scores = sliding_window(model, image[None], 96, 64)
             prediction = scores.argmax(1)[0]
             for c in range(19):
@@ -171,16 +174,12 @@ def test_scores_are_resized_once_to_the_labels_size(
     tiny: Tiny, toy_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An image that goes in at another size than its label's is still scored on every pixel of the label."""
-    from dataclasses import replace
-
-    from rein.data import dataset
-
-    halved = replace(dataset.DOMAINS["toy-day"], evaluation_size=(96, 48))
-    monkeypatch.setitem(dataset.DOMAINS, "toy-day", halved)
+    halved = replace(domains.find("toy-day"), evaluation_size=(96, 48))
+    monkeypatch.setitem(domains.DOMAINS, "toy-day", halved)
     model = build_model(tiny()).eval()
     score = score_domain(model, tiny(), "toy-day", "target", toy_data, CPU)
     assert score.matrix.sum() == 96 * 192
-    image, label = DomainDataset("toy-day", "val", toy_data, 1)[0]
+    image, label, _ = WholeImages(scored_files(tiny().data, "toy-day", toy_data, 1), tiny().data)[0]
     small = F.interpolate(image[None].float(), (48, 96), mode="bilinear", align_corners=False)
     with torch.inference_mode():
         scores = F.interpolate(sliding_window(model, small, 96, 64), (96, 192), mode="bilinear", align_corners=False)
@@ -227,7 +226,7 @@ def test_examples_are_evenly_spaced_and_no_more_than_there_are(tiny: Tiny, toy_d
 def test_rows_hold_the_miou_and_the_classes_that_occur() -> None:
     matrix = metrics.zeros(19)
     matrix[0, 0], matrix[0, 13] = 3, 1
-    rows = list(Score("kitti", "target", matrix, []).rows(step=5))
+    rows = list(Score("kitti", "target", CLASSES, matrix, []).rows(step=5))
     assert rows[0] == {"step": 5, "domain": "kitti", "role": "target", "class": "all", "metric": "miou", "value": 0.375}
     assert [(row["class"], row["value"]) for row in rows[1:]] == [("road", 0.75), ("car", 0.0)]
     assert all(row["metric"] == "iou" and row["class"] in CLASSES for row in rows[1:])
@@ -236,3 +235,37 @@ def test_rows_hold_the_miou_and_the_classes_that_occur() -> None:
 def test_a_domain_without_labelled_pixels_scores_nan() -> None:
     rows = list(Score("kitti", "target", CLASSES, metrics.zeros(19), []).rows(step=5))
     assert len(rows) == 1 and math.isnan(rows[0]["value"])
+
+
+# ---------------------------------------------------------------- images that are left out
+
+
+@pytest.fixture
+def spoilt(toy_data: Path, tmp_path: Path) -> Path:
+    """A data folder of whose three test images one is cut short and one has no label."""
+    folder = tmp_path / "toy" / "day"
+    shutil.copytree(toy_data / "toy" / "day", folder)
+    shutil.copy(folder / "images/val/000001.png", folder / "images/val/000002.png")
+    (folder / "images/val/000001.png").write_bytes(b"")
+    return tmp_path
+
+
+def test_skipped_images_are_no_part_of_the_matrix(tiny: Tiny, spoilt: Path, toy_data: Path) -> None:
+    model, changes = build_model(tiny()).eval(), {"data.on_error": "skip", "evaluation.images": None}
+    score = score_domain(model, tiny(changes), "toy-day", "target", spoilt, CPU, examples=9)
+    alone = score_domain(model, tiny({"evaluation.images": 1}), "toy-day", "target", toy_data, CPU)
+    assert torch.equal(score.matrix, alone.matrix)
+    assert score.files == alone.files == ("000000",) and score.scored == alone.scored
+    assert [stem for stem, *_ in score.examples] == ["000000"]
+    assert {remark.file.name: remark.kind for remark in score.remarks} == {
+        "000001.png": "skipped", "000002.png": "skipped",
+    }  # fmt: skip
+    assert alone.remarks == ()
+
+
+def test_other_images_have_another_digest(tiny: Tiny, toy_data: Path) -> None:
+    model = build_model(tiny()).eval()
+    one, both = (
+        score_domain(model, tiny({"evaluation.images": n}), "toy-day", "target", toy_data, CPU).scored for n in (1, 2)
+    )
+    assert (one["images"], both["images"]) == (1, 2) and one["digest"] != both["digest"]

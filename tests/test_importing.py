@@ -183,6 +183,11 @@ def test_another_shape_of_network_is_refused(bring: Import, tiny: Tiny, changes:
         bring(theirs(tiny()), changes)
 
 
+def test_a_head_of_other_classes_is_refused_with_both_numbers(bring: Import, tiny: Tiny) -> None:
+    with pytest.raises(ConfigError, match=r"tells 19 classes apart, and the experiment's data\.classes 3: "):
+        bring(theirs(tiny()), {"data.classes": ["road", "sky", "car"]})
+
+
 def test_a_deeper_file_is_refused(bring: Import, tiny: Tiny) -> None:
     with pytest.raises(ConfigError, match=r"16 not used \(decode_head\.pixel_decoder\.encoder\.layers\.1\."):
         bring(theirs(tiny({"head.encoder_layers": 2})))

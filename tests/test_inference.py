@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,9 +15,10 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from rein import checkpoint, inference
-from rein.config import ConfigError, Experiment, Machine, run_id
+from rein.config import ConfigError, Data, Experiment, Machine, run_id
 from rein.data.classes import PALETTE
-from rein.data.domains import DataError
+from rein.data.domain import DataError, Sample
+from rein.data.selection import scored_files
 from rein.ledger import Run
 from rein.models.tuning import trainable
 
@@ -52,15 +54,27 @@ def test_scoring_on_one_domain_reads_no_other(finished: tuple[Run, Machine], mon
 
     read: list[str] = []
 
-    class Spy(evaluation.DomainDataset):
-        def __init__(self, domain: str, *rest: object) -> None:
-            read.append(domain)
-            super().__init__(domain, *rest)  # type: ignore[arg-type]
+    def spy(data: Data, domain: str, *rest: Any) -> list[Sample]:
+        read.append(domain)
+        return scored_files(data, domain, *rest)
 
-    monkeypatch.setattr(evaluation, "DomainDataset", Spy)
+    monkeypatch.setattr(evaluation, "scored_files", spy)
     run, machine = finished
     inference.evaluate_run(run.id, ["toy-night"], machine)
     assert read == ["toy-night"], "the sources' data may be on another machine"
+
+
+def test_skipped_images_are_counted_beside_the_score(
+    tiny: Tiny, machine: Machine, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    from rein.training import train
+
+    run = train(tiny({"steps": 1, "data.on_error": "skip", "evaluation.images": None}), machine)
+    shutil.copytree(machine.data / "toy" / "night", tmp_path / "data/toy/night")
+    (tmp_path / "data/toy/night/images/val/000001.png").write_bytes(b"")
+    (row,) = inference.evaluate_run(run.id, ["toy-night"], replace(machine, data=tmp_path / "data"))
+    assert (row["images"], row["skipped"]) == (1, 1)
+    assert "toy-night: " in caplog.text and "000001.png: not a readable image" in caplog.text
 
 
 def test_an_unknown_domain_is_refused(finished: tuple[Run, Machine]) -> None:
@@ -103,8 +117,6 @@ def test_a_run_without_a_checkpoint_says_what_to_do(tiny: Tiny, machine: Machine
 
 
 def test_a_truncated_checkpoint_is_never_loaded_silently(finished: tuple[Run, Machine], tmp_path: Path) -> None:
-    import shutil
-
     run, machine = finished
     shutil.copytree(run.path, tmp_path / "runs" / run.id)
     path = checkpoint.newest(tmp_path / "runs" / run.id / "checkpoint")

@@ -40,6 +40,14 @@ def test_load_gives_a_row_per_score_with_the_dotted_config(tmp_path: Path) -> No
     assert losses[["step", "value", "role"]].values.tolist() == [[50, 0.2, "train"], [100, 0.1, "train"]]
 
 
+def test_skipped_files_are_a_column(tmp_path: Path) -> None:
+    for seed, skipped in enumerate(({}, {"train": 1, "kitti": 2})):
+        record(tmp_path, seed, {1: (0.1, 0.1)}).update(skipped_files=skipped)
+    record(tmp_path, 2, {1: (0.1, 0.1)})
+    found = results.load(tmp_path).groupby("seed")["skipped_files"].unique().map(list)
+    assert found.to_dict() == {0: [0], 1: [3], 2: [0]}
+
+
 def test_of_a_step_logged_twice_the_later_loss_counts(tmp_path: Path) -> None:
     run = record(tmp_path, 0, {50: (0.2, 0.1)})
     run.append({"step": 50, "loss": 7.0, "lr": 1.0, "time": 1.0})

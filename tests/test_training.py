@@ -24,7 +24,7 @@ from torch import Tensor
 from rein import ledger, results
 from rein.config import ConfigError, Experiment, Machine, run_id
 from rein.config_io import dump
-from rein.data.domains import DataError
+from rein.data.domain import DataError
 from rein.ledger import BusyError, Run
 from rein.metrics import miou
 from rein.training import train
@@ -331,6 +331,82 @@ def test_a_corrupt_image_fails_the_run_and_is_named(tiny: Tiny, machine: Machine
     run = Run(machine.runs / run_id(tiny()))
     assert run.state == "failed"
     assert ".png: not a readable image" in run.status()["error"]
+
+
+# ---------------------------------------------------------------- bad files that are skipped
+
+SKIP = {"data.on_error": "skip", "steps": 8, "evaluation.images": None, "evaluation.every": 4}
+
+
+@pytest.fixture
+def spoilt(machine: Machine, tmp_path: Path) -> Machine:
+    """A training image and a test image are cut short, and another training image has lost its label."""
+    for style in ("game", "day"):
+        shutil.copytree(machine.data / "toy" / style, tmp_path / "data" / "toy" / style)
+    for name in ("game/images/train/000003.png", "day/images/val/000001.png"):
+        path = tmp_path / "data/toy" / name
+        path.write_bytes(path.read_bytes()[:500])
+    (tmp_path / "data/toy/game/labels/train/000005.png").unlink()
+    return replace(machine, data=tmp_path / "data")
+
+
+def test_skipped_files_are_in_the_runs_record(tiny: Tiny, spoilt: Machine) -> None:
+    run = train(tiny(SKIP), spoilt)
+    status = run.status()
+    assert (status["state"], status["skipped_files"]) == ("done", {"train": 2, "toy-day": 1})
+    files = {record["file"]: record["text"] for record in run.remarks()}
+    assert set(files) == {
+        "toy/game/images/train/000003.png", "toy/game/images/train/000005.png", "toy/day/images/val/000001.png",
+    }  # fmt: skip
+    assert files["toy/game/images/train/000005.png"].endswith("000005.png: has no label")
+    assert any("toy/day/images/val/000001.png: not a readable image" in note for note in status["notes"])
+    assert {name: scored["images"] for name, scored in status["scored"].items()} == {"toy-day": 1, "toy-game": 2}
+    assert np.load(run.path / "confusion.npz")["toy-day"].sum() == 96 * 192
+    frame = results.load(run.path.parent)
+    assert set(frame["skipped_files"]) == {3}
+
+
+def test_a_run_that_skips_ends_the_same_with_loader_processes(tiny: Tiny, spoilt: Machine, tmp_path: Path) -> None:
+    experiment = tiny({**SKIP, "evaluation.every": None})
+    first = train(experiment, spoilt)
+    second = train(experiment, replace(spoilt, runs=tmp_path / "elsewhere", workers=1))
+    assert_same_end(first, second, experiment)
+    assert first.remarks() == second.remarks()
+
+
+@pytest.mark.parametrize("step", [1, 4, 7])
+def test_a_cut_run_neither_loses_a_skipped_file_nor_counts_it_twice(
+    tiny: Tiny, spoilt: Machine, tmp_path: Path, step: int
+) -> None:
+    uncut = train(tiny(SKIP), replace(spoilt, runs=tmp_path / "elsewhere"))
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny(SKIP), spoilt, Cut(step, KeyboardInterrupt()))
+    again = train(tiny(SKIP), spoilt)
+    assert again.status()["attempt"] == 2
+    assert_same_end(again, uncut, tiny(SKIP))
+    assert sorted(r["file"] for r in again.remarks()) == sorted(r["file"] for r in uncut.remarks())
+    assert again.status()["skipped_files"] == uncut.status()["skipped_files"]
+
+
+def test_a_missing_label_fails_a_run_that_does_not_skip(tiny: Tiny, spoilt: Machine) -> None:
+    with pytest.raises(DataError, match=r"game/images/train/000005\.png: has no label"):
+        train(tiny(), spoilt)
+
+
+def test_a_domain_of_which_nothing_can_be_read_has_no_score(tiny: Tiny, spoilt: Machine) -> None:
+    (spoilt.data / "toy/day/images/val/000000.png").write_bytes(b"")
+    with pytest.raises(DataError, match=r"000000\.png: not a readable image.*all 2 images that toy-day"):
+        train(tiny(SKIP), spoilt)
+
+
+def test_unknown_ids_that_count_as_void_are_in_the_runs_record(tiny: Tiny, spoilt: Machine) -> None:
+    for path in (spoilt.data / "toy/game/labels/train").iterdir():
+        ids = np.array(Image.open(path))
+        ids[:2] = 99
+        Image.fromarray(ids).save(path)
+    status = train(tiny({**SKIP, "data.unknown_ids": "void"}), spoilt).status()
+    assert status["unknown_ids"] == {"train": {"files": 5, "pixels": 5 * 2 * 192, "ids": [99]}}
+    assert sum("label ids 99" in note for note in status["notes"]) == 1
 
 
 def test_missing_data_fails_before_the_first_step(tiny: Tiny, machine: Machine) -> None:

@@ -32,7 +32,7 @@ FILES = 12
 STAGES = ("decode image", "decode label", "choose window", "resize", "photometric", "collate")
 PEER = "PIL + numpy"
 
-Batches = Iterator[tuple[Tensor, Tensor]]
+Batches = Iterator[tuple[Any, ...]]
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class Clock:
     """Seconds of every stage, summed."""
 
     def __init__(self) -> None:
-        self.seconds: dict[str, float] = {stage: 0.0 for stage in STAGES}
+        self.seconds: dict[str, float] = dict.fromkeys(STAGES, 0.0)
 
     def of(self, stage: str, work: Callable[[], Any]) -> Any:
         """What `work` returns, its time counted."""

@@ -15,6 +15,7 @@ from torch.optim import AdamW, Optimizer
 
 from rein.bench.counting import count, peak_memory
 from rein.config import Backbone, ConfigError, Data, Experiment, Frozen
+from rein.data.classes import CLASSES
 from rein.models.compiling import compile_blocks
 from rein.models.criterion import Criterion
 from rein.models.mask2former import Mask2FormerHead
@@ -66,7 +67,7 @@ class Inputs:
 
 def made_up_label(batch: int, size: int, generator: torch.Generator) -> Tensor:
     """Label maps (batch, size, size) of 8 x 8 blocks: ten or fewer classes an image, as a street has, and some void."""
-    classes = torch.randint(0, 19, (batch, 10), generator=generator)
+    classes = torch.randint(0, len(CLASSES), (batch, 10), generator=generator)
     blocks = classes.gather(1, torch.randint(0, 10, (batch, 64), generator=generator)).view(batch, 8, 8)
     blocks[:, 0, 0] = 255
     side = -(-size // 8)

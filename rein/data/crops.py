@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
@@ -14,16 +15,23 @@ from rein import seeds
 from rein.config import Data
 from rein.data.cache import cached_pair, prepare
 from rein.data.cropping import read_crop
-from rein.data.domain import Sample
+from rein.data.dataset import Item
+from rein.data.domain import DataError, Sample
+from rein.data.remarks import Remark, skipped, unknown_ids
 from rein.data.selection import training_files
 from rein.data.transforms import training_crop
 
+#: Unreadable images in a row after which `data.on_error: skip` gives up: not some files are bad then, but all.
+MOST_SKIPPED = 100
 
-class Crops(Dataset[tuple[Tensor, Tensor]]):
+
+class Crops(Dataset[Item]):
     """An endless sequence of crops over all sources; item `i` is the same however a run was cut or spread.
 
     The sources are one pool, each of whose images is seen once an epoch. With `data.weights` each source is a pool of
-    its own, and which one a crop is of is drawn. `cache` is the folder of `data.cache`, by default a temporary one.
+    its own, and which one a crop is of is drawn. An image that cannot be used raises DataError, or gives way to the
+    next one of its epoch where `data.on_error` is `skip`. `cache` is the folder of `data.cache`, by default a temporary
+    one.
     """
 
     def __init__(self, data: Data, root: Path, seed: int, cache: Path | None = None) -> None:
@@ -34,15 +42,27 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
         self._turns = _Turns(data.weights or (1.0,), seed)
         self._orders: dict[int, tuple[int, Tensor]] = {}
 
-    def __getitem__(self, ordinal: int) -> tuple[Tensor, Tensor]:
-        image, label, _ = self._read(self.sample(ordinal), seeds.generator(self.seed, seeds.CROP, ordinal))
-        return image, label
+    def __getitem__(self, ordinal: int) -> Item:
+        remarks: list[Remark] = []
+        for sample in self.candidates(ordinal):
+            generator = seeds.generator(self.seed, seeds.CROP, ordinal)
+            try:
+                image, label, unknown = self._read(sample, generator)
+            except DataError as error:
+                if self.data.on_error == "raise":
+                    raise
+                remarks.append(skipped(sample.image, error))
+                continue
+            return Item(image, label, (*remarks, *unknown_ids(sample.label, unknown)))
+        raise DataError(f"{remarks[0].text}; {len(remarks)} images in a row cannot be used: look at them all")
 
-    def sample(self, ordinal: int) -> Sample:
-        """The file that crop `ordinal` is cut from."""
+    def candidates(self, ordinal: int) -> Iterator[Sample]:
+        """The file that crop `ordinal` is cut from, then those that stand in for it, in the epoch's order."""
         pool, turn = self._turns[ordinal]
-        epoch, place = divmod(turn, len(self.pools[pool]))
-        return self.pools[pool][int(self._order(pool, epoch)[place])]
+        files = self.pools[pool]
+        epoch, place = divmod(turn, len(files))
+        for further in range(min(MOST_SKIPPED, len(files))):
+            yield files[int(self._order(pool, epoch)[(place + further) % len(files)])]
 
     def _read(self, sample: Sample, generator: Generator) -> tuple[Tensor, Tensor, dict[int, int]]:
         if self.cache is None:

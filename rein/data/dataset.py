@@ -4,37 +4,54 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
+import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from rein.config import Data
 from rein.data.cache import cached_image, prepare
-from rein.data.corruptions import require
-from rein.data.domain import Sample
+from rein.data.domain import DataError, Sample
+from rein.data.remarks import Remark, skipped, unknown_ids
 from rein.data.whole import check_pair, whole_image, whole_label
 
 
-class WholeImages(Dataset[tuple[Tensor, Tensor]]):
+class Item(NamedTuple):
+    """An image, its train ids, and what there is to say of their files."""
+
+    image: Tensor
+    label: Tensor
+    remarks: tuple[Remark, ...] = ()
+
+
+class WholeImages(Dataset[Item]):
     """uint8 image (3, H, W) and uint8 train ids (h, w) of every file.
 
-    A label may have another size than its image, as KITTI's do, but not another shape. Corrupted images are kept in
-    the folder `cache`, if there is one. Raises DataError at once where a corruption needs what is not installed.
+    A label may have another size than its image, as KITTI's do, but not another shape. An image that cannot be used
+    raises DataError, or has no pixels where `data.on_error` is `skip`. Corrupted images are kept in the folder `cache`,
+    if there is one.
     """
 
     def __init__(self, files: Sequence[Sample], data: Data, cache: Path | None = None) -> None:
-        corruptions = {sample.corruption for sample in files if sample.corruption}
-        for corruption in corruptions:
-            require(corruption)
         self.files, self.data = files, data
-        self.cache = prepare(cache) if cache and corruptions else None
+        self.cache = prepare(cache) if cache and any(sample.corruption for sample in files) else None
 
     def __len__(self) -> int:
         return len(self.files)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+    def __getitem__(self, index: int) -> Item:
         sample = self.files[index]
+        try:
+            return self._read(sample)
+        except DataError as error:
+            if self.data.on_error == "raise":
+                raise
+            nothing = torch.zeros(3, 0, 0, dtype=torch.uint8)
+            return Item(nothing, nothing[0], (skipped(sample.image, error),))
+
+    def _read(self, sample: Sample) -> Item:
         image = cached_image(sample, self.cache) if self.cache and sample.corruption else whole_image(sample)
-        label, _ = whole_label(sample, self.data)
+        label, unknown = whole_label(sample, self.data)
         check_pair(tuple(image.shape[1:]), tuple(label.shape), sample)
-        return image, label
+        return Item(image, label, unknown_ids(sample.label, unknown))

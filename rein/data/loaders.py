@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, default_collate
 
 from rein.config import ConfigError, Data
 from rein.data.crops import Crops
-from rein.data.dataset import WholeImages
+from rein.data.dataset import Item, WholeImages
 from rein.data.domain import DataError
+from rein.data.remarks import Remark
+
+
+class Batch(NamedTuple):
+    """uint8 images (B, 3, C, C), int64 train ids (B, C, C), and what there is to say of their files."""
+
+    images: Tensor
+    labels: Tensor
+    remarks: Sequence[Remark]
 
 
 def training_batches(
@@ -25,11 +35,11 @@ def training_batches(
     workers: int | None = None,
     shard: tuple[int, int] = (0, 1),
     cache: Path | None = None,
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """uint8 images (B, 3, C, C) and int64 train ids (B, C, C) for a range of steps.
+) -> Iterator[Batch]:
+    """The training crops for a range of steps.
 
     `shard` is (rank, world): of every batch a rank gets the rows rank::world, so B is `data.batch_size` / world.
-    Raises ConfigError where that is no whole number.
+    Raises ConfigError where that is no whole number. `cache` is the folder of `data.cache`.
     """
     rank, world = shard
     if not 0 <= rank < world or data.batch_size % world:
@@ -44,17 +54,21 @@ def training_batches(
             Crops(data, root, seed, cache),
             batch_size=data.batch_size // world,
             sampler=ordinals,
+            collate_fn=_collate,
             persistent_workers=options["num_workers"] > 0,
             **options,
         )
     )
 
 
-def whole_images(
-    images: WholeImages, device: torch.device, workers: int | None = None
-) -> Iterator[tuple[Tensor, Tensor]]:
+def whole_images(images: WholeImages, device: torch.device, workers: int | None = None) -> Iterator[Item]:
     """Every image and label, one at a time, in the order of their files."""
     return _read(DataLoader(images, batch_size=None, **_options(device, workers)))
+
+
+def _collate(crops: Sequence[Item]) -> Batch:
+    images, labels = default_collate([(crop.image, crop.label) for crop in crops])
+    return Batch(images, labels, tuple(chain.from_iterable(crop.remarks for crop in crops)))
 
 
 def _options(device: torch.device, workers: int | None) -> dict[str, Any]:
@@ -68,6 +82,4 @@ def _read(loader: DataLoader[Any]) -> Iterator[Any]:
         yield from loader
     except DataError as error:
         # From a loader process it comes as the text of a whole traceback, with the message at its end.
-        raise DataError(
-            str(error).strip().splitlines()[-1].removeprefix(f"{DataError.__module__}.DataError: ")
-        ) from None
+        raise DataError(str(error).rpartition(f"{DataError.__module__}.DataError: ")[2].strip()) from None

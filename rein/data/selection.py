@@ -9,7 +9,9 @@ from pathlib import Path
 from rein.config import ConfigError, Data, Experiment
 from rein.data.domain import Sample
 from rein.data.domains import expand, find
-from rein.data.listing import samples
+from rein.data.listing import look, samples
+from rein.data.photographs import frost_photographs
+from rein.data.remarks import Remark, skipped
 
 
 def scored_domains(experiment: Experiment) -> list[tuple[str, str]]:
@@ -24,17 +26,39 @@ def scored_domains(experiment: Experiment) -> list[tuple[str, str]]:
     return [(name, "target") for name in targets if name not in data.sources] + [(name, "source") for name in sources]
 
 
+def scored_split(domain: str) -> str:
+    """`val`, or `train` for a domain without one, of whose images some are held out."""
+    return "val" if "val" in find(domain).splits else "train"
+
+
+def labelled(data: Data, domain: str, split: str, root: Path) -> list[Sample]:
+    """The images of a split that have a label. Raises DataError where there is none, or where `data.on_error` is
+    `raise` and not all have."""
+    if data.on_error == "skip" and (found := look(find(domain), split, root)).samples:
+        return found.samples
+    return samples(find(domain), split, root)
+
+
+def unlabelled(data: Data, domain: str, split: str, root: Path) -> list[Remark]:
+    """A remark on every image of a split that is left out since it has no label."""
+    images = look(find(domain), split, root).unlabelled if data.on_error == "skip" else []
+    return [skipped(image, f"{image}: has no label") for image in images]
+
+
 def scored_files(data: Data, domain: str, root: Path, limit: int | None = None) -> list[Sample]:
     """The val split of a domain, or what is held out of its training images where it has none.
 
-    At most `limit` of them, evenly spaced over the list.
+    At most `limit` of them, evenly spaced over the list. Raises DataError as well where they are to be corrupted with
+    what is not installed: this is asked before training, the pixels only after it.
     """
-    if "val" in find(domain).splits:
-        files = samples(find(domain), "val", root)
-    else:
+    if (find(domain).corruption or ("",))[0] == "frost":
+        frost_photographs()
+    split = scored_split(domain)
+    files = labelled(data, domain, split, root)
+    if split == "train":
         if not data.holdout:
             raise ConfigError(f"{domain} has no val split; data.holdout keeps a share of its training images as that")
-        files, _ = first_by_hash(samples(find(domain), "train", root), data.holdout, "holdout")
+        files, _ = first_by_hash(files, data.holdout, "holdout")
     if limit is None or limit >= len(files):
         return files
     return [files[i * len(files) // limit] for i in range(limit)]
@@ -66,8 +90,8 @@ def first_by_hash(files: Sequence[Sample], share: float, purpose: str) -> tuple[
 
 
 def _training_files(data: Data, source: str, share: float, root: Path) -> list[Sample]:
-    files = samples(find(source), "train", root)
-    if data.holdout and "val" not in find(source).splits:
+    files = labelled(data, source, "train", root)
+    if data.holdout and scored_split(source) == "train":
         held_out, files = first_by_hash(files, data.holdout, "holdout")
         if not files:
             raise ConfigError(f"data.holdout: {data.holdout:g} of {source} are all {len(held_out)} of its images")

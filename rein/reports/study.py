@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -32,6 +33,8 @@ class Study:
     runs: pd.DataFrame
     #: The tidy frame of those runs, finished or not, with `point`.
     results: pd.DataFrame
+    #: run_id -> what its status.json says.
+    statuses: dict[str, dict[str, Any]]
 
     @property
     def done(self) -> pd.DataFrame:
@@ -81,11 +84,10 @@ def gather(report: Report, runs_root: Path) -> Study:
     sweep = load(Sweep, report.sweep)
     sweep = sweep if report.vary is None else replace(sweep, vary=report.vary)
     planned = expand(sweep)
-    rows = []
+    rows, statuses = [], {}
     for item in planned:
         run = Run(runs_root / item.id)
-        status = run.status()
-        facts = {fact: status.get(fact) for fact in FACTS}
+        status = statuses[item.id] = run.status()
         config = {
             key: tuple(value) if isinstance(value, list) else value for key, value in flatten(item.experiment).items()
         }
@@ -97,7 +99,7 @@ def gather(report: Report, runs_root: Path) -> Study:
                 "state": state,
                 "path": run.path,
                 **config,
-                **facts,
+                **results.facts(status),
             }
         )
     runs = pd.DataFrame(rows)
@@ -105,7 +107,7 @@ def gather(report: Report, runs_root: Path) -> Study:
     # A run in progress may lack its facts; as numbers they then read nan.
     runs[list(FACTS)] = runs[list(FACTS)].apply(pd.to_numeric)
     frame.insert(1, "point", frame["run_id"].map(runs.set_index("run_id")["point"]))
-    study = Study(report, sweep, runs, frame)
+    study = Study(report, sweep, runs, frame, statuses)
     if report.selection == "source_val" and not study.sources:
         raise ConfigError("selection: `source_val` needs a source with a val split, and there is none; take `last`")
     return study

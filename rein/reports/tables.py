@@ -12,6 +12,7 @@ import pandas as pd
 from rein import results
 from rein.config import ConfigError, Table
 from rein.reports.grid import MISSING, Cell, Column, Grid
+from rein.reports.notes import files_note
 from rein.reports.statistics import count
 from rein.reports.study import AVERAGE, Study, final_loss, miou, trajectory
 
@@ -159,6 +160,7 @@ def _grid(study: Study, wanted: Table, wide: pd.DataFrame, measures: list[Measur
         notes.append("n counts finished runs, of those planned.")
     if lead:
         notes.append("Trainable are the backbone's parameters that train; the head's are not counted.")
+    notes.append(files_note(study))
     text = " ".join(note.strip() for note in notes if note.strip())
     return Grid(wanted.name, text, tuple(head), tuple(cells), _values(rows, wanted.rows, blocks))
 

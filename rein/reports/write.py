@@ -15,6 +15,7 @@ from rein.config import ConfigError, Report
 from rein.reports.figures import draw
 from rein.reports.grid import Grid
 from rein.reports.markup import Format, Raw, escape, slug
+from rein.reports.notes import files_mark, files_note
 from rein.reports.study import Study, environments, gather
 from rein.reports.tables import SELECTION, table
 
@@ -77,7 +78,8 @@ def write(report: Report, runs_root: Path, out: Path, name: str = "") -> list[Pa
                 stem.with_suffix(suffix).unlink(missing_ok=True)
             figures.append(Drawn(wanted.name, f"Not drawn: {picture}."))
             continue
-        figures.append(Drawn(wanted.name, picture.caption, tuple(picture.save(stem))))
+        said = files_note(study) if wanted.kind != "predictions" else ""
+        figures.append(Drawn(wanted.name, f"{picture.caption} {said}".strip(), tuple(picture.save(stem))))
         files += figures[-1].files
         verdicts += [picture.verdict] if picture.verdict is not None else []
     study.results.to_csv(out / "results.csv", index=False)
@@ -95,14 +97,13 @@ def write(report: Report, runs_root: Path, out: Path, name: str = "") -> list[Pa
 
 
 def progress(study: Study) -> str:
-    """`partial: 7 of 12 runs done (1 failed, 4 not started)`; empty once all are done."""
+    """`partial: 7 of 12 runs done (1 failed, 4 not started); files were skipped in 2 of 7 runs`; empty once all are
+    done and have read all files."""
     done, planned = len(study.done), len(study.runs)
-    if done == planned:
-        return ""
     others = Counter(state for state in study.runs["state"] if state != "done")
-    return (
-        f"partial: {done} of {planned} runs done ({', '.join(f'{number} {state}' for state, number in others.items())})"
-    )
+    counts = ", ".join(f"{number} {state}" for state, number in others.items())
+    partial = f"partial: {done} of {planned} runs done ({counts})" if done < planned else ""
+    return "; ".join(filter(None, (partial, files_mark(study))))
 
 
 def provenance(study: Study, name: str = "") -> list[tuple[str, str]]:

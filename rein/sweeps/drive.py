@@ -74,7 +74,8 @@ def drive_one(experiment: Experiment, machine: Machine, name: str, track: bool =
 
     _follow(work, [plan], machine, track)
     record = Run(machine.runs / plan.id)
-    return {"run": plan.id, "state": record.state, "folder": str(record.path), **_last_scores(record)}
+    said = {"skipped files": skipped} if (skipped := record.status().get("skipped_files")) else {}
+    return {"run": plan.id, "state": record.state, "folder": str(record.path), **_last_scores(record), **said}
 
 
 def plan_table(name: str, overrides: Sequence[str], machine: Machine) -> list[dict[str, Any]]:
@@ -142,8 +143,11 @@ def _summary(planned: Sequence[Planned], todo: Sequence[Planned], runs: Path) ->
         where = f"\n    traceback: {trace}" if trace.is_file() else ""
         reason = run.status().get("error") or WHY.get(run.state or "", "did not start")
         print(f"{run.state or 'to do'}: {plan.label} ({plan.id}): {reason}{where}", file=sys.stderr)
-    states = Counter(Run(runs / plan.id).state or "to do" for plan in planned)
-    return {"runs": len(planned), "already done": len(planned) - len(todo), **states, "failed": len(failed)}
+    statuses = [Run(runs / plan.id).status() for plan in planned]
+    states = Counter(status.get("state", "to do") for status in statuses)
+    skipping = sum(bool(status.get("skipped_files")) for status in statuses)
+    said = {"runs that skipped files": skipping} if skipping else {}
+    return {"runs": len(planned), "already done": len(planned) - len(todo), **states, "failed": len(failed), **said}
 
 
 def _last_scores(record: Run) -> dict[str, Any]:

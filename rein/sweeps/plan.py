@@ -9,9 +9,7 @@ from pathlib import Path
 
 from rein.config import ConfigError, Experiment, Sweep, run_id
 from rein.config_io import build, find, override, read_yaml
-from rein.data.domains import expand as expand_domain
-from rein.data.domains import find as find_domain
-from rein.data.listing import samples
+from rein.data.selection import scored_domains, scored_files, training_files
 from rein.ledger import FINAL, Run
 
 
@@ -70,12 +68,7 @@ def left(planned: Sequence[Planned], root: Path) -> list[Planned]:
 
 def check_data(planned: Sequence[Planned], root: Path) -> None:
     """Raise DataError where a run would read what is not there: once, before any of them starts."""
-    splits = {
-        (name, split)
-        for run in planned
-        for split, names in (("train", run.experiment.data.sources), ("val", run.experiment.data.targets))
-        for family in names
-        for name in expand_domain(family)
-    }
-    for name, split in sorted(splits):
-        samples(find_domain(name), split, root)
+    for experiment in {run.experiment.data: run.experiment for run in planned}.values():
+        training_files(experiment.data, root)
+        for domain, _ in scored_domains(experiment):
+            scored_files(experiment.data, domain, root)

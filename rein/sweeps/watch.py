@@ -9,7 +9,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
@@ -145,7 +145,7 @@ class Watch:
             table.add_row(
                 run.id,
                 name,
-                f"[{COLOURS.get(state, 'dim')}]{state}",
+                f"[{COLOURS.get(state, 'dim')}]{state}[/]{skipped(status)}",
                 _steps(status) if status else "",
                 f"{status['loss']:.2f}" if "loss" in status else "",
                 "" if seconds is None else clock(seconds),
@@ -170,7 +170,13 @@ def _line(name: str, status: dict[str, Any], reason: str | None) -> str:
     if status["state"] == "running":
         return f"started   {name}"
     took = clock(status["ended"] - status["started"])
-    return f"{status['state']:<9} {name}  {took}" + (f"  {reason}" if reason else "")
+    return f"{status['state']:<9} {name}  {took}" + (f"  {reason}" if reason else "") + skipped(status)
+
+
+def skipped(status: Mapping[str, Any]) -> str:
+    """`  3 images skipped`; empty for a run that read all of its files."""
+    number = sum(status.get("skipped_files", {}).values())
+    return f"  {number} image{'s' * (number > 1)} skipped" if number else ""
 
 
 def _steps(status: dict[str, Any]) -> str:

@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -69,6 +69,7 @@ def folder(tmp_path: Path) -> Path:
 # ------------------------------------------------------------------------------------------------ one entry
 
 
+@settings(max_examples=20)
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=4).map(tuple), st.booleans())
 def test_what_was_made_is_what_is_read(shape: tuple[int, ...], turned: bool) -> None:
     made = pixels(shape=shape)
@@ -93,7 +94,8 @@ def test_what_was_made_stays_its_makers_to_write_to(folder: Path) -> None:
     np.testing.assert_array_equal(stored(folder, "ab12", never), pixels())
 
 
-def test_entries_are_spread_over_subfolders(folder: Path) -> None:
+def test_entries_are_spread_over_subfolders(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsync", lambda _: None)
     for number in range(300):
         stored(folder, cache.key(number), lambda: np.zeros(1, np.uint8))
     inside = [len(list(part.iterdir())) for part in folder.iterdir()]

@@ -1,24 +1,35 @@
-"""Batches: which crop stands at which step depends on the seed alone."""
+"""Batches from loader processes, and what becomes of bad files. Which crop stands where: test_crops."""
 
 from __future__ import annotations
 
+import gc
 import shutil
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
+from torch._utils import ExceptionWrapper
+from torch.utils.data._utils.pin_memory import pin_memory
 
 from rein import seeds
 from rein.config import Data
 from rein.data import loaders
-from rein.data.dataset import DomainDataset
-from rein.data.domains import DataError
-from rein.data.loaders import Crops, training_batches
-from rein.data.transforms import training_crop
+from rein.data.classes import VOID
+from rein.data.cropping import read_crop
+from rein.data.crops import Crops
+from rein.data.dataset import WholeImages
+from rein.data.domain import DataError
+from rein.data.loaders import Batch, training_batches, whole_images
+from rein.data.remarks import skipped
+from rein.data.selection import scored_files
 
 DATA = Data(sources=("toy-game",), crop_size=32, batch_size=3)
-Batches = list[tuple[Tensor, Tensor]]
+Batches = list[Batch]
 
 
 def batches(root: Path, steps: range, seed: int = 0, workers: int = 0) -> Batches:
@@ -27,14 +38,16 @@ def batches(root: Path, steps: range, seed: int = 0, workers: int = 0) -> Batche
 
 def same(first: Batches, second: Batches) -> bool:
     return len(first) == len(second) and all(
-        torch.equal(a, b) for pair, other in zip(first, second, strict=True) for a, b in zip(pair, other, strict=True)
+        torch.equal(a.images, b.images) and torch.equal(a.labels, b.labels) and a.remarks == b.remarks
+        for a, b in zip(first, second, strict=True)
     )
 
 
 def test_batches_have_the_recipes_shapes(toy_data: Path) -> None:
     found = batches(toy_data, range(2))
     assert len(found) == 2
-    for images, labels in found:
+    for images, labels, remarks in found:
+        assert tuple(remarks) == ()
         assert images.shape == (3, 3, 32, 32) and images.dtype == torch.uint8
         assert labels.shape == (3, 32, 32) and labels.dtype == torch.int64
 
@@ -44,58 +57,8 @@ def test_a_run_that_was_cut_sees_the_same_batches(toy_data: Path, cut: int) -> N
     assert same(batches(toy_data, range(4)), batches(toy_data, range(cut)) + batches(toy_data, range(cut, 4)))
 
 
-def test_the_number_of_workers_changes_nothing(toy_data: Path) -> None:
-    assert same(batches(toy_data, range(3)), batches(toy_data, range(3), workers=2))
-
-
 def test_another_seed_gives_other_batches(toy_data: Path) -> None:
     assert not same(batches(toy_data, range(1)), batches(toy_data, range(1), seed=1))
-
-
-def test_torchs_random_state_changes_nothing(toy_data: Path) -> None:
-    torch.manual_seed(1)
-    first = batches(toy_data, range(1))
-    torch.manual_seed(2)
-    assert same(first, batches(toy_data, range(1)))
-
-
-def test_every_epoch_sees_every_image_once_in_an_order_of_its_own(
-    toy_data: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    crops = Crops(DATA, toy_data, seed=0)
-    images = [image for image, _ in DomainDataset("toy-game", "train", toy_data)]
-    seen: list[int] = []
-
-    def spy(image: Tensor, label: Tensor, *rest: object) -> tuple[Tensor, Tensor]:
-        seen.append(next(i for i, known in enumerate(images) if torch.equal(image, known)))
-        return training_crop(image, label, *rest)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(loaders, "training_crop", spy)
-    n = len(images)
-    for ordinal in range(3 * n):
-        crops[ordinal]
-    epochs = [seen[i * n : (i + 1) * n] for i in range(3)]
-    assert [sorted(epoch) for epoch in epochs] == [list(range(n))] * 3
-    assert len({tuple(epoch) for epoch in epochs}) == 3
-
-
-def test_an_image_gets_another_crop_in_every_epoch(toy_data: Path) -> None:
-    crops = Crops(DATA, toy_data, seed=0)
-    firsts = {crops[ordinal][0].numpy().tobytes() for ordinal in range(14)}
-    assert len(firsts) == 14
-
-
-def test_all_sources_are_seen(toy_data: Path) -> None:
-    twice = Data(sources=("toy-game", "toy-game"), crop_size=32)
-    assert len(Crops(twice, toy_data, 0).images) == 2 * len(Crops(DATA, toy_data, 0).images)
-
-
-def test_a_crop_is_drawn_from_its_own_place_of_the_stream(toy_data: Path) -> None:
-    crops = Crops(DATA, toy_data, seed=5)
-    order = torch.randperm(7, generator=seeds.generator(5, seeds.ORDER, 1))
-    image, label = DomainDataset("toy-game", "train", toy_data)[int(order[2])]
-    expected = training_crop(image, label, DATA, seeds.generator(5, seeds.CROP, 9))
-    assert same([crops[9]], [expected])
 
 
 @pytest.mark.parametrize(
@@ -105,13 +68,115 @@ def test_loader_processes_are_as_asked_or_by_device(asked: int | None, device: s
     assert loaders._options(torch.device(device), asked) == {"num_workers": number, "pin_memory": device == "cuda"}
 
 
+# ---------------------------------------------------------------- bad files
+
+
+@pytest.fixture
+def spoilt(toy_data: Path, tmp_path: Path) -> Path:
+    """A data folder in which one of seven training images and one of two test images is cut short."""
+    for style in ("game", "day"):
+        shutil.copytree(toy_data / "toy" / style, tmp_path / "toy" / style)
+    for path in (tmp_path / "toy/game/images/train/000003.png", tmp_path / "toy/day/images/val/000001.png"):
+        path.write_bytes(path.read_bytes()[:500])
+    return tmp_path
+
+
+SKIP = replace(DATA, on_error="skip")
+
+
+def of_day(data: Data, root: Path) -> WholeImages:
+    return WholeImages(scored_files(data, "toy-day", root), data)
+
+
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_bad_file_is_named_in_one_line_wherever_it_was_read(toy_data: Path, tmp_path: Path, workers: int) -> None:
-    shutil.copytree(toy_data / "toy" / "day", tmp_path / "toy" / "day")
-    (tmp_path / "toy/day/images/val/000001.png").write_bytes(b"no image")
-    images = loaders.whole_images(DomainDataset("toy-day", "val", tmp_path), torch.device("cpu"), workers)
+def test_a_bad_file_is_named_in_one_line_wherever_it_was_read(
+    spoilt: Path, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # How long torch waits for a process whose error it raised: none of them ends by itself.
+    monkeypatch.setattr("torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL", 0.1)
+    line = r"^/\S*toy/{}: not a readable image [^\n]*remove the file$"
+    images = whole_images(of_day(DATA, spoilt), torch.device("cpu"), workers)
     next(images)
-    with pytest.raises(
-        DataError, match=r"^/\S*toy/day/images/val/000001\.png: not a readable image .*remove the file$"
-    ):
+    with pytest.raises(DataError, match=line.format(r"day/images/val/000001\.png")):
         next(images)
+    with pytest.raises(DataError, match=line.format(r"game/images/train/000003\.png")):
+        batches(spoilt, range(3), workers=workers)
+    gc.collect()
+
+
+def test_of_an_error_in_a_loader_process_its_message_is_left_whole() -> None:
+    def loader() -> Iterator[None]:
+        try:
+            raise DataError("first.png: is bad\n  and this is how")
+        except DataError:
+            wrapped = ExceptionWrapper(where="in DataLoader worker process 0")
+        wrapped.reraise()
+        yield
+
+    with pytest.raises(DataError) as caught:
+        list(loaders._read(loader()))  # type: ignore[arg-type]
+    assert str(caught.value) == "first.png: is bad\n  and this is how"
+
+
+def test_a_skipped_image_is_remarked_on_and_has_no_pixels(spoilt: Path) -> None:
+    good, bad = whole_images(of_day(SKIP, spoilt), torch.device("cpu"), 1)
+    assert good.image.shape == (3, 96, 192) and list(good.remarks) == []
+    assert bad.image.numel() == bad.label.numel() == 0
+    (remark,) = bad.remarks
+    assert remark.kind == "skipped" and remark.file == spoilt / "toy/day/images/val/000001.png"
+    assert remark.text.startswith(f"{remark.file}: not a readable image")
+
+
+def test_a_crop_of_a_skipped_image_is_of_the_next_one_in_the_epochs_order(spoilt: Path, toy_data: Path) -> None:
+    whole, crops = Crops(DATA, toy_data, 0), Crops(SKIP, spoilt, 0)
+    for ordinal in range(7):
+        first, second, *_ = whole.candidates(ordinal)
+        found = crops[ordinal]
+        bad = first.image.name == "000003.png"
+        assert [remark.file.name for remark in found.remarks] == (["000003.png"] if bad else [])
+        taken = read_crop(second if bad else first, DATA, seeds.generator(0, seeds.CROP, ordinal))
+        assert torch.equal(found.image, taken[0]) and torch.equal(found.label, taken[1])
+
+
+def test_what_stands_in_for_a_skipped_image_depends_on_neither_workers_nor_cuts(spoilt: Path) -> None:
+    def read(steps: range, workers: int = 0) -> Batches:
+        return list(training_batches(SKIP, spoilt, 0, steps, torch.device("cpu"), workers))
+
+    uncut = read(range(5))
+    assert sum(len(batch.remarks) for batch in uncut) == 2, "fifteen crops are two epochs and one crop of the third"
+    assert same(uncut, read(range(5), workers=2))
+    assert same(uncut, read(range(2)) + read(range(2, 5)))
+
+
+def test_a_folder_of_bad_files_is_not_skipped_for_ever(spoilt: Path) -> None:
+    for path in (spoilt / "toy/game/images/train").iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(DataError, match=r"game/images/train/\d+\.png: not a readable image.*; 7 images in a row"):
+        Crops(SKIP, spoilt, 0)[0]
+
+
+def test_no_more_than_a_hundred_images_stand_in_for_one(toy_data: Path) -> None:
+    crops = Crops(SKIP, toy_data, 0)
+    crops.pools = [crops.pools[0] * 50]
+    assert len(list(crops.candidates(3))) == 100
+
+
+def test_unknown_ids_read_as_void_are_counted_with_their_file(spoilt: Path) -> None:
+    path = spoilt / "toy/day/labels/val/000000.png"
+    ids = np.array(Image.open(path))
+    ids[:2, :3], ids[5, 5] = 99, 200
+    Image.fromarray(ids).save(path)
+    with pytest.raises(DataError, match=r"000000\.png: label ids 99 .*200 "):
+        of_day(DATA, spoilt)[0]
+    item = of_day(replace(DATA, unknown_ids="void"), spoilt)[0]
+    (remark,) = item.remarks
+    assert (remark.kind, remark.file, remark.pixels) == ("unknown ids", path, {99: 6, 200: 1})
+    assert (item.label[:2, :3] == VOID).all() and item.label[5, 5] == VOID
+
+
+def test_a_batch_is_pinned_with_its_remarks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Tensor, "pin_memory", lambda tensor, *_: tensor + 1)
+    batch = Batch(torch.zeros(1), torch.zeros(1), (skipped(Path("a.png"), "bad"),))
+    pinned = pin_memory(batch)
+    assert isinstance(pinned, Batch) and pinned.images == pinned.labels == 1
+    assert list(pinned.remarks) == list(batch.remarks)

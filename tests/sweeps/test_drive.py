@@ -17,7 +17,7 @@ import yaml
 from rein import ledger
 from rein.config import Experiment, Machine, Sweep, run_id
 from rein.config_io import load
-from rein.data.domains import DataError
+from rein.data.domain import DataError
 from rein.ledger import Run
 from rein.sweeps import drive as module
 from rein.sweeps.drive import drive, drive_one, plan_table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import yaml
 
 from rein.config import ConfigError, Sweep, run_id
 from rein.config_io import build
-from rein.data.domains import DataError
+from rein.data.domain import DataError
 from rein.ledger import Run
 from rein.sweeps.plan import Planned, check_data, expand, left
 
@@ -67,6 +68,34 @@ def test_data_that_is_not_there_is_said_once_before_anything_starts(tiny_file: P
     check_data(planned(tiny_file), toy_data)
     with pytest.raises(DataError, match=r"kitti \(val\).*--data"):
         check_data(planned(tiny_file, points={"a": {"data.targets": ["toy-day", "kitti"]}}), toy_data)
+
+
+@pytest.fixture
+def unlabelled(toy_data: Path, tmp_path: Path) -> Path:
+    """A data folder in which a training image and a test image have lost their labels."""
+    for style, split in (("game", "train"), ("day", "val")):
+        shutil.copytree(toy_data / "toy" / style, tmp_path / "data/toy" / style)
+        (tmp_path / f"data/toy/{style}/labels/{split}/000001.png").unlink()
+    return tmp_path / "data"
+
+
+def test_a_missing_label_is_said_before_anything_starts_unless_it_is_skipped(tiny_file: Path, unlabelled: Path) -> None:
+    with pytest.raises(DataError, match=r"000001\.png: has no label"):
+        check_data(planned(tiny_file), unlabelled)
+    check_data(planned(tiny_file, vary={"data.on_error": ["skip"]}), unlabelled)
+
+
+def test_a_folder_without_any_label_is_never_skipped(tiny_file: Path, unlabelled: Path) -> None:
+    (unlabelled / "toy/day/labels/val/000000.png").unlink()
+    with pytest.raises(DataError, match=r"000000\.png: has no label.* 2 of 2 images of toy-day"):
+        check_data(planned(tiny_file, vary={"data.on_error": ["skip"]}), unlabelled)
+
+
+def test_the_val_split_of_a_source_is_looked_at_too(tiny_file: Path, unlabelled: Path) -> None:
+    (unlabelled / "toy/game/labels/val/000000.png").unlink()
+    (unlabelled / "toy/game/images/train/000001.png").unlink()
+    with pytest.raises(DataError, match=r"toy-game \(val\)"):
+        check_data(planned(tiny_file, points={"a": {"data.sources": ["toy-game"], "data.targets": []}}), unlabelled)
 
 
 def test_an_axis_of_one_value_names_no_run(tiny_file: Path) -> None:

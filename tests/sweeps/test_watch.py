@@ -97,6 +97,20 @@ def test_a_terminal_gets_a_table(tmp_path: Path) -> None:
     assert plan(0).id in text and "9/9" in text and "1.25" in text and "waiting" in text
 
 
+@pytest.mark.parametrize(("skipped", "words"), [({"train": 1}, "1 image skipped"), ({"a": 1, "b": 2}, "3 images skip")])
+@pytest.mark.parametrize("terminal", [False, True])
+def test_skipped_files_are_said_with_the_state(
+    tmp_path: Path, skipped: dict[str, int], words: str, terminal: bool
+) -> None:
+    def work() -> None:
+        finish(tmp_path, plan(0), "done")
+        Run.create(tmp_path, plan(1).experiment).update(skipped_files=skipped)
+        finish(tmp_path, plan(1), "done")
+
+    text = watch([plan(0), plan(1)], tmp_path, None, work, terminal).rpartition("variant")[2]
+    assert words in text and text.count("skipped") == 1
+
+
 def test_the_sink_gets_the_last_state_of_every_run(tmp_path: Path) -> None:
     sink = Sink()
     watch([plan(0), plan(1)], tmp_path, sink, lambda: [finish(tmp_path, plan(s), "done") for s in (0, 1)] and None)

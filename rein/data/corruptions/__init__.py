@@ -65,12 +65,6 @@ def corrupt(image: Tensor, corruption: tuple[str, int], name: str) -> Tensor:
     return from_numpy(CORRUPTIONS[kind](pixels, severity, _stream(kind, severity, name)))
 
 
-def require(corruption: tuple[str, int]) -> None:
-    """Raise DataError where an image could not be corrupted for want of what is not installed."""
-    if corruption[0] == "frost":
-        weather.photographs()
-
-
 def _stream(kind: str, severity: int, name: str) -> np.random.Generator:
     seed = hashlib.sha256(f"{VERSION}/{kind}/{severity}/{name}".encode()).digest()
     return np.random.Generator(np.random.SFC64(int.from_bytes(seed)))
