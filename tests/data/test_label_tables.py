@@ -49,7 +49,7 @@ def test_every_name_is_a_class_or_void_and_every_other_value_unknown(table: Labe
 
 
 def test_label_ids_are_those_of_cityscapesscripts() -> None:
-    theirs = {label.id: label.trainId for label in cityscapes if 0 <= label.id}
+    theirs = {label.id: label.trainId for label in cityscapes if label.id >= 0}
     ours = train_ids(CITYSCAPES_IDS)
     assert {id: ours[id] for id in theirs} == {id: VOID if train == 255 else train for id, train in theirs.items()}
     assert set(ours) - set(theirs) == {255}
@@ -75,7 +75,8 @@ def test_train_ids_and_the_palette_are_themselves() -> None:
 
 
 #: The names of Mapillary Vistas v1.2 in the order of their ids (its config_v1.2.json).
-V12 = """Bird|Ground Animal|Curb|Fence|Guard Rail|Barrier|Wall|Bike Lane|Crosswalk - Plain|Curb Cut|Parking|Pedestrian Area|
+V12 = """
+Bird|Ground Animal|Curb|Fence|Guard Rail|Barrier|Wall|Bike Lane|Crosswalk - Plain|Curb Cut|Parking|Pedestrian Area|
 Rail Track|Road|Service Lane|Sidewalk|Bridge|Building|Tunnel|Person|Bicyclist|Motorcyclist|Other Rider|
 Lane Marking - Crosswalk|Lane Marking - General|Mountain|Sand|Sky|Snow|Terrain|Vegetation|Water|Banner|Bench|Bike Rack|
 Billboard|Catch Basin|CCTV Camera|Fire Hydrant|Junction Box|Mailbox|Manhole|Phone Booth|Pothole|Street Light|Pole|
