@@ -120,6 +120,12 @@ def check_domain(name: str, split: str | None = None, where: str = "") -> None:
 
     try:
         domain_files.register(name)
+        if name not in (known := {*domains.DOMAINS, *domains.FAMILIES}):
+            near = nearest(name, sorted(known | set(domain_files.files())))
+            raise ConfigError(
+                f"unknown domain {name!r}{near}; `rein list domains` prints them all, "
+                f"and domains/{name}.yaml would describe one of your own"
+            )
         for member in domains.expand(name):
             _check_split(domains.find(member), split)
     except ConfigError as error:
@@ -144,11 +150,13 @@ def check_data(experiment: Experiment, where: str = "experiment") -> None:
 
 
 def _check_split(domain: Domain, split: str | None) -> None:
-    other = "be tested on" if split == "train" else "be trained on"
-    if split is not None and split not in domain.splits:
-        raise ConfigError(f"{domain.name} has no {split} split; it can only {other}")
-    if split is not None and not domain.splits[split].labelled:
-        raise ConfigError(f"{domain.name} has no labels in its {split} split: it can be predicted, and not {other[3:]}")
+    if split is None:
+        return
+    use, other = ("trained on", "tested on") if split == "train" else ("tested on", "trained on")
+    if split not in domain.splits:
+        raise ConfigError(f"{domain.name} has no {split} split; it can only be {other}")
+    if not domain.splits[split].labelled:
+        raise ConfigError(f"{domain.name} has no labels in its {split} split, so it cannot be {use}; name them")
 
 
 def _check_own_classes(classes: Sequence[str], sources: Sequence[str], where: str) -> None:
@@ -243,8 +251,14 @@ def _locate(kind: type, location: Sequence[Any]) -> tuple[list[str], list[str]]:
         path.append(str(part))
         hints = get_type_hints(node, include_extras=True) if is_dataclass(node) else {}
         siblings = list(hints)
-        node = hints.get(part)
+        node = _present(hints.get(part))
     return path, siblings
+
+
+def _present(node: Any) -> Any:
+    """The group in `Group | None`; any other type as it is."""
+    groups = [member for member in _members(node) if is_dataclass(member)]
+    return groups[0] if len(groups) == 1 else node
 
 
 def _members(node: Any) -> tuple[Any, ...]:

@@ -109,29 +109,27 @@ def _folders() -> list[Path]:
 @lru_cache(maxsize=256)
 def _read(path: Path, _changed: int, _size: int) -> Domain:
     values = read_yaml(path)
-    known = values.get("ids")
-    if isinstance(known, str):
-        if known not in TABLES:
-            raise ConfigError(
-                f"{path}: `ids` names the table {known!r}{nearest(known, TABLES)}; known: {_list(TABLES)}"
-            )
-        values = {key: value for key, value in values.items() if key != "ids"}
+    named = _named_table(values.pop("ids"), path) if isinstance(values.get("ids"), str) else None
     rule = build(DomainFile, values, str(path))
-    if rule.train is None and rule.val is None:
+    if not _splits(rule):
         raise ConfigError(f"{path}: neither `train` nor `val` says where images lie")
-    table = TABLES[known] if isinstance(known, str) else None
-    table = _table(rule, table, path)
-    splits = {name: _split(rule_, table, path, name) for name, rule_ in _splits(rule).items()}
-    name = path.stem
-    return Domain(name, (rule.root or name,), splits, evaluation_size=rule.evaluation_size, note=rule.note)
+    table = _table(rule, named, path)
+    splits = {key: _split(split, table, path, key) for key, split in _splits(rule).items()}
+    return Domain(path.stem, (rule.root or path.stem,), splits, evaluation_size=rule.evaluation_size, note=rule.note)
+
+
+def _named_table(name: str, path: Path) -> LabelTable:
+    if name not in TABLES:
+        raise ConfigError(f"{path}: `ids`: no table {name!r}{nearest(name, TABLES)}; known: {', '.join(TABLES)}")
+    return TABLES[name]
 
 
 def _splits(rule: DomainFile) -> dict[str, SplitFile]:
     return {name: split for name, split in (("train", rule.train), ("val", rule.val)) if split is not None}
 
 
-def _table(rule: DomainFile, known: LabelTable | None, path: Path) -> LabelTable | None:
-    given = [table for table in (known, rule.ids, rule.colours) if table]
+def _table(rule: DomainFile, named: LabelTable | None, path: Path) -> LabelTable | None:
+    given = [table for table in (named, rule.ids, rule.colours) if table]
     labelled = any(split.labels for split in _splits(rule).values())
     if len(given) != 1 and (given or labelled):
         raise ConfigError(f"{path}: `ids` or `colours`, and one of them alone, says what the labels' values mean")
@@ -139,7 +137,7 @@ def _table(rule: DomainFile, known: LabelTable | None, path: Path) -> LabelTable
         raise ConfigError(f"{path}: `channel` belongs to `ids` that the file lists")
     if rule.colours:
         return LabelTable(_by_colour(rule.colours, path))
-    return LabelTable(rule.ids, rule.channel) if rule.ids else known
+    return LabelTable(rule.ids, rule.channel) if rule.ids else named
 
 
 def _by_colour(colours: Mapping[str, tuple[Colour, ...]], path: Path) -> dict[Colour, str]:
@@ -159,7 +157,3 @@ def _split(rule: SplitFile, table: LabelTable | None, path: Path, key: str) -> S
     if names and not names.is_file():
         raise ConfigError(f"{path}: `{key}.names`: {names} is not there")
     return Split((Layout(rule.images, labels),), names=names)
-
-
-def _list(names: Mapping[str, object]) -> str:
-    return ", ".join(names)

@@ -66,21 +66,22 @@ def _by_class(values: Mapping[str, Iterable[int]], void: Iterable[int], channel:
 
 # -------------------------------------------------------------------------------------------------------- Cityscapes
 
-TRAIN_IDS = LabelTable({**dict(enumerate(CLASSES)), VOID: "void"})
+_TRAIN_IDS = {**dict(enumerate(CLASSES)), VOID: "void"}
+TRAIN_IDS = LabelTable(_TRAIN_IDS)
 
 #: Cityscapes "label ids" as drawn by its annotators (cityscapesScripts, labels.py); 0-6, 9, 10, 14-16, 18, 29 and 30
 #: are not evaluated.
-CITYSCAPES_IDS = LabelTable(
-    {
-        **dict.fromkeys((0, 1, 2, 3, 4, 5, 6, 9, 10, 14, 15, 16, 18, 29, 30), "void"),
-        7: "road", 8: "sidewalk", 11: "building", 12: "wall", 13: "fence", 17: "pole", 19: "traffic light",
-        20: "traffic sign", 21: "vegetation", 22: "terrain", 23: "sky", 24: "person", 25: "rider", 26: "car",
-        27: "truck", 28: "bus", 31: "train", 32: "motorcycle", 33: "bicycle", 255: "void",
-    }
-)  # fmt: skip
+_LABEL_IDS = {
+    **dict.fromkeys((0, 1, 2, 3, 4, 5, 6, 9, 10, 14, 15, 16, 18, 29, 30), "void"),
+    7: "road", 8: "sidewalk", 11: "building", 12: "wall", 13: "fence", 17: "pole", 19: "traffic light",
+    20: "traffic sign", 21: "vegetation", 22: "terrain", 23: "sky", 24: "person", 25: "rider", 26: "car",
+    27: "truck", 28: "bus", 31: "train", 32: "motorcycle", 33: "bicycle", 255: "void",
+}  # fmt: skip
+CITYSCAPES_IDS = LabelTable(_LABEL_IDS)
 
 #: The 19 classes' colours; black is void.
-PALETTE_COLOURS = LabelTable({(0, 0, 0): "void", **dict(zip(PALETTE, CLASSES, strict=True))})
+_PALETTE: dict[Colour, str] = {(0, 0, 0): "void", **dict(zip(PALETTE, CLASSES, strict=True))}
+PALETTE_COLOURS = LabelTable(_PALETTE)
 
 #: Cityscapes' `*_gtFine_color.png`. Its polegroup has the colour of pole and its licence plate that of car, so these
 #: two count as pole and car here, where label ids have them void.
@@ -91,14 +92,14 @@ CITYSCAPES_COLOURS = LabelTable(
             ((111, 74, 0), (81, 0, 81), (250, 170, 160), (230, 150, 140), (180, 165, 180), (150, 100, 100),
              (150, 120, 90), (0, 0, 90), (0, 0, 110)), "void",
         ),
-        **PALETTE_COLOURS.names,
+        **_PALETTE,
     }
 )  # fmt: skip
 
 # ---------------------------------------------------------------------------------------------------------- rendered
 
 #: GTAV's palette index is Cityscapes' label id, and 34 its licence plate.
-GTA_IDS = LabelTable({**CITYSCAPES_IDS.names, 34: "void"})
+GTA_IDS = LabelTable({**_LABEL_IDS, 34: "void"})
 
 #: SYNTHIA-RAND-CITYSCAPES: the first of three 16-bit channels (lhoyer/DAFormer, tools/convert_datasets/synthia.py).
 #: Parking slots, road works and lane markings are void there; terrain, truck and train never occur.
@@ -114,7 +115,7 @@ SYNTHIA = _by_class(
 )  # fmt: skip
 
 #: UrbanSyn's `ss`: train ids, and 19 for what is unlabelled (the data set's card).
-URBANSYN = LabelTable({**TRAIN_IDS.names, 19: "void"}, channel=0)
+URBANSYN = LabelTable({**_TRAIN_IDS, 19: "void"}, channel=0)
 
 #: The CARLA simulator's tags (0.9.5 and before), in the red channel; lane lines count as road, "other" as void.
 CARLA = LabelTable(
@@ -167,7 +168,7 @@ IDD_IDS = _by_class(
 
 #: IDD in Cityscapes' label ids, which have no place for "non-drivable fallback": terrain is void here. Its vehicle
 #: fallback is 355, which a byte holds as 255 or 99.
-IDD_CS_IDS = LabelTable({**CITYSCAPES_IDS.names, 99: "void"})
+IDD_CS_IDS = LabelTable({**_LABEL_IDS, 99: "void"})
 
 #: IDD's level 3 ids, which cannot be told apart as finely: rail track counts as terrain, animal as person, polegroup
 #: as pole and "fallback background" as sky; train is void among caravans and trailers.
@@ -194,7 +195,7 @@ WILDDASH_IDS = _by_class(
 )  # fmt: skip
 
 #: A2D2's colours (its class_list.json). It has no mapping of its own: a class is what most of three public conversions
-#: take it for (adwersbad's label map, two loaders with Cityscapes-like classes), else void. Riders are part of bicycles.
+#: take it for (adwersbad's label map, two loaders with Cityscapes-like classes), else void. No riders.
 A2D2_COLOURS = LabelTable(
     {
         (0, 0, 0): "void",
