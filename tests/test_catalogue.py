@@ -8,8 +8,8 @@ import pytest
 
 from rein.catalogue import entries
 from rein.config import Experiment
-from rein.config_io import build, find
-from rein.data.domains import DOMAINS
+from rein.config_io import build, check_domain, find
+from rein.data.domains import DOMAINS, FAMILIES, expand
 from rein.ledger import Run
 
 
@@ -26,9 +26,29 @@ def test_shipped_files_are_listed_with_their_first_comment(kind: str, tmp_path: 
 
 def test_domains_are_listed_with_folder_and_splits(tmp_path: Path) -> None:
     rows = {row["name"]: row for row in entries("domains", tmp_path)}
-    assert set(rows) == set(DOMAINS)
     assert rows["cityscapes"]["folder"] == "cityscapes" and rows["cityscapes"]["splits"] == "train,val"
     assert all(row["about"] for row in rows.values())
+    for name in rows:
+        check_domain(name)
+
+
+def test_a_family_of_domains_is_one_row(tmp_path: Path) -> None:
+    names = [row["name"] for row in entries("domains", tmp_path)]
+    assert [name for name in names if name.startswith("cityscapes-c")] == ["cityscapes-c"]
+    members = {member for family in FAMILIES for member in expand(family)}
+    assert set(names) == set(DOMAINS) - members | {"cityscapes-c"}
+
+
+def test_domains_of_ones_own_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rein.data.domains.DOMAINS", before := dict(DOMAINS))
+    monkeypatch.setattr("rein.catalogue.DOMAINS", before)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "domains").mkdir()
+    (tmp_path / "domains" / "ours.yaml").write_text(
+        "train: {images: a/*.jpg, labels: b/*.png}\nids: train_ids\nnote: two towns"
+    )
+    row = next(row for row in entries("domains", tmp_path) if row["name"] == "ours")
+    assert row == {"name": "ours", "folder": "ours", "splits": "train", "about": "two towns"}
 
 
 def test_tunings_are_listed_with_keys_that_can_be_set(tmp_path: Path) -> None:

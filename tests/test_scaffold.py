@@ -8,6 +8,7 @@ import pytest
 
 from rein.config import ConfigError, Experiment, Report, Sweep
 from rein.config_io import find, load
+from rein.data import domains
 from rein.scaffold import create
 from rein.sweeps.plan import expand
 
@@ -18,6 +19,7 @@ def test_a_new_study_loads_expands_and_refers_to_itself(tmp_path: Path, monkeypa
         "experiments/mine.yaml",
         "sweeps/mine.yaml",
         "reports/mine.yaml",
+        "domains/mine.yaml",
     ]
     monkeypatch.chdir(tmp_path / "study")
     assert load(Experiment, "mine").data.sources == ("toy-game",)
@@ -30,6 +32,17 @@ def test_a_new_study_loads_expands_and_refers_to_itself(tmp_path: Path, monkeypa
     ]
     assert find(Sweep, load(Report, "mine").sweep) == tmp_path / "study" / "sweeps" / "mine.yaml"
     assert all(path.read_text().startswith("# ") for path in paths)
+
+
+def test_the_new_domain_can_be_trained_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    create(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("rein.data.domains.DOMAINS", dict(domains.DOMAINS))
+    loaded = load(Experiment, "mine", ["data.sources=[mine]", "data.targets=[mine]"])
+    assert loaded.data.sources == ("mine",)
+    assert domains.find("mine").class_names == {
+        "road", "sidewalk", "building", "vegetation", "sky", "person", "car",
+    }  # fmt: skip
 
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:

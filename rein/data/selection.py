@@ -10,6 +10,7 @@ from rein.config import ConfigError, Data, Experiment
 from rein.data.domain import Sample
 from rein.data.domains import expand, find
 from rein.data.listing import look, samples
+from rein.data.photographs import frost_photographs
 from rein.data.remarks import Remark, skipped
 
 
@@ -47,8 +48,11 @@ def unlabelled(data: Data, domain: str, split: str, root: Path) -> list[Remark]:
 def scored_files(data: Data, domain: str, root: Path, limit: int | None = None) -> list[Sample]:
     """The val split of a domain, or what is held out of its training images where it has none.
 
-    At most `limit` of them, evenly spaced over the list.
+    At most `limit` of them, evenly spaced over the list. Raises DataError as well where they are to be corrupted with
+    what is not installed: this is asked before training, the pixels only after it.
     """
+    if (find(domain).corruption or ("",))[0] == "frost":
+        frost_photographs()
     split = scored_split(domain)
     files = labelled(data, domain, split, root)
     if split == "train":

@@ -25,7 +25,7 @@ from rein.data.corruptions import CORRUPTIONS, blur, corrupt, noise, pixels, spa
 from rein.data.dataset import WholeImages
 from rein.data.domain import DataError, Sample
 from rein.data.label_tables import TRAIN_IDS
-from rein.data.selection import scored_domains
+from rein.data.selection import scored_domains, scored_files
 from rein.evaluation import score_domain
 from rein.models.segmenter import build_model
 from tests.conftest import Tiny
@@ -331,9 +331,8 @@ def test_frost_is_a_piece_of_a_photograph() -> None:
 
 @pytest.mark.usefixtures("no_photographs")
 def test_frost_without_photographs_is_refused_before_anything_is_read(tmp_path: Path) -> None:
-    files = [Sample(tmp_path / "no.png", tmp_path / "no.png", TRAIN_IDS, corruption=("frost", 1))]
     with pytest.raises(DataError, match=r"pip install 'rein-bench\[corruptions\]'"):
-        WholeImages(files, Data())
+        scored_files(Data(), "cityscapes-c-frost-1", tmp_path)
 
 
 # ---------------------------------------------------------------- spatter

@@ -201,7 +201,7 @@ def test_a_layout_is_read_to_exact_labels(tmp_path: Path, layout: tuple[str, str
     assert [(file.image, file.label) for file in files] == [(tmp_path / image, tmp_path / label)]
     assert files[0].corruption == find(domain).corruption
     # A corruption changes the image alone, and has tests of its own.
-    pixels, train_ids = WholeImages([replace(file, corruption=None) for file in files], Data())[0]
+    pixels, train_ids, _ = WholeImages([replace(file, corruption=None) for file in files], Data())[0]
     size = 2 if files[0].halve else 4
     assert tuple(pixels.shape) == (3, 4 * size, 5 * size)
     assert train_ids.tolist() == [np.repeat([ROAD, SIDEWALK, POLE, CAR, VOID], size).tolist()] * (4 * size)

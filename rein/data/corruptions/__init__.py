@@ -5,7 +5,8 @@ which takes images of any size: noise, blur and colours have the constants of 22
 while fog, frost, snow and spatter cover it. Of its 19 corruptions Cityscapes-C (arXiv 1908.05005) has these 16;
 `zoom_blur`, `elastic_transform` and `pixelate` are not among them. They are applied to the whole image as it is read,
 2048x1024 for Cityscapes, before anything is resized. What is averaged differs between papers: SegFormer (arXiv
-2105.15203) takes severities 1 to 3 of the four noises and all five of the others, others severity 5 alone.
+2105.15203) takes severities 1 to 3 of the four noises and all five of the others, HGFormer (arXiv 2305.13031)
+severity 5 alone; where 15 corruptions are named, they are another list.
 
 Random draws follow from corruption, severity and the file's name alone, so an image is the same in any process and
 order. They are not the draws of the published images, of which no seed is known. Given the same draws, values lie
@@ -63,12 +64,6 @@ def corrupt(image: Tensor, corruption: tuple[str, int], name: str) -> Tensor:
     kind, severity = corruption
     pixels = np.ascontiguousarray(image.numpy())
     return from_numpy(CORRUPTIONS[kind](pixels, severity, _stream(kind, severity, name)))
-
-
-def require(corruption: tuple[str, int]) -> None:
-    """Raise DataError where an image could not be corrupted for want of what is not installed."""
-    if corruption[0] == "frost":
-        weather.photographs()
 
 
 def _stream(kind: str, severity: int, name: str) -> np.random.Generator:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from functools import lru_cache
 from pathlib import Path
 
@@ -12,11 +11,9 @@ from PIL import Image
 from torch import from_numpy
 
 from rein.data.corruptions.pixels import Pixels, Values, filtered, motion_kernel, quantised
-from rein.data.domain import DataError
+from rein.data.photographs import FROST, frost_photographs
 
 _GREY = np.array([0.299, 0.587, 0.114], np.float32).reshape(3, 1, 1)
-#: The published package has a sixth photograph and never draws it.
-_PHOTOGRAPHS = ("frost1.png", "frost2.png", "frost3.png", "frost4.jpg", "frost5.jpg")
 
 
 def fog(pixels: Pixels, severity: int, rng: np.random.Generator) -> Pixels:
@@ -55,27 +52,10 @@ def frost(pixels: Pixels, severity: int, rng: np.random.Generator) -> Pixels:
     """A piece of a photograph of frost is added. Raises DataError where the photographs are not installed."""
     kept, added = ((1, 0.4), (0.8, 0.6), (0.7, 0.7), (0.65, 0.7), (0.6, 0.75))[severity - 1]
     height, width = pixels.shape[1:]
-    name = _PHOTOGRAPHS[rng.integers(len(_PHOTOGRAPHS))]
-    ice = _enlarged(photographs() / name, height, width)
+    name = FROST[rng.integers(len(FROST))]
+    ice = _enlarged(frost_photographs() / name, height, width)
     top, left = rng.integers(ice.shape[1] - height), rng.integers(ice.shape[2] - width)
     return quantised(np.float32(kept) * pixels + np.float32(added) * ice[:, top : top + height, left : left + width])
-
-
-def photographs() -> Path:
-    """The folder of photographs of frost, which the package `imagecorruptions` ships and this one may not.
-
-    Only its files are read; none of its code, or of the libraries that it needs, is loaded. Raises DataError where it
-    is not installed.
-    """
-    package = importlib.util.find_spec("imagecorruptions")
-    folder = Path(package.origin or "").parent / "frost" if package else None
-    if folder is None or not all((folder / name).is_file() for name in _PHOTOGRAPHS):
-        raise DataError(
-            "frost is made of photographs that come with the package imagecorruptions, which is not installed; "
-            "pip install 'rein-bench[corruptions]' (its files alone: pip install --no-deps imagecorruptions-imaug), "
-            "or name the other corruptions in data.targets"
-        )
-    return folder
 
 
 def plasma(side: int, decay: float, rng: np.random.Generator) -> Values:
@@ -102,7 +82,7 @@ def plasma(side: int, decay: float, rng: np.random.Generator) -> Values:
     return ground / max(ground.max(), np.float32(1e-9))
 
 
-@lru_cache(maxsize=len(_PHOTOGRAPHS))
+@lru_cache(maxsize=len(FROST))
 def _enlarged(path: Path, height: int, width: int) -> Pixels:
     """(3, h, w) A photograph at 1.1 times the smallest size that covers an image; a larger one is enlarged by 1.1."""
     with Image.open(path, formats=("PNG", "JPEG")) as image:
