@@ -126,7 +126,7 @@ class Clock:
     """Seconds of every stage, summed."""
 
     def __init__(self) -> None:
-        self.seconds: dict[str, float] = {stage: 0.0 for stage in STAGES}
+        self.seconds: dict[str, float] = dict.fromkeys(STAGES, 0.0)
 
     def of(self, stage: str, work: Callable[[], Any]) -> Any:
         """What `work` returns, its time counted."""

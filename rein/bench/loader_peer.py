@@ -35,7 +35,8 @@ class PeerCrops(Dataset[tuple[Tensor, Tensor]]):
         pixels, target = np.asarray(image.crop(box)), self.train_ids[ids[upper:lower, left:right]]
         if rng.random() < self.data.flip:
             pixels, target = pixels[:, ::-1], target[:, ::-1]
-        pixels = distort(pixels, rng)
+        if self.data.photometric:
+            pixels = distort(pixels, rng)
         return as_tensors(pixels, target, self.data.crop_size)
 
 

@@ -6,11 +6,13 @@ import colorsys
 from collections import Counter
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 from torch import Generator, Tensor
 
 from rein.config import Data
@@ -98,7 +100,7 @@ def test_the_short_side_is_drawn_evenly_from_the_recipes_sixteen() -> None:
     generator = seeded(0)
     counts = Counter(min(transforms.random_size((1052, 1914), data(crop_size=512), generator)) for _ in range(3200))
     assert sorted(counts) == [int(512 * 0.1 * k) for k in range(5, 21)]
-    assert all(140 < n < 260 for n in counts.values()), counts
+    assert stats.chisquare(list(counts.values())).pvalue > 0.001
 
 
 def test_a_size_keeps_the_aspect_and_the_long_side_ends_at_four_crops() -> None:
@@ -144,7 +146,7 @@ def test_every_place_of_a_crop_is_equally_likely() -> None:
         assert len(rows) == len(cols) == 4
         places[rows.start, cols.start] += 1
     assert set(places) == {(y, x) for y in range(3) for x in range(9)}
-    assert all(60 < n < 170 for n in places.values()), places
+    assert stats.chisquare(list(places.values())).pvalue > 0.001
 
 
 def left_crops(label: Tensor, share: float) -> int:
@@ -175,9 +177,34 @@ def test_the_class_limit_is_a_share_of_the_labelled_pixels() -> None:
     assert starts[0] > 3 * 300 / 31, "half and half of what is labelled is within the limit"
 
 
-def test_after_ten_tries_the_last_crop_is_taken() -> None:
-    rows, cols = transforms.random_window(torch.zeros(50, 50, dtype=torch.uint8), (50, 50), 10, 0.75, seeded(0))
+@pytest.mark.parametrize(("other", "tries"), [(24, 10), (25, 10), (26, 1)])
+def test_a_class_may_cover_less_than_three_quarters(other: int, tries: int) -> None:
+    """Of a crop of 100 pixels: 75 are drawn again, 74 are not; the draws that follow tell how often."""
+    label = torch.zeros(10, 10, dtype=torch.uint8)
+    label.view(-1)[:other] = 1
+    generator, counted = seeded(3), seeded(3)
+    transforms.random_window(label, (10, 10), 10, 0.75, generator)
+    for _ in range(2 * tries):
+        torch.randint(1, (), generator=counted)
+    assert torch.equal(torch.rand(4, generator=generator), torch.rand(4, generator=counted))
+
+
+def test_of_ten_tries_the_last_is_taken() -> None:
+    label, generator, counted = torch.zeros(50, 50, dtype=torch.uint8), seeded(0), seeded(0)
+    rows, cols = transforms.random_window(label, (50, 50), 10, 0.75, generator)
+    places = [int(torch.randint(41, (), generator=counted)) for _ in range(20)]
+    assert (rows.start, cols.start) == tuple(places[-2:])
     assert len(rows) == len(cols) == 10
+
+
+def test_every_place_within_the_class_limit_is_equally_likely() -> None:
+    label = torch.zeros(20, 60, dtype=torch.uint8)
+    label[:, 30:] = torch.arange(30, dtype=torch.uint8) % 3 + 1
+    starts = Counter(transforms.random_window(label, (20, 60), 20, 0.75, seeded(seed))[1].start for seed in range(2000))
+    # From column 16 on, six columns of twenty are no road: 14 of 20 are less than three quarters.
+    allowed = [starts[x] for x in range(16, 41)]
+    assert stats.chisquare(allowed).pvalue > 0.001
+    assert sum(starts[x] for x in range(16)) <= 5, "all ten tries would have to fail"
 
 
 # ---------------------------------------------------------------- flip
@@ -200,60 +227,91 @@ def test_flips_come_at_their_rate(probability: float, low: int, high: int) -> No
 # ---------------------------------------------------------------- colour
 
 
+DRAWS = 2400
+#: (nothing done, largest change either way, what rounding may feign) of what is recovered below.
+RANGES = {"contrast": (1, 0.5, 0.02), "brightness": (0, 32, 3), "saturation": (1, 0.5, 0.06), "hue": (0, 36, 3)}
+
+
 def hue(pixel: Tensor) -> float:
     return 360 * colorsys.rgb_to_hsv(*(pixel.double() / 255).tolist())[0]
 
 
 @pytest.fixture(scope="module")
 def draws() -> list[dict[str, float]]:
-    """What 600 distortions did, recovered from two greys and a colour that no combination clips."""
-    image = torch.tensor([[[130, 35, 120]], [[130, 35, 90]], [[130, 35, 60]]], dtype=torch.uint8)
+    """What distortions did, recovered from two greys and a colour that no combination clips."""
+    image = torch.tensor([[[130, 35, 135]], [[130, 35, 102]], [[130, 35, 69]]], dtype=torch.uint8)
     found = []
-    for seed in range(600):
+    for seed in range(DRAWS):
         out = transforms.photometric_distortion(image, seeded(seed)).double()[:, 0].T  # (3 pixels, RGB)
         contrast = float(out[0, 0] - out[1, 0]) / 95
         found.append(
             {
                 "contrast": contrast,
                 "brightness": float(out[0, 0]) / contrast - 130,
-                "saturation": float(out[2].max() - out[2].min()) / (60 * contrast),
+                "saturation": float(out[2].max() - out[2].min()) / (66 * contrast),
                 "hue": (hue(out[2]) - 30 + 180) % 360 - 180,
             }
         )
     return found
 
 
-@pytest.mark.parametrize(
-    ("name", "neutral", "low", "high", "slack"),
-    [
-        ("contrast", 1, 0.5, 1.5, 0.02),
-        ("brightness", 0, -32, 32, 4),
-        ("saturation", 1, 0.5, 1.5, 0.06),
-        ("hue", 0, -36, 36, 3),
-    ],
-)
-def test_distortions_have_the_recipes_ranges_and_rates(
-    draws: list[dict[str, float]], name: str, neutral: float, low: float, high: float, slack: float
-) -> None:
-    values = [draw[name] for draw in draws]
-    assert low - slack <= min(values) <= low + 3 * slack
-    assert high - 3 * slack <= max(values) <= high + slack
-    # Half of the draws leave the image alone; of the rest a share falls within the rounding of it.
-    beyond = sum(abs(value - neutral) > slack for value in values) / len(values)
-    expected = 0.5 * (1 - 2 * slack / (high - low))
-    assert abs(beyond - expected) < 0.09
+def changes(draws: list[dict[str, float]], name: str) -> np.ndarray:
+    """How far each draw went, where it was large enough to be told from rounding; else 0.
+
+    Draws that leave little contrast or colour to measure by are left out: all four are independent.
+    """
+    neutral, _, slack = RANGES[name]
+    clear = [draw for draw in draws if draw["contrast"] > 0.95 and (name != "hue" or draw["saturation"] > 0.95)]
+    values = np.array([draw[name] - neutral for draw in (draws if name == "contrast" else clear)])
+    return np.where(abs(values) > slack, values, 0)
 
 
-def test_brightness_and_contrast_are_drawn_independently(draws: list[dict[str, float]]) -> None:
-    quiet = [abs(d["contrast"] - 1) < 0.02 and abs(d["brightness"]) < 2 for d in draws]
-    assert 0.2 < sum(quiet) / len(quiet) < 0.36
+@pytest.mark.parametrize("name", RANGES)
+def test_each_distortion_comes_with_probability_a_half(draws: list[dict[str, float]], name: str) -> None:
+    _, largest, slack = RANGES[name]
+    found = changes(draws, name)
+    assert stats.binomtest(np.count_nonzero(found), len(found), 0.5 * (1 - slack / largest)).pvalue > 0.001
 
 
-def test_contrast_comes_before_or_after_the_colour() -> None:
-    # Contrast clips at 255, so that the order shows: bright red keeps another saturation.
-    image = torch.tensor([250.0, 120.0, 120.0]).view(3, 1, 1).to(torch.uint8)
-    outcomes = {tuple(transforms.photometric_distortion(image, seeded(s)).flatten().tolist()) for s in range(200)}
-    assert len(outcomes) > 50
+@pytest.mark.parametrize("name", RANGES)
+def test_distortions_are_uniform_over_the_recipes_ranges(draws: list[dict[str, float]], name: str) -> None:
+    _, largest, slack = RANGES[name]
+    found = changes(draws, name)
+    found = found[found != 0]
+    assert stats.kstest(abs(found), stats.uniform(slack, largest - slack).cdf).pvalue > 0.001
+    assert stats.binomtest(np.count_nonzero(found > 0), len(found), 0.5).pvalue > 0.001
+    assert largest - slack < abs(found).max() < largest + slack
+
+
+def test_distortions_are_drawn_independently(draws: list[dict[str, float]]) -> None:
+    clear = [draw for draw in draws if draw["contrast"] > 0.7]
+    flags = Counter(
+        tuple(abs(draw[name] - neutral) > slack for name, (neutral, _, slack) in RANGES.items()) for draw in clear
+    )
+    table = np.zeros((2, 2, 2, 2))
+    for flag, count in flags.items():
+        table[tuple(map(int, flag))] = count
+    assert stats.chi2_contingency(table).pvalue > 0.001
+
+
+def test_contrast_comes_before_or_after_the_colour_with_probability_a_half() -> None:
+    """It shows where contrast clips: what is left of the colour is then stretched, or the stretched colour clipped."""
+    # Two greys that tell the contrast, a colour that tells the saturation, and one that clips; green is its lowest.
+    image = torch.tensor([[[130, 35, 135, 250]], [[130, 35, 102, 150]], [[130, 35, 69, 150]]], dtype=torch.uint8)
+    first = []
+    for seed in range(3000):
+        out = transforms.photometric_distortion(image, seeded(seed)).double()[:, 0].T
+        contrast = float(out[0, 0] - out[1, 0]) / 95
+        saturation = float(out[2].max() - out[2].min()) / (66 * contrast)
+        untouched = abs(float(out[0, 0]) - 130 * contrast) < 1 and out[3, 1] == out[3, 2]  # no brightness, no hue
+        if not untouched or not 1.1 < contrast < 1.5 or saturation > 0.8:
+            continue
+        before = 255 - (255 - 150 * contrast) * saturation
+        after = (250 - 100 * saturation) * contrast
+        if min(before, 255) - min(after, 255) < -6:
+            first.append(abs(float(out[3, 1]) - before) < abs(float(out[3, 1]) - min(after, 255)))
+    assert len(first) > 30
+    assert stats.binomtest(sum(first), len(first), 0.5).pvalue > 0.001
 
 
 COLOURS = st.lists(st.tuples(*[st.integers(0, 255)] * 3), min_size=1, max_size=8)
