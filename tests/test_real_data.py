@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Tiny
 from PIL import Image
 
-from rein.config import Data, Machine
+from rein.config import Data, Experiment, Machine
 from rein.data.classes import CLASSES
 from rein.data.dataset import WholeImages
 from rein.data.selection import scored_files
@@ -19,7 +19,9 @@ from rein.inference import evaluate_run
 from rein.training import train
 
 
-def test_camvid_carla_and_kitti_train_and_evaluate(real_data: Path, machine: Machine, tiny: Tiny) -> None:
+def test_camvid_carla_and_kitti_train_and_evaluate(
+    real_data: Path, machine: Machine, tiny: Callable[..., Experiment]
+) -> None:
     experiment = tiny(
         {
             "data.sources": ["camvid-day", "carla"],

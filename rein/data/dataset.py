@@ -12,7 +12,6 @@ from torch.utils.data import Dataset
 
 from rein.config import Data
 from rein.data.cache import cached_image, prepare
-from rein.data.corruptions import require
 from rein.data.domain import DataError, Sample
 from rein.data.remarks import Remark, skipped, unknown_ids
 from rein.data.whole import check_pair, whole_image, whole_label
@@ -31,15 +30,12 @@ class WholeImages(Dataset[Item]):
 
     A label may have another size than its image, as KITTI's do, but not another shape. An image that cannot be used
     raises DataError, or has no pixels where `data.on_error` is `skip`. Corrupted images are kept in the folder `cache`,
-    if there is one. Raises DataError at once where a corruption needs what is not installed.
+    if there is one.
     """
 
     def __init__(self, files: Sequence[Sample], data: Data, cache: Path | None = None) -> None:
-        corruptions = {sample.corruption for sample in files if sample.corruption}
-        for corruption in corruptions:
-            require(corruption)
         self.files, self.data = files, data
-        self.cache = prepare(cache) if cache and corruptions else None
+        self.cache = prepare(cache) if cache and any(sample.corruption for sample in files) else None
 
     def __len__(self) -> int:
         return len(self.files)
