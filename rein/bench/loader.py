@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, default_collate
 
 from rein import seeds
 from rein.bench import loader_peer as peer
-from rein.bench.photographs import draw
+from rein.bench.made_photographs import draw
 from rein.config import Data
 from rein.data import transforms
 from rein.data.domain import Sample

@@ -9,8 +9,8 @@ from pathlib import Path
 from rein.config import ConfigError, Data, Experiment
 from rein.data.domain import Sample
 from rein.data.domains import expand, find
+from rein.data.frost_photographs import frost_photographs
 from rein.data.listing import look, samples
-from rein.data.photographs import frost_photographs
 from rein.data.remarks import Remark, skipped
 
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from rein.bench import loader_peer as peer
 from rein.bench.loader import STAGES, Case, measure
-from rein.bench.photographs import draw
+from rein.bench.made_photographs import draw
 from rein.cli import app
 from rein.config import Data
 from rein.data.classes import VOID

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import from_numpy
 
 from rein.data.corruptions.pixels import Pixels, Values, filtered, motion_kernel, quantised
-from rein.data.photographs import FROST, frost_photographs
+from rein.data.frost_photographs import FROST, frost_photographs
 
 _GREY = np.array([0.299, 0.587, 0.114], np.float32).reshape(3, 1, 1)
 
