@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from statistics import fmean
 from typing import Any
 
@@ -18,7 +18,7 @@ from rein import checkpoint, seeds
 from rein.config import Experiment, Machine
 from rein.config_io import check_data
 from rein.data.advstyle import with_adversarial_styles
-from rein.data.loaders import training_batches
+from rein.data.loaders import Batch, training_batches
 from rein.data.selection import unlabelled
 from rein.device import autocast, select_device
 from rein.environment import describe
@@ -75,6 +75,28 @@ def _attempt(experiment: Experiment, machine: Machine, record: Run, observe: Obs
         logging.getLogger("rein").removeHandler(notes)
         record.update(seconds=seconds())
     record.finish("done")
+
+
+class _Waits:
+    """How much of an attempt's time is spent waiting for data: what more loader processes would save."""
+
+    def __init__(self) -> None:
+        self.began, self.waited = time.monotonic(), 0.0
+
+    def over(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        """The batches; the time until each is there counts."""
+        iterator = iter(batches)
+        while True:
+            asked = time.monotonic()
+            batch = next(iterator, None)
+            self.waited += time.monotonic() - asked
+            if batch is None:
+                return
+            yield batch
+
+    def share(self) -> float:
+        """In 0..1."""
+        return round(self.waited / max(time.monotonic() - self.began, 1e-9), 4)
 
 
 class _Notes(logging.Handler):
@@ -140,7 +162,8 @@ def _train(
     log_every = max(1, min(50, steps // 50))
     saved = time.monotonic()
     window: list[Tensor] = []  # losses since the last record, left on the device: reading one would wait for it
-    for step, (images, labels, said) in enumerate(batches, start):
+    waits = _Waits()
+    for step, (images, labels, said) in enumerate(waits.over(batches), start):
         if said:
             remarks.add("train", said)
         factor = set_rates(optimizer, experiment.optim, step, steps)
@@ -163,7 +186,9 @@ def _train(
             window.clear()
             record.append(entry)
             peak = max(peak, _memory(device))
-            record.update(step=done, loss=entry["loss"], peak_memory_mib=peak, seconds=seconds())
+            record.update(
+                step=done, loss=entry["loss"], peak_memory_mib=peak, seconds=seconds(), data_wait=waits.share()
+            )
             observe(entry)
         every = experiment.evaluation.every
         if every and done % every == 0 and done < steps:

@@ -71,6 +71,7 @@ def test_a_finished_run_is_done_and_complete(finished: tuple[Run, Machine], tiny
     assert run.id == run_id(tiny()) and run.experiment() == tiny()
     assert (status["state"], status["step"], status["steps"], status["attempt"]) == ("done", 3, 3, 1)
     assert status["seconds"] > 0 and status["ended"] >= status["started"] and status["peak_memory_mib"] > 0
+    assert 0 < status["data_wait"] < 1
     assert sorted(p.name for p in (run.path / "checkpoint").iterdir()) == ["step_0000002", "step_0000003"]
     assert not (run.path / "traceback.txt").exists()
 

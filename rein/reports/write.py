@@ -129,6 +129,9 @@ def provenance(study: Study, name: str = "") -> list[tuple[str, str]]:
     memory = runs["peak_memory_mib"].max()
     if memory == memory:
         facts.append(("peak memory of a run", f"{memory:,.0f} MiB"))
+    wait = runs["data_wait"].max()
+    if wait == wait:
+        facts.append(("waiting for data", f"at most {100 * wait:.0f} % of a run's time"))
     return facts + _software(environments(study), len(runs))
 
 
