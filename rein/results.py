@@ -18,8 +18,8 @@ log = logging.getLogger(__name__)
 #: `metric` is `miou` (class `all`), `iou` (per class) or `loss` (domain and class `all`). mIoU and IoU are fractions.
 COLUMNS = ("run_id", "state", "step", "domain", "role", "class", "metric", "value")
 
-#: Facts of the whole run: counts of parameters, wall seconds of all attempts, peak memory, the share of its time that it
-#: waited for data, and how many images it left out since they could not be used, in training and in all domains.
+#: Facts of the whole run: counts of parameters, wall seconds of all attempts, peak memory, the share of its time that
+#: it waited for data, and how many images it left out since they could not be used, in training and in all domains.
 FACTS = (
     "parameters.backbone", "parameters.backbone_trainable", "parameters.head", "seconds", "peak_memory_mib",
     "data_wait", "skipped_files",

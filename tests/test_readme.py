@@ -1,4 +1,4 @@
-"""Every command that README shows can be given: its options are known, its files ship, its keys are valid."""
+"""Every command that README and docs show can be given: its options are known, its files ship, its keys are valid."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from rein.importing import experiment_and_changes
 from rein.sweeps.plan import expand
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text()
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+TEXT = "\n".join(page.read_text() for page in PAGES)
 
 
 def commands() -> list[list[str]]:
     """The words of every `rein ...` in console blocks and in running text."""
-    lines = re.findall(r"^\$ (rein .*)$", README, re.MULTILINE) + re.findall(r"`(rein [^`]+)`", README)
+    lines = re.findall(r"^\$ (rein .*)$", TEXT, re.MULTILINE) + re.findall(r"`(rein [^`]+)`", TEXT)
     parts = [part.strip() for line in lines for part in line.split("&&")]
     return [words for part in parts if (words := shlex.split(part, comments=True)) and words[0] == "rein"]
 
@@ -48,6 +49,9 @@ def test_a_command_of_the_readme_can_be_given(words: list[str]) -> None:
             load(Report, given["name"], overrides)
 
 
-@pytest.mark.parametrize("target", re.findall(r"\]\((?!https?://)([^)]+)\)", README))
-def test_what_the_readme_links_to_is_there(target: str) -> None:
-    assert (ROOT / target).is_file()
+LINKS = [(page, target) for page in PAGES for target in re.findall(r"\]\((?!https?://)([^)]+)\)", page.read_text())]
+
+
+@pytest.mark.parametrize(("page", "target"), LINKS, ids=lambda part: getattr(part, "name", part))
+def test_what_a_page_links_to_is_there(page: Path, target: str) -> None:
+    assert (page.parent / target).is_file()
