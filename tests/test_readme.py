@@ -11,7 +11,8 @@ from typer.main import get_command
 
 from rein.cli import app
 from rein.config import Experiment, Report, Sweep
-from rein.config_io import load
+from rein.config_io import check_domain, load
+from rein.data import domains
 from rein.importing import experiment_and_changes
 from rein.sweeps.plan import expand
 
@@ -55,3 +56,14 @@ LINKS = [(page, target) for page in PAGES for target in re.findall(r"\]\((?!http
 @pytest.mark.parametrize(("page", "target"), LINKS, ids=lambda part: getattr(part, "name", part))
 def test_what_a_page_links_to_is_there(page: Path, target: str) -> None:
     assert (page.parent / target).is_file()
+
+
+def test_the_five_lines_of_an_own_data_set_are_a_domain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    block = re.search(r"```yaml\n(# domains/mine\.yaml.*?)```", TEXT, re.DOTALL)
+    assert block and len(block[1].splitlines()) <= 5
+    (tmp_path / "domains").mkdir()
+    (tmp_path / "domains/mine.yaml").write_text(block[1])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(domains, "DOMAINS", dict(domains.DOMAINS))
+    check_domain("mine", "train")
+    assert set(domains.find("mine").splits) == {"train", "val"}

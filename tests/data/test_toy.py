@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+import rein
 from rein.data import toy
 
-WEIGHTS = Path(toy.__file__).parent.parent / "assets" / "vit_toy_patch8_96.safetensors"
+WEIGHTS = Path(rein.__file__).parent / "assets" / "vit_toy_patch8_96.safetensors"
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rein.data.toy_scene import (
+from rein.data.toy.scene import (
     BUS,
     CAR,
     FRONTAL,

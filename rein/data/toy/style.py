@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from rein.data.toy_scene import FAR, FRONTAL, GROUND, HEIGHT, LEFT, MATERIALS, RIGHT, WIDTH, M, Range, Scene
+from rein.data.toy.scene import FAR, FRONTAL, GROUND, HEIGHT, LEFT, MATERIALS, RIGHT, WIDTH, M, Range, Scene
 
 _GAME = """
 sky 92,152,232 98,160,238 104,164,240

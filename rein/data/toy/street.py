@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from rein.data.toy_scene import (
+from rein.data.toy.scene import (
     BUILDING,
     FAR,
     FENCE,
@@ -24,7 +24,7 @@ from rein.data.toy_scene import (
     Painter,
     Scene,
 )
-from rein.data.toy_things import person, pole, tree, vehicle
+from rein.data.toy.things import person, pole, tree, vehicle
 
 
 def build(layout: Layout, rng: np.random.Generator) -> Scene:

@@ -1,6 +1,6 @@
 """The built-in toy world: street scenes with exact Cityscapes train-id labels in one source and four target styles.
 
-A scene (`toy_street`: geometry and classes) is separate from its look (`toy_style`: palette, texture, light, weather,
+A scene (`street`: geometry and classes) is separate from its look (`style`: palette, texture, light, weather,
 sensor). `game` is the source: clean, saturated, narrow in its layout. `day` differs in palette, texture and layout;
 `night`, `fog` and `rain` add their conditions to that. Every image follows from (style, seed) alone, in any process.
 `unlabelled` is a far broader mixture, for pretraining the toy foundation model; its random streams are its own.
@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from rein.data.toy_scene import Layout
-from rein.data.toy_street import build
-from rein.data.toy_style import Style, paint
+from rein.data.toy.scene import Layout
+from rein.data.toy.street import build
+from rein.data.toy.style import Style, paint
 
 #: Written beside the images. Raise it with every change of what is drawn, so that a cached world is made anew.
 VERSION = "2"
