@@ -27,6 +27,9 @@ app = typer.Typer(
 )
 
 Overrides = Annotated[list[str] | None, typer.Argument(help="dotted.key=value changes, for example tuning.rank=8")]
+SweepOverrides = Annotated[
+    list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Changes, for example 'vary={seed: [0, 1, 2]}'")
+]
 Runs = Annotated[Path, typer.Option("--runs", envvar="REIN_RUNS", help="Where runs are recorded.")]
 DataDir = Annotated[Path, typer.Option("--data", envvar="REIN_DATA", help="Folder that holds the data sets.")]
 Weights = Annotated[Path, typer.Option("--weights", envvar="REIN_WEIGHTS", help="Folder of local weight files.")]
@@ -196,7 +199,7 @@ def export(
 @app.command()
 def sweep(
     name: Annotated[str, typer.Argument(metavar="SWEEP", help="A YAML file or a shipped name.")],
-    overrides: Overrides = None,
+    overrides: SweepOverrides = None,
     runs: Runs = Path("runs"),
     data: DataDir = Path("data"),
     weights: Weights = Path("weights"),
@@ -235,7 +238,7 @@ def sweep(
 @app.command()
 def report(
     name: Annotated[str, typer.Argument(metavar="REPORT", help="A YAML file or a shipped name.")],
-    overrides: Overrides = None,
+    overrides: SweepOverrides = None,
     out: Annotated[Path | None, typer.Option(help="Where the document goes; default reports/out/NAME.")] = None,
     runs: Runs = Path("runs"),
 ) -> None:

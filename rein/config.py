@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -18,13 +19,35 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, TypeAdapter
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    TypeAdapter,
+)
 
 from rein.data.classes import CLASSES
 
 # Raised whenever a change to the code gives an unchanged config another meaning: old runs then keep their numbers
 # and new ones get new names.
 SCHEMA_VERSION = 1
+
+#: Keys that are younger than the schema version, with the defaults that mean what was done before there was the key:
+#: at those they do not enter the run id, so that finished runs keep their names.
+_YOUNGER: Mapping[str, Any] = {
+    "data.classes": None,
+    "data.weights": None,
+    "data.fraction": 1.0,
+    "data.holdout": 0.0,
+    "data.unknown_ids": "strict",
+    "data.on_error": "raise",
+    "data.cache": None,
+    "evaluation.size": None,
+}
 
 _STRICT = ConfigDict(extra="forbid")
 
@@ -238,18 +261,27 @@ class Linear:
 Head = Annotated[Mask2Former | SemFPN | Linear, Field(discriminator="method")]
 
 
-def _as_number(value: Any) -> Any:
-    """`1/16`, which YAML reads as text, as a number."""
-    if not isinstance(value, str) or "/" not in value:
-        return value
+def _share(value: Any) -> Any:
+    """`1/16`, which YAML reads as text, as a number; several in a list."""
+    if isinstance(value, list | tuple) and value:
+        return tuple(_share(part) for part in value)
     try:
-        return float(Fraction(value.replace(" ", "")))
-    except ZeroDivisionError:
-        raise ValueError("a share of nothing") from None
+        number = float(Fraction("".join(str(value).split())))
+    except (ValueError, ZeroDivisionError, OverflowError):
+        number = math.nan
+    if not 0 <= number <= 1:
+        raise ValueError("a share is a number from 0 to 1, as 0.5 or 1/16")
+    return number
 
 
-#: A share of a split, above 0 and at most 1; YAML may write it as `1/16`.
-Share = Annotated[float, BeforeValidator(_as_number), Field(gt=0, le=1)]
+def _some(value: Any) -> Any:
+    if any(share == 0 for share in (value if isinstance(value, tuple) else (value,))):
+        raise ValueError("a share of nothing leaves no image to train on")
+    return value
+
+
+#: A share of a split; YAML may write it as `1/16`.
+Share = Annotated[float, BeforeValidator(_share)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -265,9 +297,9 @@ class Data:
     #: How often a crop comes from each source; None in proportion to their numbers of images.
     weights: tuple[PositiveFloat, ...] | None = None
     #: Share of every source's training images, or one a source (`[1, 1/16]`): those whose names' hashes come first.
-    fraction: Share | tuple[Share, ...] = 1.0
+    fraction: Annotated[float | tuple[float, ...], BeforeValidator(_share), AfterValidator(_some)] = 1.0
     #: Share of the training images of a source without a val split that is kept from training and scored as that.
-    holdout: Annotated[float, BeforeValidator(_as_number), Field(ge=0, lt=1)] = 0.0
+    holdout: Annotated[Share, Field(lt=1)] = 0.0
     #: A label id that the domain's table does not know: an error (`strict`), or `void` and counted.
     unknown_ids: Literal["strict", "void"] = "strict"
     #: A file that cannot be used: the run ends (`raise`), or goes on without it and counts it (`skip`).
@@ -457,13 +489,17 @@ def flatten(value: Any) -> dict[str, Any]:
 
 
 def run_id(experiment: Experiment) -> str:
-    """The run's name: 12 hex digits of sha256 over the canonical JSON of the experiment.
+    """The run's name: 12 hex digits of sha256 over the canonical JSON of the experiment, defaults filled in.
 
     Places are not part of it: of a weight file only the name counts (its digest is recorded in the run).
     """
     # Validated once more, so that a 0 written for a 0.0 in Python names the same run as in YAML.
     values = to_dict(_experiment_adapter().validate_python(to_dict(experiment)))
     values["backbone"]["weights"] = Path(values["backbone"]["weights"]).name
+    for key, default in _YOUNGER.items():
+        group, name = key.split(".")
+        if values[group][name] == default:
+            del values[group][name]
     canonical = json.dumps({"schema": SCHEMA_VERSION, **values}, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 

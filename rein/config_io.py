@@ -12,7 +12,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from rein.config import ConfigError, Experiment, Mask2Former, flatten, nearest, to_dict
+from rein.config import ConfigError, Experiment, Mask2Former, Report, Sweep, flatten, nearest, to_dict
 from rein.data import domains
 from rein.data.classes import CLASSES
 from rein.data.domain import Domain
@@ -23,8 +23,14 @@ T = TypeVar("T")
 def load(kind: type[T], name: str | Path, overrides: Iterable[str] = ()) -> T:
     """Read an experiment, sweep or report by file or shipped name and apply `dotted.key=value` overrides."""
     path, overrides = find(kind, name), list(overrides)
-    where = f"{path} with {' '.join(overrides)}" if overrides else str(path)
-    return build(kind, override(read_yaml(path), parse_overrides(overrides)), where)
+    values = override(read_yaml(path), parse_overrides(overrides))
+    try:
+        return build(kind, values, str(path))
+    except ConfigError as error:
+        concerned = [item for item in overrides if item.partition("=")[0] in str(error)]
+        if not concerned:
+            raise
+        raise ConfigError(str(error).replace(str(path), f"{' '.join(concerned)} (over {path})")) from None
 
 
 def build(kind: type[T], values: Mapping[str, Any], where: str = "config") -> T:
@@ -214,7 +220,8 @@ def _check(experiment: Experiment, where: str) -> None:
         values = getattr(experiment.data, key)
         if isinstance(values, tuple) and len(values) != len(experiment.data.sources):
             raise ConfigError(
-                f"{where}: `data.{key}` has {len(values)} numbers for {len(experiment.data.sources)} `data.sources`"
+                f"{where}: `data.{key}` is {list(values)}: one number for each of the {len(experiment.data.sources)} "
+                f"`data.sources` is due"
             )
     check_data(experiment, where)
 
@@ -224,7 +231,8 @@ def _explain(kind: type, item: Mapping[str, Any]) -> str:
     dotted = ".".join(path)
     match item["type"]:
         case "extra_forbidden" | "unexpected_keyword_argument":
-            return f"unknown key `{dotted}`{nearest(path[-1], siblings)}; known here: {', '.join(siblings)}"
+            hint = "; the experiment's keys are axes, as 'vary={tuning.rank: [8, 16]}'" if _is_axis(kind, path) else ""
+            return f"unknown key `{dotted}`{nearest(path[-1], siblings)}; known here: {', '.join(siblings)}{hint}"
         case "union_tag_invalid":
             expected = str(item["ctx"]["expected_tags"]).replace("'", "")
             tag = str(item["ctx"]["tag"])
@@ -233,7 +241,18 @@ def _explain(kind: type, item: Mapping[str, Any]) -> str:
             return f"`{dotted}.method` is missing"
         case "missing" | "missing_argument":
             return f"`{dotted}` is missing"
-    return f"`{dotted}` is {item['input']!r}: {item['msg'][0].lower()}{item['msg'][1:]}"
+        case "tuple_type":
+            return f"`{dotted}` is {item['input']!r}: a list is due, as [1, 2]"
+    message = item["msg"].removeprefix("Value error, ")
+    return f"`{dotted}` is {_written(item['input'])}: {message[0].lower()}{message[1:]}"
+
+
+def _is_axis(kind: type, path: Sequence[str]) -> bool:
+    return kind in (Sweep, Report) and path[0] in get_type_hints(Experiment)
+
+
+def _written(value: Any) -> str:
+    return repr(list(value) if isinstance(value, tuple) else value)
 
 
 def _locate(kind: type, location: Sequence[Any]) -> tuple[list[str], list[str]]:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rein import config
-from rein.config import Experiment, Machine, flatten, run_id, to_dict
+from rein.config import ConfigError, Experiment, Machine, flatten, run_id, to_dict
 from rein.config_io import build, override
 
 #: Another valid value for every dotted key of the default experiment.
@@ -50,7 +50,7 @@ OTHER: dict[str, Any] = {
     "evaluation.images": 7,
     "evaluation.size": [512, 256],
 }
-FROZEN_ID = "4207ace03ad3"
+FROZEN_ID = "767771192b2c"
 #: The unions' tags change the whole group.
 TAGS = ("tuning.method", "head.method")
 
@@ -86,6 +86,20 @@ def test_run_id_is_twelve_hex_digits() -> None:
 def test_run_id_of_the_default_recipe_is_frozen() -> None:
     # Changes on purpose only, together with SCHEMA_VERSION or a new field: finished runs would be run again.
     assert (config.SCHEMA_VERSION, run_id(Experiment())) == (1, FROZEN_ID)
+
+
+def test_keys_younger_than_the_schema_leave_the_names_of_finished_runs_alone() -> None:
+    defaults = {key: default for key, default in flatten(Experiment()).items() if key in config._YOUNGER}
+    assert defaults == config._YOUNGER
+
+
+@pytest.mark.parametrize("value", [0, 2, "1/0", "x", [1, "3/2"], [], None, {}])
+def test_a_share_that_is_none_is_explained_in_one_line(value: Any) -> None:
+    with pytest.raises(ConfigError) as caught:
+        build(Experiment, {"data": {"fraction": value}})
+    message = str(caught.value)
+    assert message.startswith("config: `data.fraction` is ") and "a share" in message
+    assert len(message.splitlines()) == 1 and "function" not in message
 
 
 @settings(max_examples=15, deadline=None)

@@ -231,3 +231,14 @@ def test_numbers_survive_yaml(lr: float, seed: int) -> None:
 def test_nearest_is_silent_about_strangers() -> None:
     assert nearest("rnk", ["rank", "alpha"]) == " (did you mean `rank`?)"
     assert nearest("zzz", ["rank", "alpha"]) == ""
+
+
+def test_an_overrides_error_names_the_override_alone_and_the_file(tiny_file: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(Experiment, tiny_file, ["seed=1", "optim.lr=-1"])
+    assert str(caught.value).startswith(f"optim.lr=-1 (over {tiny_file}): `optim.lr` is -1")
+
+
+def test_a_key_of_the_experiment_in_a_sweep_is_told_where_it_goes() -> None:
+    with pytest.raises(ConfigError, match=r"unknown key `tuning`.*as 'vary=\{tuning\.rank: \[8, 16\]\}'"):
+        load(Sweep, "demo", ["tuning.rank=8"])

@@ -51,7 +51,7 @@ def expand(sweep: Sweep) -> list[Planned]:
     planned: dict[str, Planned] = {}
     for point, changes in (sweep.points or {"": {}}).items():
         for combination in combinations:
-            where = f"{path} with point {point!r}" if point else str(path)
+            where = f"point {point!r} (over {path})" if point else str(path)
             experiment = build(Experiment, override(base, {**combination, **changes}), where)
             id = run_id(experiment)
             axes = {key: value for key, value in combination.items() if len(sweep.vary[key]) > 1 and key not in changes}

@@ -201,7 +201,7 @@ def test_a_share_may_be_written_as_a_fraction(written: Any, read: float) -> None
 @pytest.mark.parametrize("key", ["weights", "fraction"])
 @pytest.mark.parametrize("values", [[0.5], [0.5, 0.5, 0.5]])
 def test_as_many_numbers_as_sources(key: str, values: list[float]) -> None:
-    with pytest.raises(ConfigError, match=rf"`data\.{key}` has {len(values)} numbers for 2 `data\.sources`"):
+    with pytest.raises(ConfigError, match=rf"`data\.{key}` is .*: one number for each of the 2 `data\.sources`"):
         build(Experiment, {"data": {"sources": ["gta", "toy-game"], key: values}})
 
 

@@ -113,7 +113,7 @@ def test_the_base_is_found_by_name() -> None:
 
 
 def test_a_wrong_axis_names_file_point_and_key(tiny_file: Path) -> None:
-    with pytest.raises(ConfigError, match=r"tiny\.yaml with point 'a': unknown key `tuning\.rnk`"):
+    with pytest.raises(ConfigError, match=r"point 'a' \(over .*tiny\.yaml\): unknown key `tuning\.rnk`"):
         planned(tiny_file, points={"a": {"tuning.rnk": 3}})
     with pytest.raises(ConfigError, match=r"tiny\.yaml: unknown key `sead`"):
         planned(tiny_file, vary={"sead": [1]})
