@@ -142,7 +142,8 @@ MAPILLARY_V12 = _by_class(
 )  # fmt: skip
 
 #: Mapillary Vistas v2.0, 124 classes. The reference code's rules are for v1.2 and go by words (a light for cyclists
-#: would be a rider), so every class counts as the class of v1.2 that it was split from.
+#: would be a rider), so every class counts as the class of v1.2 that it was split from. By its name road shoulder (22)
+#: or a group of vehicles (115) comes from none, and is void.
 MAPILLARY_V20 = _by_class(
     {
         "road": (13, 14, 17, 18, 21, 23, *range(35, 59)), "sidewalk": (4, 15, 19, 24), "building": (27,),
