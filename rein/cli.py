@@ -144,7 +144,7 @@ def evaluate(
 @app.command()
 def predict(
     run: Annotated[str, typer.Argument(help="A run's id (or its beginning), its folder, or a merged file.")],
-    images: Annotated[list[Path], typer.Argument(help="Image files.")],
+    images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
     out: Annotated[Path, typer.Option(help="Where masks and overlays go.")] = Path("predictions"),
     runs: Runs = Path("runs"),
     weights: Weights = Path("weights"),

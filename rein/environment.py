@@ -14,13 +14,16 @@ import torch
 
 from rein.config import Experiment, Machine
 from rein.data import label_tables
+from rein.data.domain import Layout
 from rein.data.domains import find
 from rein.data.label_tables import LabelTable
 from rein.data.listing import look
 from rein.data.selection import scored_domains, scored_files, scored_split, training_files
 from rein.models.weights import digest, weight_file
 
-PACKAGES = ("torch", "torchvision", "timm", "ray", "mlflow", "numpy", "pandas", "torchmetrics")
+PACKAGES = (
+    "torch", "torchvision", "timm", "ray", "mlflow", "numpy", "pandas", "torchmetrics", "pillow", "kornia_rs", "scipy",
+)  # fmt: skip
 
 
 #: Images of a split whose sizes enter its digest, evenly spaced: on a network disk each file is a round trip.
@@ -63,14 +66,14 @@ def describe_data(experiment: Experiment, root: Path) -> dict[str, Any]:
 def describe_split(domain: str, split: str, root: Path) -> dict[str, Any]:
     """How many labelled images a split has, in which layout and by which tables their labels are read, and digests.
 
-    `sha256` is over the names of images and labels and the sizes in bytes of some (`SIZED`), `definition` over how they
-    are found, read and scored, which the commit does not tell of a domain of one's own.
+    `sha256` is over the names of images and labels in the domain's folder and the sizes in bytes of some (`SIZED`),
+    `definition` over how they were found, are read and scored, which the commit does not tell of a domain of one's own.
     """
     known, found = find(domain), look(find(domain), split, root)
-    definition = (known.splits[split].layouts, known.splits[split].prefixes, known.evaluation_size, known.corruption)
+    definition = (_reading(found.layout), known.splits[split].prefixes, known.evaluation_size, known.corruption)
     every = -(-len(found.samples) // SIZED) or 1
     lines = [
-        f"{str(file).removeprefix(str(root))} {file.stat().st_size if index % every == 0 else ''}"
+        f"{str(file).removeprefix(str(found.folder))} {_bytes(file) if index % every == 0 else ''}"
         for index, sample in enumerate(found.samples)
         for file in (sample.image, sample.label)
     ]
@@ -81,6 +84,19 @@ def describe_split(domain: str, split: str, root: Path) -> dict[str, Any]:
         "sha256": hashlib.sha256("\n".join(lines).encode()).hexdigest(),
         "definition": hashlib.sha256(repr(definition).encode()).hexdigest()[:16],
     }
+
+
+def _reading(layout: Layout) -> tuple[object, ...]:
+    """How images and labels are found and read by the layout that counted: others of the domain change nothing."""
+    labels = [(pattern, sorted(table.names.items()), table.channel) for pattern, table in layout.labels]
+    return layout.images, labels, layout.halve
+
+
+def _bytes(file: Path) -> int | str:
+    try:
+        return file.stat().st_size
+    except OSError:  # whoever reads it says what is wrong
+        return "missing"
 
 
 def _name(table: LabelTable) -> str:

@@ -17,10 +17,10 @@ from rein import metrics
 from rein.config import Experiment
 from rein.data.dataset import WholeImages
 from rein.data.domain import DataError
-from rein.data.domains import find
+from rein.data.domains import expand, find
 from rein.data.loaders import whole_images
 from rein.data.remarks import Remark
-from rein.data.selection import scored_domains, scored_files, scored_split, unlabelled
+from rein.data.selection import scored_domains, scored_images
 from rein.device import autocast
 from rein.models.segmenter import Segmenter
 
@@ -69,12 +69,15 @@ def evaluate(
     workers: int | None = None,
     examples: int = 0,
     cache: Path | None = None,
-) -> list[Score]:
-    """Score a network on all targets and on the val split of every source that has one, which is no target's score."""
-    return [
-        score_domain(model, experiment, domain, role, root, device, workers, examples, cache)
-        for domain, role in scored_domains(experiment)
-    ]
+) -> Iterator[Score]:
+    """Score a network on all targets and on the val split of every source that has one, which is no target's score.
+
+    Scores come one by one. Of a family of domains the last alone has examples: those of all would fill a disk.
+    """
+    shown = {expand(name)[-1] for name in (*experiment.data.sources, *experiment.data.targets)}
+    for domain, role in scored_domains(experiment):
+        kept = examples if domain in shown else 0
+        yield score_domain(model, experiment, domain, role, root, device, workers, kept, cache)
 
 
 @torch.inference_mode()
@@ -95,14 +98,12 @@ def score_domain(
     kept in the folder `cache`, if there is one.
     """
     classes = experiment.classes
-    files = scored_files(experiment.data, domain, root, experiment.evaluation.images)
+    files, remarks = scored_images(experiment.data, domain, root, experiment.evaluation.images)
     dataset = WholeImages(files, experiment.data, cache)
     size = experiment.evaluation.size or find(domain).evaluation_size
     count = min(examples, len(dataset))
     shown = {i * len(dataset) // count for i in range(count)}
     kept, files = [], []
-    split = scored_split(domain)
-    remarks = unlabelled(experiment.data, domain, split, root) if split == "val" else []  # else training says it
     matrix = metrics.zeros(len(classes)).to(device)
     was_training = model.training
     model.eval()
@@ -121,7 +122,7 @@ def score_domain(
             kept.append((files[-1], image, label, prediction.to(torch.uint8).cpu()))
     model.train(was_training)
     if not files:
-        raise DataError(f"{remarks[0].text}; as all {len(dataset)} images that {domain} would be scored on")
+        raise DataError(f"{remarks[0].text}; as all {len(remarks)} images that {domain} would be scored on")
     return Score(domain, role, classes, matrix.cpu(), kept, tuple(files), tuple(remarks))
 
 

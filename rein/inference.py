@@ -16,6 +16,7 @@ from rein import checkpoint
 from rein.config import ConfigError, Experiment, Machine
 from rein.config_io import check_domain
 from rein.data.domains import expand
+from rein.data.listing import ENDINGS
 from rein.data.reading import read_image
 from rein.data.selection import scored_domains
 from rein.device import autocast, select_device
@@ -81,9 +82,10 @@ def _row(score: Score) -> dict[str, Any]:
 def predict_images(run: str, images: Sequence[Path], out: Path, machine: Machine) -> Iterator[Path]:
     """Write `<stem>_mask.png` (train ids, in colour) and `<stem>_overlay.png` for each image; yields the files.
 
-    Images go in at their own size; a domain's evaluation size is known for its own images only.
-    Raises ConfigError where two images share a stem.
+    A folder stands for the images in it. Images go in at their own size; a domain's evaluation size is known for its
+    own images only. Raises ConfigError where two images share a stem, or a folder has none.
     """
+    images = [image for path in images for image in _images_of(path)]
     _check_stems(images)
     model, experiment = load_model(run, machine)
     device = select_device(machine.device)
@@ -97,6 +99,17 @@ def predict_images(run: str, images: Sequence[Path], out: Path, machine: Machine
         save_mask(mask, train_ids, experiment.classes)
         Image.fromarray(overlay(np.asarray(image.permute(1, 2, 0)), train_ids, experiment.classes)).save(picture)
         yield from (mask, picture)
+
+
+def _images_of(path: Path) -> list[Path]:
+    """A file itself; of a folder its images, in the order of their names."""
+    if not path.is_dir():
+        return [path]
+    files = (file for file in path.iterdir() if not file.name.startswith("._") and not file.is_dir())
+    found = sorted(file for file in files if file.suffix.lower() in ENDINGS)
+    if not found:
+        raise ConfigError(f"{path}: no image in this folder (*{', *'.join(ENDINGS)})")
+    return found
 
 
 def _check_stems(images: Sequence[Path]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,15 +15,14 @@ if TYPE_CHECKING:
     from rein.evaluation import Score
 
 
-def save_examples(folder: Path, scores: Iterable[Score]) -> None:
+def save_examples(folder: Path, score: Score) -> None:
     """Write `folder/<domain>/<stem>_{image,label,prediction}.png`; labels hold train ids and show in colour."""
-    for score in scores:
-        where = folder / score.domain
+    where = folder / score.domain
+    for stem, image, label, prediction in score.examples:
         where.mkdir(parents=True, exist_ok=True)
-        for stem, image, label, prediction in score.examples:
-            Image.fromarray(image.permute(1, 2, 0).numpy()).save(where / f"{stem}_image.png")
-            save_mask(where / f"{stem}_label.png", label.numpy(), score.classes)
-            save_mask(where / f"{stem}_prediction.png", prediction.numpy(), score.classes)
+        Image.fromarray(image.permute(1, 2, 0).numpy()).save(where / f"{stem}_image.png")
+        save_mask(where / f"{stem}_label.png", label.numpy(), score.classes)
+        save_mask(where / f"{stem}_prediction.png", prediction.numpy(), score.classes)
 
 
 def save_mask(path: Path, train_ids: np.ndarray, classes: Sequence[str]) -> None:

@@ -6,6 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
@@ -34,7 +35,7 @@ from rein.remarks import Remarks
 
 log = logging.getLogger(__name__)
 
-#: Images per domain whose prediction is kept in the run to be looked at.
+#: Images of a domain, or of a family of domains, whose prediction is kept in the run to be looked at.
 EXAMPLES = 2
 
 Observer = Callable[[Mapping[str, Any]], None]
@@ -67,7 +68,8 @@ def _attempt(experiment: Experiment, machine: Machine, record: Run, observe: Obs
     notes = _Notes(record)
     logging.getLogger("rein").addHandler(notes)
     try:
-        _train(experiment, machine, record, observe, seconds)
+        with Remarks(record, machine.data) as remarks:
+            _train(experiment, machine, record, remarks, observe, seconds)
     except BaseException as error:
         record.finish(_state_of(error), error)
         raise
@@ -122,7 +124,12 @@ def _state_of(error: BaseException) -> Any:
 
 
 def _train(
-    experiment: Experiment, machine: Machine, record: Run, observe: Observer, seconds: Callable[[], float]
+    experiment: Experiment,
+    machine: Machine,
+    record: Run,
+    remarks: Remarks,
+    observe: Observer,
+    seconds: Callable[[], float],
 ) -> None:
     if machine.threads:
         torch.set_num_threads(machine.threads)
@@ -140,7 +147,6 @@ def _train(
     record.update(**_parameters(model))
     record.environment(describe(experiment, machine, device), resumed=start > 0)
 
-    remarks = Remarks(record, machine.data)
     for source in experiment.data.sources:
         remarks.add("train", unlabelled(experiment.data, source, "train", machine.data))
 
@@ -189,6 +195,7 @@ def _train(
             record.update(
                 step=done, loss=entry["loss"], peak_memory_mib=peak, seconds=seconds(), data_wait=waits.share()
             )
+            remarks.save()
             observe(entry)
         every = experiment.evaluation.every
         if every and done % every == 0 and done < steps:
@@ -202,7 +209,6 @@ def _train(
     scores, entry = _score(model, experiment, machine, device, record, remarks, steps, examples=EXAMPLES)
     matrices: dict[str, Any] = {score.domain: score.matrix.numpy() for score in scores}
     np.savez_compressed(record.path / "confusion.npz", **matrices)
-    save_examples(record.path / "predictions", scores)
     observe(entry)
 
 
@@ -216,9 +222,12 @@ def _score(
     step: int,
     examples: int = 0,
 ) -> tuple[list[Score], dict[str, Any]]:
-    scores = evaluate(model, experiment, machine.data, device, machine.workers, examples, machine.cache)
-    for score in scores:
-        remarks.add(score.domain, score.remarks)
+    scores = []
+    for score in evaluate(model, experiment, machine.data, device, machine.workers, examples, machine.cache):
+        save_examples(record.path / "predictions", score)
+        remarks.scored(score.domain, score.remarks)
+        scores.append(replace(score, examples=[]))  # whole images: kept of all domains they would fill the memory
+    remarks.save()
     record.update(scored={score.domain: score.scored for score in scores})
     record.scores(row for score in scores for row in score.rows(step))
     entry = {"step": step, "time": time.time(), **{f"{score.domain}/miou": score.miou for score in scores}}

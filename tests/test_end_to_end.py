@@ -106,7 +106,7 @@ def test_a_corrupt_file_ends_the_runs_that_read_it_and_no_other(
     found = {run.experiment().data.fraction == 1: run.status() for run in runs(study / "runs")}
     assert (found[True]["state"], found[False]["state"]) == ("failed", "done")
     error = found[True]["error"]
-    assert error.startswith(f"{bad}: not a readable image") and error.endswith("replace or remove the file")
+    assert error.startswith(f"{bad}: not a readable image") and error.endswith("on_error=skip goes on without them")
     assert f"failed: all ({min(r.id for r in runs(study / 'runs') if r.state == 'failed')}): {error}" in done.stderr
 
 

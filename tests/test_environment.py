@@ -16,6 +16,8 @@ from safetensors.torch import save_file
 
 from rein.config import Experiment, Machine
 from rein.data import domains
+from rein.data.domain import Layout
+from rein.data.label_tables import CITYSCAPES_IDS
 from rein.environment import describe, describe_split, git_state
 
 Tiny = Callable[..., Experiment]
@@ -26,7 +28,7 @@ def test_the_facts_are_json_and_name_every_split_that_is_read(tiny: Tiny, machin
     assert json.loads(json.dumps(facts)) == facts
     assert set(facts["data"]) == {"toy-game/train", "toy-game/val", "toy-day/val"}
     assert facts["data"]["toy-game/train"]["images"] == 7
-    assert {"torch", "timm", "ray", "mlflow", "numpy"} <= set(facts["packages"])
+    assert {"torch", "timm", "ray", "mlflow", "numpy", "pillow", "kornia_rs", "scipy"} <= set(facts["packages"])
     assert facts["weights"] is None and facts["device"] == "cpu" and facts["threads"] == 1
 
 
@@ -85,6 +87,42 @@ def test_another_definition_of_a_domain_has_another_digest(copied: Path, monkeyp
 
     known = domains.find("toy-day")
     assert definition() == definition(note="in other words") != definition(evaluation_size=(96, 48))
+
+
+def test_a_layout_that_another_one_stands_beside_keeps_its_digest(
+    copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = domains.find("toy-day")
+    before = describe_split("toy-day", "val", copied)
+    (layout,) = known.splits["val"].layouts
+
+    def with_layouts(*layouts: Layout) -> Any:
+        splits = {"val": replace(known.splits["val"], layouts=layouts)}
+        monkeypatch.setitem(domains.DOMAINS, "toy-day", replace(known, splits=splits))
+        return describe_split("toy-day", "val", copied)
+
+    assert with_layouts(layout, Layout("elsewhere/*.png", ())) == before
+    labels = ((layout.labels[0][0], CITYSCAPES_IDS),)
+    assert with_layouts(replace(layout, labels=labels))["definition"] != before["definition"]
+    assert with_layouts(replace(layout, halve=True))["definition"] != before["definition"]
+
+
+def test_the_digest_does_not_depend_on_the_name_of_the_folder(copied: Path, tmp_path: Path) -> None:
+    before = describe_split("toy-day", "val", copied)
+    own = replace(domains.find("toy-day"), folders=(str(tmp_path / "elsewhere"),), toy_style=None)
+    (copied / "toy/day").rename(tmp_path / "elsewhere")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(domains.DOMAINS, "toy-day", own)
+        assert describe_split("toy-day", "val", copied) == before
+
+
+def test_a_file_that_went_missing_is_part_of_the_digest_and_no_error(copied: Path) -> None:
+    before = describe_split("toy-day", "val", copied)
+    label = copied / "toy/day/labels/val/000001.png"
+    label.unlink()
+    label.symlink_to(copied / "nowhere")
+    after = describe_split("toy-day", "val", copied)
+    assert after["images"] == before["images"] and after["sha256"] != before["sha256"]
 
 
 def test_it_says_how_many_images_are_used(tiny: Tiny, machine: Machine) -> None:

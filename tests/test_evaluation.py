@@ -190,7 +190,7 @@ def test_evaluating_leaves_the_mode_as_it_was(tiny: Tiny, toy_data: Path) -> Non
     model = build_model(tiny())
     for mode in (True, False):
         model.train(mode)
-        evaluate(model, tiny(), toy_data, CPU)
+        assert len(list(evaluate(model, tiny(), toy_data, CPU))) == 2
         assert model.training == model.head.training == mode
         assert not model.backbone.vit.training
 
@@ -221,6 +221,29 @@ def test_examples_are_evenly_spaced_and_no_more_than_there_are(tiny: Tiny, toy_d
         assert [stem for stem, *_ in score.examples] == expected
         for _, image, label, prediction in score.examples:
             assert image.shape == (3, 96, 192) and label.shape == prediction.shape == (96, 192)
+
+
+def test_of_a_family_one_domain_has_examples(tiny: Tiny, toy_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(domains.FAMILIES, "weather", ("toy-fog", "toy-rain"))
+    experiment = tiny({"data.targets": ["toy-day", "weather"]})
+    scores = evaluate(build_model(experiment), experiment, toy_data, CPU, examples=1)
+    assert {score.domain: len(score.examples) for score in scores} == {
+        "toy-day": 1, "toy-fog": 0, "toy-rain": 1, "toy-game": 1,
+    }  # fmt: skip
+
+
+def test_scores_come_one_by_one(tiny: Tiny, toy_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from rein import evaluation
+
+    done: list[str] = []
+
+    def score(model: Segmenter, experiment: Experiment, domain: str, *_: object) -> str:
+        done.append(domain)
+        return domain
+
+    monkeypatch.setattr(evaluation, "score_domain", score)
+    scores = evaluate(build_model(tiny()), tiny(), toy_data, CPU)
+    assert (next(scores), done) == ("toy-day", ["toy-day"])
 
 
 def test_rows_hold_the_miou_and_the_classes_that_occur() -> None:

@@ -18,7 +18,8 @@ from rein import checkpoint, inference
 from rein.config import ConfigError, Data, Experiment, Machine, run_id
 from rein.data.classes import PALETTE
 from rein.data.domain import DataError, Sample
-from rein.data.selection import scored_files
+from rein.data.remarks import Remark
+from rein.data.selection import scored_images
 from rein.ledger import Run
 from rein.models.tuning import trainable
 
@@ -54,11 +55,11 @@ def test_scoring_on_one_domain_reads_no_other(finished: tuple[Run, Machine], mon
 
     read: list[str] = []
 
-    def spy(data: Data, domain: str, *rest: Any) -> list[Sample]:
+    def spy(data: Data, domain: str, *rest: Any) -> tuple[list[Sample], list[Remark]]:
         read.append(domain)
-        return scored_files(data, domain, *rest)
+        return scored_images(data, domain, *rest)
 
-    monkeypatch.setattr(evaluation, "scored_files", spy)
+    monkeypatch.setattr(evaluation, "scored_images", spy)
     run, machine = finished
     inference.evaluate_run(run.id, ["toy-night"], machine)
     assert read == ["toy-night"], "the sources' data may be on another machine"
@@ -148,6 +149,19 @@ def test_an_image_that_cannot_be_read_is_named(finished: tuple[Run, Machine], tm
         list(inference.predict_images(run.id, [tmp_path / "bad.png"], tmp_path / "out", machine))
     with pytest.raises(DataError, match=r"gone\.png: no such file"):
         list(inference.predict_images(run.id, [tmp_path / "gone.png"], tmp_path / "out", machine))
+
+
+def test_a_folder_stands_for_its_images(finished: tuple[Run, Machine], tmp_path: Path) -> None:
+    run, machine = finished
+    for name in ("b.JPG", "a.png", "c.webp", "._a.png", "notes.txt"):
+        Image.new("RGB", (20, 10)).save(tmp_path / name, format="PNG")
+    (tmp_path / "inner.png").mkdir()
+    (tmp_path / "inner.png" / "d.png").touch()
+    files = list(inference.predict_images(run.id, [tmp_path], tmp_path / "out", machine))
+    assert [file.name for file in files if "mask" in file.name] == ["a_mask.png", "b_mask.png", "c_mask.png"]
+    with pytest.raises(ConfigError, match=r"empty: no image in this folder \(\*\.png, .*\*\.webp\)"):
+        (tmp_path / "empty").mkdir()
+        list(inference.predict_images(run.id, [tmp_path / "empty"], tmp_path / "out", machine))
 
 
 def test_images_of_one_name_are_refused_before_any_is_written(finished: tuple[Run, Machine], tmp_path: Path) -> None:

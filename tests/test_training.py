@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import signal
@@ -24,7 +25,7 @@ from torch import Tensor
 from rein import ledger, results
 from rein.config import ConfigError, Experiment, Machine, run_id
 from rein.config_io import dump
-from rein.data.domain import DataError
+from rein.data.domain import DataError, MachineError
 from rein.ledger import BusyError, Run
 from rein.metrics import miou
 from rein.training import train
@@ -336,6 +337,7 @@ def test_a_corrupt_image_fails_the_run_and_is_named(tiny: Tiny, machine: Machine
 
 # ---------------------------------------------------------------- bad files that are skipped
 
+read_bytes = Path.read_bytes
 SKIP = {"data.on_error": "skip", "steps": 8, "evaluation.images": None, "evaluation.every": 4}
 
 
@@ -400,14 +402,62 @@ def test_a_domain_of_which_nothing_can_be_read_has_no_score(tiny: Tiny, spoilt: 
         train(tiny(SKIP), spoilt)
 
 
+def test_an_image_that_was_mended_before_the_last_scoring_is_not_counted(
+    tiny: Tiny, spoilt: Machine, toy_data: Path
+) -> None:
+    def mend(record: Mapping[str, Any]) -> None:
+        if "toy-day/miou" in record:
+            shutil.copytree(toy_data / "toy/day", spoilt.data / "toy/day", dirs_exist_ok=True)
+
+    run = train(tiny(SKIP), spoilt, mend)
+    status = run.status()
+    assert status["skipped_files"] == {"train": 2} and status["scored"]["toy-day"]["images"] == 2
+    assert "toy/day/images/val/000001.png" in {record["file"] for record in run.remarks()}
+
+
+def test_a_killed_run_finds_its_counts_again(tiny: Tiny, spoilt: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("rein.remarks.Remarks.save", lambda self: None)
+        train(tiny(SKIP), spoilt, Cut(7, KeyboardInterrupt()))
+    record = Run(spoilt.runs / run_id(tiny(SKIP)))
+    assert "skipped_files" not in record.status()
+    assert train(tiny(SKIP), spoilt).status()["skipped_files"] == {"train": 2, "toy-day": 1}
+
+
+def test_a_dangling_label_is_skipped(tiny: Tiny, spoilt: Machine) -> None:
+    label = spoilt.data / "toy/day/labels/val/000000.png"
+    label.rename(label.with_name("away"))
+    label.symlink_to("nowhere")
+    shutil.copy(spoilt.data / "toy/game/images/val/000000.png", spoilt.data / "toy/day/images/val/000002.png")
+    shutil.copy(spoilt.data / "toy/game/labels/val/000000.png", spoilt.data / "toy/day/labels/val/000002.png")
+    assert train(tiny(SKIP), spoilt).status()["skipped_files"] == {"train": 2, "toy-day": 2}
+
+
+@pytest.mark.parametrize(
+    ("error", "state"), [(MemoryError(), "oom"), (OSError(errno.EIO, "Input/output error"), "failed")]
+)
+def test_a_machines_trouble_ends_a_run_that_skips(
+    tiny: Tiny, machine: Machine, error: Exception, state: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(path: Path) -> bytes:
+        raise error
+
+    with monkeypatch.context() as patch, pytest.raises((MemoryError, MachineError)):
+        patch.setattr(Path, "read_bytes", lambda path: fail(path) if path.suffix == ".png" else read_bytes(path))
+        train(tiny(SKIP), machine)
+    record = Run(machine.runs / run_id(tiny(SKIP)))
+    assert record.state == state and record.remarks() == []
+    assert train(tiny(SKIP), machine).state == "done", "the same command goes on"
+
+
 def test_unknown_ids_that_count_as_void_are_in_the_runs_record(tiny: Tiny, spoilt: Machine) -> None:
     for path in (spoilt.data / "toy/game/labels/train").iterdir():
         ids = np.array(Image.open(path))
         ids[:2] = 99
         Image.fromarray(ids).save(path)
     status = train(tiny({**SKIP, "data.unknown_ids": "void"}), spoilt).status()
-    assert status["unknown_ids"] == {"train": {"files": 5, "pixels": 5 * 2 * 192, "ids": [99]}}
-    assert sum("label ids 99" in note for note in status["notes"]) == 1
+    assert status["unknown_ids"] == {"train": {"files": 5, "pixels": 5 * 2 * 192, "ids": ["99"], "values": 1}}
+    assert sum("label id 99" in note for note in status["notes"]) == 1
 
 
 def test_missing_data_fails_before_the_first_step(tiny: Tiny, machine: Machine) -> None:

@@ -35,6 +35,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from uuid import uuid4
 
@@ -45,14 +46,16 @@ from torch.utils.data import get_worker_info
 
 from rein.config import ConfigError, Data
 from rein.data import corruptions
-from rein.data.domain import DataError, Sample
+from rein.data.domain import Sample
+from rein.data.reading import named
 from rein.data.transforms import match_label, resize_window
+from rein.data.unknown import Unknown
 from rein.data.whole import check_pair, whole_image, whole_label, whole_size
 
 log = logging.getLogger(__name__)
 
 #: Raised with every change to what an entry holds: older ones are then no longer looked at.
-VERSION = 1
+VERSION = 2
 #: Bytes that always stay free on the disk.
 FLOOR = 5 * 2**30
 #: Seconds after which an unfinished file is that of a killed writer; a living one needs a few.
@@ -62,7 +65,7 @@ ABANDONED = 3600
 _given_up: set[Path] = set()
 
 
-def cached_pair(sample: Sample, data: Data, folder: Path) -> tuple[Tensor, Tensor, dict[int, int]]:
+def cached_pair(sample: Sample, data: Data, folder: Path) -> tuple[Tensor, Tensor, Unknown]:
     """uint8 image (3, h, w), uint8 train ids (h, w) and the label file's unknown ids, downscaled to `data.cache`.
 
     Image and label are of one size, at most `data.cache` on the short side. They may be maps of files: not to be
@@ -73,14 +76,14 @@ def cached_pair(sample: Sample, data: Data, folder: Path) -> tuple[Tensor, Tenso
     reading = (sample.table, data.classes, data.unknown_ids, _identity(sample.label))
 
     @functools.cache
-    def read() -> tuple[Tensor, dict[int, int]]:
+    def read() -> tuple[Tensor, Unknown]:
         return _small_label(sample, data, (image.shape[0], image.shape[1]))
 
     label = stored(folder, key("label", *asked, *reading), lambda: read()[0].numpy())
-    unknown: dict[int, int] = {}
+    unknown = Unknown()
     if data.unknown_ids != "strict":
-        counts = stored(folder, key("unknown", *asked, *reading), lambda: _as_bytes(read()[1]))
-        unknown = {int(value): count for value, count in json.loads(counts.tobytes()).items()}
+        text = stored(folder, key("unknown", *asked, *reading), lambda: _as_bytes(read()[1]))
+        unknown = Unknown(**json.loads(text.tobytes()))
     return _tensor(image).permute(2, 0, 1), _tensor(label), unknown
 
 
@@ -193,10 +196,8 @@ def _remove_abandoned(folder: Path) -> None:
 
 
 def _identity(path: Path) -> tuple[str, int, int]:
-    try:
+    with named(path):
         state = path.stat()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); complete the folder") from None
     return os.path.realpath(path), state.st_size, state.st_mtime_ns
 
 
@@ -208,7 +209,7 @@ def _small_image(sample: Sample, data: Data) -> np.ndarray:
     return image.permute(1, 2, 0).numpy()  # (h, w, 3) as files are decoded: crops are gathered from that the fastest
 
 
-def _small_label(sample: Sample, data: Data, size: tuple[int, int]) -> tuple[Tensor, dict[int, int]]:
+def _small_label(sample: Sample, data: Data, size: tuple[int, int]) -> tuple[Tensor, Unknown]:
     label, unknown = whole_label(sample, data)
     check_pair(whole_size(sample), tuple(label.shape), sample)
     return match_label(label, size), unknown
@@ -220,8 +221,8 @@ def _small_size(shape: tuple[int, ...], data: Data) -> tuple[int, int]:
     return height, width
 
 
-def _as_bytes(counts: dict[int, int]) -> np.ndarray:
-    return np.frombuffer(json.dumps(counts).encode(), np.uint8)
+def _as_bytes(unknown: Unknown) -> np.ndarray:
+    return np.frombuffer(json.dumps(asdict(unknown)).encode(), np.uint8)
 
 
 def _tensor(array: np.ndarray) -> Tensor:

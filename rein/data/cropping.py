@@ -8,11 +8,12 @@ from rein.config import Data
 from rein.data.domain import Sample
 from rein.data.reading import read_image
 from rein.data.transforms import cut, draw_window, match_label
+from rein.data.unknown import Unknown
 from rein.data.whole import check_pair, whole_image, whole_label, whole_size
 
 
-def read_crop(sample: Sample, data: Data, generator: Generator) -> tuple[Tensor, Tensor, dict[int, int]]:
-    """uint8 image (3, C, C), int64 train ids (C, C), and the unknown ids of the label file with their pixels.
+def read_crop(sample: Sample, data: Data, generator: Generator) -> tuple[Tensor, Tensor, Unknown]:
+    """uint8 image (3, C, C), int64 train ids (C, C), and the unknown ids of the label file.
 
     The place is chosen on the label, and of the image only the rows down to the crop's last one are decoded.
     """

@@ -15,11 +15,12 @@ from rein import seeds
 from rein.config import Data
 from rein.data.cache import cached_pair, prepare
 from rein.data.cropping import read_crop
-from rein.data.dataset import Item
+from rein.data.dataset import Item, left_out
 from rein.data.domain import DataError, Sample
-from rein.data.remarks import Remark, skipped, unknown_ids
+from rein.data.remarks import Remark, unknown_ids
 from rein.data.selection import training_files
 from rein.data.transforms import training_crop
+from rein.data.unknown import Unknown
 
 #: Unreadable images in a row after which `data.on_error: skip` gives up: not some files are bad then, but all.
 MOST_SKIPPED = 100
@@ -49,12 +50,12 @@ class Crops(Dataset[Item]):
             try:
                 image, label, unknown = self._read(sample, generator)
             except DataError as error:
-                if self.data.on_error == "raise":
-                    raise
-                remarks.append(skipped(sample.image, error))
+                remarks.append(left_out(sample, error, self.data))
                 continue
             return Item(image, label, (*remarks, *unknown_ids(sample.label, unknown)))
-        raise DataError(f"{remarks[0].text}; {len(remarks)} images in a row cannot be used: look at them all")
+        raise DataError(
+            f"{remarks[0].text}; {len(remarks)} images in a row cannot be used: `rein check` lists them all"
+        )
 
     def candidates(self, ordinal: int) -> Iterator[Sample]:
         """The file that crop `ordinal` is cut from, then those that stand in for it, in the epoch's order."""
@@ -64,7 +65,7 @@ class Crops(Dataset[Item]):
         for further in range(min(MOST_SKIPPED, len(files))):
             yield files[int(self._order(pool, epoch)[(place + further) % len(files)])]
 
-    def _read(self, sample: Sample, generator: Generator) -> tuple[Tensor, Tensor, dict[int, int]]:
+    def _read(self, sample: Sample, generator: Generator) -> tuple[Tensor, Tensor, Unknown]:
         if self.cache is None:
             return read_crop(sample, self.data, generator)
         image, label, unknown = cached_pair(sample, self.data, self.cache)

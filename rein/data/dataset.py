@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from rein.config import Data
 from rein.data.cache import cached_image, prepare
-from rein.data.domain import DataError, Sample
+from rein.data.domain import DataError, MachineError, Sample
 from rein.data.remarks import Remark, skipped, unknown_ids
 from rein.data.whole import check_pair, whole_image, whole_label
 
@@ -23,6 +23,20 @@ class Item(NamedTuple):
     image: Tensor
     label: Tensor
     remarks: tuple[Remark, ...] = ()
+
+
+def left_out(sample: Sample, error: DataError, data: Data) -> Remark:
+    """The remark on an image that cannot be used, where `data.on_error` is `skip`; else the error, with the way out.
+
+    A machine's trouble is raised always: another try may well read the file.
+    """
+    if isinstance(error, MachineError):
+        raise error
+    if data.on_error == "raise":
+        raise DataError(
+            f"{error}; `rein check` lists all such files, data.on_error=skip goes on without them"
+        ) from error
+    return skipped(sample.image, error)
 
 
 class WholeImages(Dataset[Item]):
@@ -45,10 +59,9 @@ class WholeImages(Dataset[Item]):
         try:
             return self._read(sample)
         except DataError as error:
-            if self.data.on_error == "raise":
-                raise
+            remark = left_out(sample, error, self.data)
             nothing = torch.zeros(3, 0, 0, dtype=torch.uint8)
-            return Item(nothing, nothing[0], (skipped(sample.image, error),))
+            return Item(nothing, nothing[0], (remark,))
 
     def _read(self, sample: Sample) -> Item:
         image = cached_image(sample, self.cache) if self.cache and sample.corruption else whole_image(sample)

@@ -13,6 +13,10 @@ class DataError(RuntimeError):
     """A folder, image or label is missing or wrong; the message names the file and the next step."""
 
 
+class MachineError(DataError):
+    """A file could not be read, and that is the machine's trouble and not the file's: no reason to go on without it."""
+
+
 @dataclass(frozen=True)
 class Layout:
     """One way in which people keep a split: a pattern for the images, and one or several for their labels.

@@ -44,7 +44,8 @@ def samples(domain: Domain, split: str, root: Path) -> list[Sample]:
         )
     raise DataError(
         f"{found.unlabelled[0]}: has no label ({tried} in {found.folder}), as {len(found.unlabelled)} of "
-        f"{len(found.unlabelled) + len(found.samples)} images of {what}; complete the folder, or remove the images"
+        f"{len(found.unlabelled) + len(found.samples)} images of {what}; complete the folder, or remove the images; "
+        f"`rein check {domain.name}` lists all, data.on_error=skip goes on without them"
     )
 
 

@@ -82,4 +82,5 @@ def _read(loader: DataLoader[Any]) -> Iterator[Any]:
         yield from loader
     except DataError as error:
         # From a loader process it comes as the text of a whole traceback, with the message at its end.
-        raise DataError(str(error).rpartition(f"{DataError.__module__}.DataError: ")[2].strip()) from None
+        kind = type(error)
+        raise kind(str(error).rpartition(f"{kind.__module__}.{kind.__name__}: ")[2].strip()) from None

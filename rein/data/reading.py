@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import warnings
 from collections.abc import Iterator, Sequence
@@ -16,16 +17,27 @@ from torch import Tensor
 
 from rein.data import png
 from rein.data.classes import VOID
-from rein.data.domain import DataError
+from rein.data.domain import DataError, MachineError
 from rein.data.label_tables import UNKNOWN, LabelTable
+from rein.data.unknown import Unknown
 
 #: The only formats that are tried, whatever a file's name says: others (EPS) start programs.
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
 
+#: Errors of a disk, a network or a process's limits: another try may well read the same file.
+_MACHINE = {
+    errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN, errno.EREMOTEIO,
+    errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH, errno.ECONNRESET, errno.ENXIO, errno.ENODEV,
+}  # fmt: skip
+
+
+class _UnfitError(Exception):
+    """A picture that can be read and is no label of its domain; the words say why, and what to do."""
+
 
 def image_size(path: Path) -> tuple[int, int]:
     """(height, width) of an image file, turned as its EXIF orientation says, from its header."""
-    with _named(path), path.open("rb") as file, _opened(file) as image:
+    with named(path), path.open("rb") as file, _opened(file) as image:
         turned = _orientation(image) >= 5
         return (image.width, image.height) if turned else (image.height, image.width)
 
@@ -35,8 +47,8 @@ def read_image(path: Path, rows: int | None = None) -> Tensor:
 
     16 bits are scaled to 8, transparency is dropped, and an EXIF orientation is followed, as OpenCV does.
     """
-    with _named(path):
-        pixels = _rgb(_content(path), rows)
+    with named(path):
+        pixels = _rgb(path.read_bytes(), rows)
     return torch.from_numpy(pixels).permute(2, 0, 1)
 
 
@@ -47,14 +59,14 @@ def read_label(
 
     Such pixels are void where `unknown_ids` is `void`, else they raise DataError. Colours count as 0xRRGGBB.
     """
-    with _named(path):
-        values = _colours(_content(path)) if table.coloured else _ids(_content(path), table.channel)
+    with named(path):
+        values = _colours(path.read_bytes()) if table.coloured else _ids(path.read_bytes(), table.channel)
     train_ids = table.lookup(classes).take(values)
     unknown = _unknown(values[train_ids == UNKNOWN])
     if unknown and unknown_ids == "strict":
         raise DataError(
-            f"{path}: {_listed(unknown, table.coloured)} {'are' if len(unknown) > 1 else 'is'} not in the domain's "
-            f"table; is this file a label of this domain? data.unknown_ids=void reads them as void"
+            f"{path}: {Unknown.of(unknown, table.coloured)}; is this file a label of this domain? "
+            f"data.unknown_ids=void reads them as void"
         )
     if unknown:
         train_ids[train_ids == UNKNOWN] = VOID
@@ -67,7 +79,7 @@ def _rgb(data: bytes, rows: int | None = None) -> np.ndarray:
         form = png.header(data)
         if form and form.decodable and form.colour != png.PALETTE and _orientation(image) == 1:
             return _three(_eight_bits(png.decode(data, form, rows)))
-        ImageOps.exif_transpose(image, in_place=True)
+        _turn(image)
         if image.mode[0] in "IF":  # 16 bits, 32 bits, floating point
             return _three(_eight_bits(np.asarray(image)[..., None]))[:rows]
         return np.array(image.convert("RGB"))[:rows]
@@ -100,23 +112,30 @@ def _ids(data: bytes, channel: int | None) -> np.ndarray:
         return values
     if channel is not None:
         if channel >= values.shape[2]:
-            raise ValueError(f"{values.shape[2]} channels; ids are due in channel {channel}, counted from 0")
+            raise _UnfitError(
+                f"has {values.shape[2]} channels, and ids are due in channel {channel}, counted from 0; a domain file "
+                f"of your own can name another `channel`"
+            )
         return values[..., channel]
     first = values[..., 0]
     # Grey, perhaps with transparency, that a tool saved in colour.
     if values.shape[2] > 2 and not ((first == values[..., 1]) & (first == values[..., 2])).all():
-        raise ValueError(f"{values.shape[2]} channels of colours; a label of this domain has one channel of ids")
+        raise _UnfitError(
+            "shows colours where ids are due; if they are Cityscapes' colours, a domain file with `ids: label_colours` "
+            "reads them"
+        )
     return first
 
 
 def _stored(data: bytes) -> np.ndarray:
     """The values that a label file holds, (H, W) or (H, W, channels), uint8 or uint16: no palette, no scaling."""
-    with _opened(io.BytesIO(data), label=True) as image:
+    with _opened(io.BytesIO(data)) as image:
+        _check_lossless(image, data)
         form = png.header(data)
         if form and form.decodable and _orientation(image) == 1:
             values = png.decode(data, form)
             return values[..., 0] if values.shape[2] == 1 else values
-        ImageOps.exif_transpose(image, in_place=True)
+        _turn(image)
         values = np.asarray(image)
     if form and form.colour == png.GREY and form.depth < 8 and values.dtype == np.uint8:
         return values // (255 // (2**form.depth - 1))  # Pillow stretches 2 and 4 bits to the full range
@@ -125,9 +144,13 @@ def _stored(data: bytes) -> np.ndarray:
 
 def _colours(data: bytes) -> np.ndarray:
     """0xRRGGBB (H, W) of a label file's bytes."""
-    with _opened(io.BytesIO(data), label=True) as image:
+    with _opened(io.BytesIO(data)) as image:
+        _check_lossless(image, data)
         if image.mode not in ("RGB", "RGBA", "P", "PA"):
-            raise ValueError(f"one channel ({image.mode}); a label of this domain shows its classes by colours")
+            raise _UnfitError(
+                f"has one channel ({image.mode}), and a label of this domain shows its classes by colours; a domain "
+                f"file with `ids` reads ids"
+            )
     red, green, blue = (channel.astype(np.uint32) for channel in np.moveaxis(_rgb(data), 2, 0))
     return red << 16 | green << 8 | blue
 
@@ -136,34 +159,30 @@ def _unknown(values: np.ndarray) -> dict[int, int]:
     return dict(zip(*(part.tolist() for part in np.unique(values, return_counts=True)), strict=True))
 
 
-def _listed(unknown: dict[int, int], coloured: bool) -> str:
-    """`label ids 12 (3 pixels), 99 (1 pixel)`, the first eight of them."""
-    pixels = [
-        f"{f'#{value:06x}' if coloured else value} ({count} pixel{'s' * (count > 1)})"
-        for value, count in list(unknown.items())[:8]
-    ]
-    kind = "colour" if coloured else "label id"
-    more = f" and {len(unknown) - 8} more" if len(unknown) > 8 else ""
-    return f"{kind}{'s' * (len(unknown) > 1)} {', '.join(pixels)}{more}"
-
-
-def _content(path: Path) -> bytes:
-    data = path.read_bytes()
-    if not data:
-        raise ValueError("the file is empty")
-    return data
+def _check_lossless(image: Image.Image, data: bytes) -> None:
+    """Raise _UnfitError where a file's format keeps only what looks like its pixels."""
+    compression = str(image.info.get("compression", "")).removeprefix("tiff_").upper()
+    lossy = (
+        image.format in ("JPEG", "MPO")
+        or (image.format == "WEBP" and data[12:16] != b"VP8L")
+        or (image.format == "TIFF" and compression in ("JPEG", "WEBP"))
+    )
+    if lossy:
+        kind = f"TIFF with {compression} compression" if image.format == "TIFF" else str(image.format)
+        raise _UnfitError(f"{kind} does not keep ids: it is lossy; labels are due as PNG")
 
 
 @contextmanager
-def _opened(file: IO[bytes], label: bool = False) -> Iterator[Image.Image]:
+def _opened(file: IO[bytes]) -> Iterator[Image.Image]:
     """One picture, its header read. Raises ValueError or an error of Pillow's for all that is not one."""
+    if not file.read(1):
+        raise ValueError("the file is empty")
+    file.seek(0)
     with warnings.catch_warnings():
         # Pillow warns of 90 million pixels and refuses twice as many.
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         image = Image.open(file, formats=FORMATS)
     with image:
-        if label and image.format in ("JPEG", "MPO"):
-            raise ValueError("JPEG does not keep ids: it is lossy; labels are due as PNG")
         # An MPO is a photograph (JPEG) that brings a preview along.
         if image.format != "MPO" and (frames := getattr(image, "n_frames", 1)) > 1:
             raise ValueError(f"{frames} frames; one picture is due")
@@ -176,11 +195,22 @@ def _orientation(image: Image.Image) -> int:
     return image.getexif().get(ExifTags.Base.Orientation, 1) if "exif" in image.info else 1
 
 
+def _turn(image: Image.Image) -> None:
+    """Turn a picture where `_orientation` says so: loaded, it may say something else."""
+    if _orientation(image) != 1:
+        ImageOps.exif_transpose(image, in_place=True)
+
+
 @contextmanager
-def _named(path: Path) -> Iterator[None]:
-    """Whatever goes wrong with a file, as a DataError that names it and the next step."""
+def named(path: Path) -> Iterator[None]:
+    """Whatever goes wrong with a file, as a DataError that names it and the next step.
+
+    What is the machine's trouble is MachineError, or MemoryError as it is.
+    """
     try:
         yield
+    except MemoryError:
+        raise
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; complete the folder, or remove the image that it belongs to") from None
     except IsADirectoryError:
@@ -193,5 +223,14 @@ def _named(path: Path) -> Iterator[None]:
         raise DataError(
             f"{path}: not a readable image (none of {', '.join(FORMATS)}); replace or remove the file"
         ) from None
+    except _UnfitError as error:
+        raise DataError(f"{path}: {error}") from None
+    except OSError as error:
+        if error.errno in _MACHINE:
+            raise MachineError(
+                f"{path}: could not be read ({error.strerror}): that is the disk or a limit of the process and not the "
+                f"file; when it is put right, the same command goes on"
+            ) from error
+        raise DataError(f"{path}: not a readable image ({error}); replace or remove the file") from error
     except Exception as error:  # damaged bytes make Pillow raise almost anything
         raise DataError(f"{path}: not a readable image ({error}); replace or remove the file") from error

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
+
+from rein.data.unknown import Unknown
 
 
 @dataclass(frozen=True)
@@ -16,8 +17,7 @@ class Remark:
     file: Path
     #: One line for a person.
     text: str
-    #: Pixels of every unknown id.
-    pixels: Mapping[int, int] = field(default_factory=dict, hash=False)
+    unknown: Unknown = field(default_factory=Unknown)
 
 
 def skipped(image: Path, reason: object) -> Remark:
@@ -25,9 +25,6 @@ def skipped(image: Path, reason: object) -> Remark:
     return Remark("skipped", image, str(reason))
 
 
-def unknown_ids(label: Path, pixels: Mapping[int, int]) -> tuple[Remark, ...]:
+def unknown_ids(label: Path, unknown: Unknown) -> tuple[Remark, ...]:
     """The remark on a label file with unknown ids; none where it has none."""
-    if not pixels:
-        return ()
-    ids = ", ".join(map(str, sorted(pixels)))
-    return (Remark("unknown ids", label, f"{label}: label ids {ids} are not in the domain's table", pixels),)
+    return (Remark("unknown ids", label, f"{label}: {unknown}", unknown),) if unknown else ()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rein.config import ConfigError, Data, Experiment
-from rein.data.domain import Sample
+from rein.data.domain import DataError, Sample
 from rein.data.domains import expand, find
 from rein.data.frost_photographs import frost_photographs
 from rein.data.listing import look, samples
@@ -42,7 +42,7 @@ def labelled(data: Data, domain: str, split: str, root: Path) -> list[Sample]:
 def unlabelled(data: Data, domain: str, split: str, root: Path) -> list[Remark]:
     """A remark on every image of a split that is left out since it has no label."""
     images = look(find(domain), split, root).unlabelled if data.on_error == "skip" else []
-    return [skipped(image, f"{image}: has no label") for image in images]
+    return [_without_label(image) for image in images]
 
 
 def scored_files(data: Data, domain: str, root: Path, limit: int | None = None) -> list[Sample]:
@@ -50,6 +50,14 @@ def scored_files(data: Data, domain: str, root: Path, limit: int | None = None) 
 
     At most `limit` of them, evenly spaced over the list. Raises DataError as well where they are to be corrupted with
     what is not installed: this is asked before training, the pixels only after it.
+    """
+    return scored_images(data, domain, root, limit)[0]
+
+
+def scored_images(data: Data, domain: str, root: Path, limit: int | None = None) -> tuple[list[Sample], list[Remark]]:
+    """As `scored_files`, with a remark on every image that is among the chosen and left out: it has no label.
+
+    What has no label takes part in the choice, so that it changes nothing in which others are scored.
     """
     if (find(domain).corruption or ("",))[0] == "frost":
         frost_photographs()
@@ -59,9 +67,25 @@ def scored_files(data: Data, domain: str, root: Path, limit: int | None = None) 
         if not data.holdout:
             raise ConfigError(f"{domain} has no val split; data.holdout keeps a share of its training images as that")
         files, _ = first_by_hash(files, data.holdout, "holdout")
-    if limit is None or limit >= len(files):
-        return files
-    return [files[i * len(files) // limit] for i in range(limit)]
+    lacking = [remark.file for remark in unlabelled(data, domain, split, root)] if split == "val" else []
+    all_of = sorted([*files, *lacking], key=_path) if lacking else files  # of a `train` split training says it
+    if limit is not None and limit < len(all_of):
+        all_of = [all_of[i * len(all_of) // limit] for i in range(limit)]
+    chosen = [item for item in all_of if isinstance(item, Sample)]
+    if not chosen:
+        raise DataError(
+            f"{_path(all_of[0])}: has no label, as all {len(all_of)} images that {domain} would be scored on; complete "
+            f"the folder, or raise evaluation.images"
+        )
+    return chosen, [_without_label(item) for item in all_of if not isinstance(item, Sample)]
+
+
+def _without_label(image: Path) -> Remark:
+    return skipped(image, f"{image}: has no label")
+
+
+def _path(item: Sample | Path) -> str:
+    return str(item.image if isinstance(item, Sample) else item)
 
 
 def training_files(data: Data, root: Path) -> list[list[Sample]]:

@@ -10,6 +10,7 @@ from rein.data.corruptions import corrupt
 from rein.data.domain import DataError, Sample
 from rein.data.halving import half, halved_image, halved_label
 from rein.data.reading import image_size, read_image, read_label
+from rein.data.unknown import Unknown
 
 
 def whole_size(sample: Sample) -> tuple[int, int]:
@@ -26,10 +27,10 @@ def whole_image(sample: Sample) -> Tensor:
     return halved_image(image) if sample.halve else image
 
 
-def whole_label(sample: Sample, data: Data) -> tuple[Tensor, dict[int, int]]:
-    """uint8 train ids (h, w), and the unknown ids of the file with their pixels."""
+def whole_label(sample: Sample, data: Data) -> tuple[Tensor, Unknown]:
+    """uint8 train ids (h, w), and the unknown ids of the file."""
     label, unknown = read_label(sample.label, sample.table, data.classes or CLASSES, data.unknown_ids)
-    return halved_label(label) if sample.halve else label, unknown
+    return halved_label(label) if sample.halve else label, Unknown.of(unknown, sample.table.coloured)
 
 
 def check_pair(image: tuple[int, ...], label: tuple[int, ...], sample: Sample) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from rein.data.unknown import NAMED
 from rein.reports.study import Study
 
 
@@ -52,7 +53,7 @@ def _count(place: str, statuses: Iterable[dict[str, Any]]) -> str:
     text = _range(number for number, _ in found)
     totals = [number + scored["images"] for number, scored in found if scored]
     text += f" of {_range(totals)}" if totals else ""
-    return f"{'training' if place == 'train' else place}: {text} {'image' if text == '1' else 'images'}"
+    return f"{'training' if place == 'train' else place}: {_plural(text, 'image')}"
 
 
 def _unlike(study: Study) -> str:
@@ -71,10 +72,19 @@ def _unknown(study: Study) -> str:
     parts = []
     for place in places:
         found = [status["unknown_ids"][place] for status in concerned if place in status["unknown_ids"]]
-        ids = ", ".join(map(str, sorted({id for one in found for id in one["ids"]})))
         pixels, files = (_range(one[key] for one in found) for key in ("pixels", "files"))
-        parts.append(f"{'training' if place == 'train' else place}: {ids}; {pixels} pixels of {files} files")
+        parts.append(
+            f"{'training' if place == 'train' else place}: {_ids(found)}; {pixels} pixels of {_plural(files, 'file')}"
+        )
     return f"In {_of(len(concerned), statuses)} label ids of no known meaning were read as void ({'; '.join(parts)})."
+
+
+def _ids(found: Iterable[dict[str, Any]]) -> str:
+    """`40, 99`, the commonest of each run, and how many more there are."""
+    found = [*found]
+    ids = list(dict.fromkeys(id for one in found for id in one["ids"]))
+    more = max(len(ids), *(one["values"] for one in found)) - NAMED
+    return ", ".join(ids[:NAMED]) + (f" and at least {more:,} more" if more > 0 else "")
 
 
 def _statuses(study: Study) -> list[dict[str, Any]]:
@@ -83,6 +93,10 @@ def _statuses(study: Study) -> list[dict[str, Any]]:
 
 def _of(number: int, statuses: list[dict[str, Any]]) -> str:
     return f"{number} of {len(statuses)} runs"
+
+
+def _plural(number: str, one: str) -> str:
+    return f"{number} {one}{'' if number == '1' else 's'}"
 
 
 def _range(numbers: Iterable[int]) -> str:

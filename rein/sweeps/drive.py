@@ -74,8 +74,10 @@ def drive_one(experiment: Experiment, machine: Machine, name: str, track: bool =
 
     _follow(work, [plan], machine, track)
     record = Run(machine.runs / plan.id)
-    said = {"skipped files": skipped} if (skipped := record.status().get("skipped_files")) else {}
-    return {"run": plan.id, "state": record.state, "folder": str(record.path), **_last_scores(record), **said}
+    places = record.status().get("skipped_files", {}).items()
+    said = ", ".join(f"{number} {'in training' if place == 'train' else f'of {place}'}" for place, number in places)
+    skipped = {"skipped images": said} if said else {}
+    return {"run": plan.id, "state": record.state, "folder": str(record.path), **_last_scores(record), **skipped}
 
 
 def plan_table(name: str, overrides: Sequence[str], machine: Machine) -> list[dict[str, Any]]:

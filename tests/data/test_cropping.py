@@ -119,11 +119,11 @@ def test_rows_below_the_crop_are_not_decoded(large: Sample, monkeypatch: pytest.
 
 def test_unknown_ids_are_those_of_the_whole_label(large: Sample) -> None:
     sample = replace(large, table=LabelTable({0: "road", VOID: "void"}))
-    with pytest.raises(DataError, match=r"label\.png: label ids 1 \("):
+    with pytest.raises(DataError, match=r"label\.png: label ids 13 \("):
         read_crop(sample, data(), seeded(0))
     _, target, unknown = read_crop(sample, data(unknown_ids="void"), seeded(0))
     stored = whole(large)[1]
-    assert unknown == {value: int((stored == value).sum()) for value in (1, 8, 13)}
+    assert unknown.commonest == {str(value): int((stored == value).sum()) for value in (1, 8, 13)}
     assert set(target.unique().tolist()) <= {0, VOID}
 
 

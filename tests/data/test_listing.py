@@ -182,7 +182,9 @@ def test_a_missing_folder_is_named_with_the_next_step(tmp_path: Path, made: bool
 def test_images_without_a_label_are_counted_and_the_first_is_named(tmp_path: Path) -> None:
     touch(tmp_path, "mine/images/a.jpg", "mine/images/b.jpg", "mine/images/c.jpg", "mine/labels/a.png")
     with pytest.raises(
-        DataError, match=r"images/b\.jpg: has no label \(labels/\*\.png in .*\), as 2 of 3 images of mine"
+        DataError,
+        match=r"images/b\.jpg: has no label \(labels/\*\.png in .*\), as 2 of 3 images of mine \(train\); "
+        r".*`rein check mine` lists all, data\.on_error=skip goes on without them$",
     ):
         samples(SIMPLE, "train", tmp_path)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import shutil
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ from rein.data.classes import VOID
 from rein.data.cropping import read_crop
 from rein.data.crops import Crops
 from rein.data.dataset import WholeImages
-from rein.data.domain import DataError
+from rein.data.domain import DataError, MachineError
 from rein.data.loaders import Batch, training_batches, whole_images
 from rein.data.remarks import skipped
 from rein.data.selection import scored_files
@@ -94,7 +95,7 @@ def test_a_bad_file_is_named_in_one_line_wherever_it_was_read(
 ) -> None:
     # How long torch waits for a process whose error it raised: none of them ends by itself.
     monkeypatch.setattr("torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL", 0.1)
-    line = r"^/\S*toy/{}: not a readable image [^\n]*remove the file$"
+    line = r"^/\S*toy/{}: not a readable image [^\n]*remove the file; `rein check` [^\n]*on_error=skip goes on [^\n]*$"
     images = whole_images(of_day(DATA, spoilt), torch.device("cpu"), workers)
     next(images)
     with pytest.raises(DataError, match=line.format(r"day/images/val/000001\.png")):
@@ -116,6 +117,24 @@ def test_of_an_error_in_a_loader_process_its_message_is_left_whole() -> None:
     with pytest.raises(DataError) as caught:
         list(loaders._read(loader()))  # type: ignore[arg-type]
     assert str(caught.value) == "first.png: is bad\n  and this is how"
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("data", [DATA, SKIP], ids=["raise", "skip"])
+def test_a_machines_trouble_is_never_skipped(
+    toy_data: Path, data: Data, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(path: Path) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL", 0.1)
+    monkeypatch.setattr(Path, "read_bytes", fail)  # loader processes are forked
+    line = r"^/\S*\.png: could not be read \(Input/output error\): [^\n]* the same command goes on$"
+    with pytest.raises(MachineError, match=line):
+        next(whole_images(of_day(data, toy_data), torch.device("cpu"), workers))
+    with pytest.raises(MachineError, match=line):
+        next(training_batches(data, toy_data, 0, range(1), torch.device("cpu"), workers))
+    gc.collect()
 
 
 def test_a_skipped_image_is_remarked_on_and_has_no_pixels(spoilt: Path) -> None:
@@ -170,7 +189,7 @@ def test_unknown_ids_read_as_void_are_counted_with_their_file(spoilt: Path) -> N
         of_day(DATA, spoilt)[0]
     item = of_day(replace(DATA, unknown_ids="void"), spoilt)[0]
     (remark,) = item.remarks
-    assert (remark.kind, remark.file, remark.pixels) == ("unknown ids", path, {99: 6, 200: 1})
+    assert (remark.kind, remark.file, remark.unknown.commonest) == ("unknown ids", path, {"99": 6, "200": 1})
     assert (item.label[:2, :3] == VOID).all() and item.label[5, 5] == VOID
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import struct
@@ -19,8 +20,8 @@ from PIL import Image, ImageFile
 
 from rein.data import png
 from rein.data.classes import CLASSES, PALETTE, VOID
-from rein.data.domain import DataError
-from rein.data.label_tables import CAMVID, CARLA, CITYSCAPES_IDS, TRAIN_IDS, LabelTable
+from rein.data.domain import DataError, MachineError
+from rein.data.label_tables import CAMVID, CARLA, CITYSCAPES_IDS, TABLES, TRAIN_IDS, LabelTable
 from rein.data.reading import image_size, read_image, read_label
 
 COLOURS = LabelTable({**dict(zip(PALETTE, CLASSES, strict=True)), (0, 0, 0): "void"})
@@ -209,7 +210,7 @@ def test_carla_reads_the_red_channel(tmp_path: Path) -> None:
 
 def test_a_channel_that_is_not_there_is_refused(tmp_path: Path) -> None:
     table = LabelTable({0: "void"}, channel=3)
-    with pytest.raises(DataError, match=r"label\.png: .*3 channels; ids are due in channel 3"):
+    with pytest.raises(DataError, match=r"label\.png: has 3 channels, and ids are due in channel 3"):
         label(save(tmp_path / "label.png", np.zeros((2, 2, 3))), table)
 
 
@@ -263,7 +264,7 @@ def test_a_colour_that_is_near_is_unknown(tmp_path: Path) -> None:
 
 
 def test_one_channel_where_colours_are_due_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"label\.png: .*shows its classes by colours"):
+    with pytest.raises(DataError, match=r"label\.png: has one channel \(L\), .*shows its classes by colours"):
         label(save(tmp_path / "label.png", np.zeros((2, 2))), COLOURS)
 
 
@@ -274,15 +275,64 @@ def test_colours_where_ids_are_due_are_refused_unless_they_are_grey(tmp_path: Pa
     assert label(save(tmp_path / "clear.png", clear)) == [[0, 13, VOID]]
     assert label(save(tmp_path / "alpha.png", clear[..., 2:])) == [[0, 13, VOID]]
     grey[0, 0, 2] = 1
-    with pytest.raises(DataError, match=r"colour\.png: .*one channel of ids"):
+    with pytest.raises(DataError, match=r"colour\.png: shows colours where ids are due; .*`ids: label_colours`"):
         label(save(tmp_path / "colour.png", grey))
 
 
 def test_jpeg_labels_are_refused(tmp_path: Path) -> None:
     path = save(tmp_path / "label.png", np.zeros((8, 8)), format="JPEG")
     for table in (TRAIN_IDS, COLOURS):
-        with pytest.raises(DataError, match=r"label\.png: .*JPEG does not keep ids.*due as PNG"):
+        with pytest.raises(DataError, match=r"label\.png: JPEG does not keep ids.*due as PNG"):
             label(path, table)
+
+
+@pytest.mark.parametrize(
+    ("ending", "options", "kind"),
+    [
+        ("webp", {"quality": 100}, "WEBP"),
+        ("tif", {"compression": "jpeg"}, "TIFF with JPEG compression"),
+    ],
+)
+def test_other_lossy_labels_are_refused_too(tmp_path: Path, ending: str, options: dict[str, Any], kind: str) -> None:
+    path = save(tmp_path / f"label.{ending}", np.zeros((16, 16, 3)), **options)
+    for table in (TRAIN_IDS, COLOURS):
+        with pytest.raises(DataError, match=rf"label\.{ending}: {kind} does not keep ids"):
+            label(path, table)
+    assert pixels(path), "as an image it may be lossy"
+
+
+@pytest.mark.parametrize(
+    ("ending", "options"), [("webp", {"lossless": True}), ("tif", {"compression": "tiff_lzw"}), ("tif", {})]
+)
+def test_lossless_labels_of_those_formats_are_read(tmp_path: Path, ending: str, options: dict[str, Any]) -> None:
+    stored = np.repeat(noise(5, 7)[..., None] % 19, 3, axis=2)
+    assert label(save(tmp_path / f"label.{ending}", stored, **options)) == stored[..., 0].tolist()
+
+
+def test_a_readable_file_is_not_called_unreadable(tmp_path: Path) -> None:
+    colours = save(tmp_path / "colours.png", np.array([[PALETTE[0], PALETTE[13]]]))
+    ids = save(tmp_path / "ids.png", np.zeros((2, 2)))
+    for path, table in ((colours, TRAIN_IDS), (ids, COLOURS)):
+        with pytest.raises(DataError) as error:
+            label(path, table)
+        assert "not a readable" not in str(error.value) and "domain file" in str(error.value)
+    assert "label_colours" in TABLES
+    assert label(colours, TABLES["label_colours"]) == [[0, 13]], "the way out that the message names"
+
+
+@pytest.mark.parametrize("kind", ["palette", "rgb", "few bits"])
+def test_size_and_pixels_agree_where_a_png_says_late_that_it_is_turned(tmp_path: Path, kind: str) -> None:
+    stored = {"palette": noise(4, 9) % 19, "rgb": noise(4, 9, 3), "few bits": noise(4, 9) % 2}[kind]
+    plte = png_writer.chunk(b"PLTE", bytes(range(60))) if kind == "palette" else b""
+    data = png_writer.png(stored, depth=1 if kind == "few bits" else 0, palette=kind == "palette", extra=plte)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    late = png_writer.chunk(b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0"))
+    end = len(data) - 12  # where IEND begins
+    path = write(tmp_path / "image.png", data[:end] + late + data[end:])
+    assert image_size(path) == tuple(read_image(path).shape[1:])
+    if kind != "rgb":
+        assert (len(label(path)), len(label(path)[0])) == image_size(path)
 
 
 def test_a_label_turns_by_its_own_exif_alone(tmp_path: Path) -> None:
@@ -295,7 +345,7 @@ def test_a_label_turns_by_its_own_exif_alone(tmp_path: Path) -> None:
 def test_unknown_ids_are_listed_with_their_pixels(tmp_path: Path) -> None:
     path = save(tmp_path / "label.png", np.array([[0, 12, 99], [99, 1, 2]]))
     with pytest.raises(
-        DataError, match=r"label\.png: label ids 12 \(1 pixel\), 99 \(2 pixels\) are not.*unknown_ids=v"
+        DataError, match=r"label\.png: label ids 99 \(2 pixels\), 12 \(1 pixel\) are not.*unknown_ids=v"
     ):
         label(path, CAMVID)
     ids, unknown = read_label(path, CAMVID, CLASSES, "void")
@@ -330,6 +380,32 @@ def as_label(path: Path) -> None:
     label(path)
 
 
+@pytest.mark.parametrize("number", [errno.EIO, errno.EMFILE, errno.ENFILE, errno.ESTALE, errno.ENOMEM, errno.ETIMEDOUT])
+def test_the_machines_trouble_is_not_the_files(tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    path = save(tmp_path / "image.png", np.zeros((2, 2)))
+    monkeypatch.setattr(Path, "open", fail)
+    monkeypatch.setattr(Path, "read_bytes", fail)
+    for read in (read_image, image_size, as_label):
+        with pytest.raises(MachineError, match=r"image\.png: could not be read \(.*the same command goes on") as error:
+            read(path)
+        assert os.strerror(number) in str(error.value)
+        assert "replace" not in str(error.value) and "remove" not in str(error.value)
+
+
+def test_want_of_memory_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Path, "open", fail)
+    monkeypatch.setattr(Path, "read_bytes", fail)
+    for read in (read_image, image_size, as_label):
+        with pytest.raises(MemoryError):
+            read(tmp_path / "image.png")
+
+
 READERS = pytest.mark.parametrize("read", [read_image, image_size, as_label], ids=["image", "size", "label"])
 
 
@@ -345,9 +421,10 @@ def test_what_is_no_image_is_named(tmp_path: Path, read: Any, content: bytes, re
         read(path)
 
 
-def test_an_empty_file_is_called_that(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="the file is empty"):
-        read_image(write(tmp_path / "image.png", b""))
+@READERS
+def test_an_empty_file_is_called_that(tmp_path: Path, read: Any) -> None:
+    with pytest.raises(DataError, match=r"image\.png: not a readable image \(the file is empty\)"):
+        read(write(tmp_path / "image.png", b""))
 
 
 @READERS

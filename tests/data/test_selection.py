@@ -17,9 +17,9 @@ from PIL import Image
 from rein.config import ConfigError, Data, Experiment
 from rein.config_io import build
 from rein.data import domains
-from rein.data.domain import Domain, Layout, Sample, Split
+from rein.data.domain import DataError, Domain, Layout, Sample, Split
 from rein.data.label_tables import TRAIN_IDS
-from rein.data.selection import first_by_hash, scored_domains, scored_files, training_files
+from rein.data.selection import first_by_hash, scored_domains, scored_files, scored_images, training_files
 
 NAMES = st.lists(st.text("abcdefgh0123456789", min_size=1, max_size=6), min_size=1, max_size=60, unique=True)
 SHARES = st.floats(0.001, 1)
@@ -186,6 +186,25 @@ def test_a_limit_takes_images_evenly(number: int, limit: int) -> None:
     assert len(taken) == min(limit, number) and taken[0] == 0
     steps = np.diff(taken)
     assert len(taken) < 2 or (steps.min() >= 1 and steps.max() - steps.min() <= 1)
+
+
+def test_what_is_left_out_is_counted_among_what_was_chosen(own: Path) -> None:
+    """An image without a label takes part in the choice: the others that are scored are those of a whole folder."""
+    rules = {"val": domains.find("split").splits["train"]}
+    domains.register(Domain("split", ("split",), rules))
+    data = replace(DATA, on_error="skip")
+    whole = scored_files(data, "split", own, 8)
+    lost = {sample.image.stem for sample in whole[1:3]} | {"split001"}
+    for stem in lost:
+        (own / f"split/labels/train/{stem}.png").unlink()
+    files, remarks = scored_images(data, "split", own, 8)
+    assert files == whole[:1] + whole[3:] == scored_files(data, "split", own, 8)
+    assert [remark.file for remark in remarks] == [sample.image for sample in whole[1:3]]
+    files, remarks = scored_images(data, "split", own)
+    assert (len(files), len(remarks)) == (37, 3)
+    with pytest.raises(DataError, match=r"split000\.png: has no label, as all 1 images that split would be scored on"):
+        (own / "split/labels/train/split000.png").unlink()
+        scored_images(data, "split", own, 1)
 
 
 # ------------------------------------------------------------------------------------------------ in a config

@@ -16,6 +16,7 @@ from PIL import Image
 
 import rein
 from rein.data import toy
+from rein.data.domain import DataError
 
 WEIGHTS = Path(rein.__file__).parent / "assets" / "vit_toy_patch8_96.safetensors"
 
@@ -122,6 +123,13 @@ def test_a_failure_leaves_nothing_behind(small: None, tmp_path: Path, monkeypatc
     with pytest.raises(ZeroDivisionError):
         toy.ensure(tmp_path, "day")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for root in (Path("/proc/1"), tmp_path / "file"):
+        with pytest.raises(DataError, match=rf"^{root}/toy/day: the toy world is drawn .*cannot be written .*--data"):
+            toy.ensure(root / "toy", "day")
 
 
 def test_the_shipped_foundation_model_is_small_and_loads_strictly() -> None:

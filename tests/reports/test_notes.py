@@ -64,10 +64,22 @@ def test_scores_over_other_images_are_never_compared_silently(world: Make, facts
 
 
 def test_unknown_ids_are_named_with_their_pixels(world: Make) -> None:
-    unknown = {"train": {"files": 2, "pixels": 1234, "ids": [40, 99]}}
+    unknown = {"train": {"files": 2, "pixels": 1234, "ids": ["40", "99"], "values": 2}}
     assert note(world, {"unknown_ids": unknown}, WHOLE) == (
         "In 1 of 2 runs label ids of no known meaning were read as void (training: 40, 99; 1,234 pixels of 2 files)."
     )
+
+
+@pytest.mark.parametrize(("values", "more"), [(8, "8"), (1_400_000, "1,399,992")])
+def test_of_many_unknown_ids_the_commonest_are_named(world: Make, values: int, more: str) -> None:
+    first, second = ([f"#0000{run}{i}" for i in range(8)] for run in range(2))
+    facts = [
+        {"unknown_ids": {"train": {"files": 1, "pixels": 9, "ids": ids, "values": number}}}
+        for ids, number in ((first, 8), (second, values))
+    ]
+    said = note(world, *facts)
+    assert f"(training: {', '.join(first)} and at least {more} more; 9 pixels of 1 file)" in said
+    assert second[0] not in said
 
 
 def test_the_report_says_it_at_the_top_and_under_each_table_and_curve_in_every_format(world: Make) -> None:

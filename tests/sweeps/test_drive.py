@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +111,16 @@ def test_a_run_is_trained_and_its_scores_are_returned(tiny: Tiny, machine: Machi
     run = Run(Path(result["folder"]))
     for domain in ("toy-day", "toy-game"):
         assert result[f"{domain}/miou"] == f"{100 * run.metrics()[0][-1][f'{domain}/miou']:.2f}"
+
+
+def test_skipped_images_are_said_in_words(finished: tuple[Run, Machine], tiny: Tiny, tmp_path: Path) -> None:
+    run, machine = finished
+    shutil.copytree(run.path, tmp_path / run.id)
+    Run(tmp_path / run.id).update(skipped_files={"train": 4, "toy-day": 1})
+    assert drive_one(tiny(), replace(machine, runs=tmp_path), "tiny", track=False)["skipped images"] == (
+        "4 in training, 1 of toy-day"
+    )
+    assert "skipped images" not in drive_one(tiny(), machine, "tiny", track=False)
 
 
 def test_a_run_that_is_done_is_returned_at_once(finished: tuple[Run, Machine], tiny: Tiny) -> None:

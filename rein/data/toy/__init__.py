@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from rein.data.domain import DataError
 from rein.data.toy.scene import Layout
 from rein.data.toy.street import build
 from rein.data.toy.style import Style, paint
@@ -145,10 +146,24 @@ def splits(style: str) -> dict[str, list[int]]:
 
 
 def ensure(root: Path, style: str) -> None:
-    """Makes `root/style/{images,labels}/split/000000.png` unless they are there; racing processes are safe."""
+    """Makes `root/style/{images,labels}/split/000000.png` unless they are there; racing processes are safe.
+
+    Raises DataError where they cannot be written.
+    """
     home = Path(root) / style
     if _complete(home):
         return
+    try:
+        _draw(home, style)
+    except OSError as error:
+        if not _complete(home):  # else another process was first
+            raise DataError(
+                f"{home}: the toy world is drawn into the data folder, which cannot be written ({error.strerror}); "
+                f"give --data (or REIN_DATA) a folder of yours"
+            ) from error
+
+
+def _draw(home: Path, style: str) -> None:
     home.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{style}-", dir=home.parent))
     try:
@@ -163,9 +178,6 @@ def ensure(root: Path, style: str) -> None:
         if home.exists() and not _complete(home):  # an older world: move it into the draft's wake
             os.replace(home, draft.with_name(draft.name + "-old"))
         os.replace(draft, home)  # fails if another process was first, since its folder is not empty
-    except OSError:
-        if not _complete(home):
-            raise
     finally:
         shutil.rmtree(draft, ignore_errors=True)
         shutil.rmtree(draft.with_name(draft.name + "-old"), ignore_errors=True)
