@@ -108,7 +108,7 @@ def test_a_channel_holds_the_ids(tmp_path: Path) -> None:
 def test_own_classes_are_told_apart_and_all_others_void(tmp_path: Path) -> None:
     describe(MINE + "ids: {0: road, 1: lane, 9: kerb, 255: void}")
     write_pair(tmp_path / "mine", IDS)
-    assert read(tmp_path, classes=["kerb", "lane"]) == [[255, 1, 0, 255]]
+    assert read(tmp_path, classes=["kerb", "lane"], targets=["mine"]) == [[255, 1, 0, 255]]
 
 
 def test_root_size_and_note_are_the_files(tmp_path: Path) -> None:
