@@ -307,7 +307,7 @@ def init(folder: Annotated[Path, typer.Argument(help="A new folder.")]) -> None:
 
     for path in create(folder):
         typer.echo(path)
-    typer.echo(f"next: cd {shlex.quote(str(folder))} && rein train mine")
+    typer.echo(f"next: cd {shlex.quote(str(folder))} && rein train mine", err=True)
 
 
 @bench.command("model")
