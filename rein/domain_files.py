@@ -122,7 +122,7 @@ def _register_readable(names: Iterable[str], kept: Path | None = None) -> None:
         try:
             register(name, kept)
         except ConfigError as error:
-            log.warning("%s; the domain is left out", error)
+            log.warning("%s; the file is left out", error)
 
 
 def described(path: Path) -> Domain:
@@ -249,7 +249,7 @@ def _pattern(pattern: str, path: Path, key: str) -> str:
     ending = Path(parts[-1]).suffix.lower() if parts else ""
     wrong = (
         "`**` does not stand for several folders, give each a `*` of its own" if "**" in pattern
-        else "it leads out of the domain's folder; `root` says where that is" if ".." in parts or parts[:1] == [""]
+        else "it leads out of the domain's folder; `root` says where that is" if ".." in parts or pattern.startswith("/")
         else f"its last part is no file name with an ending ({' '.join(ENDINGS)})" if ending not in (*ENDINGS, ".*")
         else None
     )  # fmt: skip

@@ -15,7 +15,7 @@ from rein.config import ConfigError, Experiment, Machine, Report, to_dict
 from rein.config_io import check_domain
 from rein.data.domains import DOMAINS, SHIPPED, find
 from rein.exporting import export_run
-from rein.inference import evaluate_run, predict_images
+from rein.inference import evaluate_run, load_model, predict_images
 from rein.ledger import Run
 from rein.reports.study import gather
 from rein.sweeps.drive import drive, drive_one, plan_table
@@ -65,6 +65,8 @@ def test_a_run_is_read_from_anywhere(
     here = evaluate_run(run.id, [], machine)
     Image.new("RGB", (96, 96)).save(study.parent / "street.png")
     go_elsewhere(monkeypatch, study)
+    load_model(run, machine)
+    assert find("mine").class_names, "what a loaded network is scored on from Python"
     assert [row["run"] for row in catalogue.entries("runs", machine.runs)] == [run.id]
     assert set(results.load(machine.runs)["domain"]) == {"mine", "toy-day", "all"}
     assert evaluate_run(run.id, [], machine) == here
@@ -161,6 +163,14 @@ def test_a_shipped_domain_that_a_file_replaces_is_kept(
     with pytest.raises(ConfigError, match="another definition of toy-day than the shipped one"):
         drive_one(tiny({"steps": 1, "seed": 1}), machine, "other", track=False)
     assert find("toy-day") == SHIPPED["toy-day"]
+
+
+def test_a_run_without_results_is_not_started_by_a_file_that_is_gone(tiny: Tiny, machine: Machine) -> None:
+    describe(MINE, "toy-day")
+    Run.create(machine.runs, tiny())
+    Path("domains/toy-day.yaml").unlink()
+    with pytest.raises(ConfigError, match="another definition of toy-day than the shipped one"):
+        drive_one(tiny(), machine, "tiny", track=False)
 
 
 def test_what_was_held_out_is_scored_by_itself(mine: Tiny, machine: Machine) -> None:
