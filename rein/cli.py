@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shlex
 import signal
 import sys
 from dataclasses import replace
@@ -309,6 +310,7 @@ def init(folder: Annotated[Path, typer.Argument(help="A new folder.")]) -> None:
 
     for path in create(folder):
         typer.echo(path)
+    typer.echo(f"next: cd {shlex.quote(str(folder))} && rein train mine", err=True)
 
 
 @bench.command("model")

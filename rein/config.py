@@ -295,7 +295,7 @@ class Data:
     #: What is told apart and scored; None is the 19 classes of Cityscapes. Whatever else a label table names is void.
     classes: Annotated[tuple[str, ...], Field(min_length=2, max_length=254)] | None = None
     #: How often a crop comes from each source; None in proportion to their numbers of images.
-    weights: tuple[PositiveFloat, ...] | None = None
+    weights: tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...] | None = None
     #: Share of every source's training images, or one a source (`[1, 1/16]`): those whose names' hashes come first.
     fraction: Annotated[float | tuple[float, ...], BeforeValidator(_share), AfterValidator(_some)] = 1.0
     #: Share of the training images of a source without a val split that is kept from training and scored as that.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import is_dataclass
 from functools import cache
@@ -33,8 +34,11 @@ def load(kind: type[T], name: str | Path, overrides: Iterable[str] = ()) -> T:
         raise ConfigError(str(error).replace(str(path), f"{' '.join(concerned)} (over {path})")) from None
 
 
-def build(kind: type[T], values: Mapping[str, Any], where: str = "config") -> T:
-    """Validate a nested mapping into a config type; `where` (mostly a file) opens every error line."""
+def build(kind: type[T], values: Mapping[str, Any], where: str = "config", to_run: bool = True) -> T:
+    """Validate a nested mapping into a config type; `where` (mostly a file) opens every error line.
+
+    An experiment that was run before (`to_run` False) need not name domains that are known here.
+    """
     if kind is Experiment:
         values = _with_default_methods(values)
     try:
@@ -43,6 +47,8 @@ def build(kind: type[T], values: Mapping[str, Any], where: str = "config") -> T:
         raise ConfigError("\n".join(f"{where}: {_explain(kind, item)}" for item in error.errors())) from None
     if kind is Experiment:
         _check(value, where)
+        if to_run:
+            check_data(value, where)
     return value
 
 
@@ -77,7 +83,8 @@ def shipped(kind: type) -> dict[str, Path]:
 def read_yaml(path: str | Path) -> dict[str, Any]:
     """A YAML file as a mapping; an empty file is an empty mapping."""
     try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        with open(path, encoding="utf-8") as file:  # not its text: errors then name the file
+            values = yaml.safe_load(file)
     except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read as YAML: {error}") from None
     if values is not None and not isinstance(values, dict):
@@ -117,15 +124,18 @@ def override(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
     return result
 
 
-def check_domain(name: str, split: str | None = None, where: str = "") -> None:
+def check_domain(name: str, split: str | None = None, where: str = "", kept: Path | None = None) -> None:
     """Raise ConfigError for a domain that there is not, or that lacks the split, or its labels, that it is wanted for.
 
-    Domains of one's own are read from their files here; a family stands for its members.
+    Domains of one's own are read from their files here, or from a run's folder `kept` of copies; a family stands for
+    its members.
     """
     from rein import domain_files
 
     try:
-        domain_files.register(name)
+        if not name or name.startswith(".") or {"/", "\\"} & set(name):
+            raise ConfigError(f"{name!r} is no domain's name, which holds no folders; `rein list domains` prints them")
+        domain_files.register(name, kept)
         if name not in (known := {*domains.DOMAINS, *domains.FAMILIES}):
             near = nearest(name, sorted(known | set(domain_files.files())))
             raise ConfigError(
@@ -138,21 +148,52 @@ def check_domain(name: str, split: str | None = None, where: str = "") -> None:
         raise ConfigError(f"{where}{error}") from None
 
 
-def check_data(experiment: Experiment, where: str = "experiment") -> None:
-    """Raise ConfigError where an experiment's domains lack what it wants of them: splits, labels, classes."""
+def check_data(experiment: Experiment, where: str = "experiment", kept: Path | None = None) -> None:
+    """Raise ConfigError where an experiment's domains lack what it wants of them: splits, labels, classes.
+
+    `kept` is the run's folder of copies of the files that describe domains.
+    """
     data = experiment.data
     for name in data.sources:
-        check_domain(name, "train", f"{where}: `data.sources`: ")
+        check_domain(name, "train", f"{where}: `data.sources`: ", kept)
         if "val" in domains.find(name).splits:
-            check_domain(name, "val", f"{where}: `data.sources`: ")
+            check_domain(name, "val", f"{where}: `data.sources`: ", kept)
     for name in data.targets:
-        check_domain(name, "val", f"{where}: `data.targets`: ")
+        check_domain(name, "val", f"{where}: `data.targets`: ", kept)
+    _check_scored(experiment, where)
     if data.classes:
         _check_own_classes(data.classes, data.sources, where)
-        return
-    for name in dict.fromkeys((*data.sources, *data.targets)):
-        for member in domains.expand(name):
-            _check_known_classes(domains.find(member), where)
+    for key in ("sources", "targets"):
+        for name in getattr(data, key):
+            check_classes(experiment, name, f"{where}: `data.{key}`: ")
+
+
+def check_classes(experiment: Experiment, name: str, where: str = "") -> None:
+    """Raise ConfigError where a domain labels none of an experiment's classes, or one that would be void unsaid."""
+    for member in domains.expand(name):
+        domain = domains.find(member)
+        if not experiment.data.classes:
+            _check_known_classes(domain, where)
+        if not domain.class_names & set(experiment.classes):
+            wanted = f"data.classes ({', '.join(experiment.classes)})" if experiment.data.classes else "the 19 classes"
+            raise ConfigError(
+                f"{where}{domain.name} labels none of {wanted}; it labels {', '.join(sorted(domain.class_names))}"
+            )
+
+
+def _check_scored(experiment: Experiment, where: str) -> None:
+    data = experiment.data
+    without = [name for name in data.sources if "val" not in domains.find(name).splits]
+    if data.holdout and not without:
+        raise ConfigError(
+            f"{where}: `data.holdout` is {data.holdout:g}: it is kept of sources without a val split, and "
+            f"{', '.join(data.sources)} {'has' if len(data.sources) == 1 else 'have'} one; take it out"
+        )
+    if not data.targets and len(without) == len(data.sources) and not data.holdout:
+        raise ConfigError(
+            f"{where}: nothing would be scored: there are no `data.targets`, and {', '.join(without)} without a val "
+            f"split; name a target, or keep a share of the training images by data.holdout=1/20"
+        )
 
 
 def _check_split(domain: Domain, split: str | None) -> None:
@@ -181,7 +222,7 @@ def _check_known_classes(domain: Domain, where: str) -> None:
 
     for name in sorted(domain.class_names - set(CLASSES)):
         raise ConfigError(
-            f"{where}: {domain.name} labels {name!r}, which is none of the 19 classes{nearest(name, CLASSES)}; "
+            f"{where}{domain.name} labels {name!r}, which is none of the 19 classes{nearest(name, CLASSES)}; "
             f"correct {domain_files.find_file(domain.name) or 'its label table'}, or name all classes in data.classes"
         )
 
@@ -223,7 +264,8 @@ def _check(experiment: Experiment, where: str) -> None:
                 f"{where}: `data.{key}` is {list(values)}: one number for each of the {len(experiment.data.sources)} "
                 f"`data.sources` is due"
             )
-    check_data(experiment, where)
+    if twice := [name for name, uses in Counter(experiment.classes).items() if uses > 1]:
+        raise ConfigError(f"{where}: `data.classes` names {', '.join(twice)} twice; a class has one train id")
 
 
 def _explain(kind: type, item: Mapping[str, Any]) -> str:

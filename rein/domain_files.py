@@ -1,17 +1,20 @@
 """Data sets of one's own, each described by a file `domains/<name>.yaml`.
 
-Files are looked for in `domains` of the working folder, then in the folders of the environment's REIN_DOMAINS.
+Files are looked for in `domains` of the working folder, then in the folders of the environment's REIN_DOMAINS. A run
+keeps copies of those that it reads, so that it can be read anywhere and is never gone on with by another definition.
 """
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
+import yaml
 from pydantic import BeforeValidator, ConfigDict, Field, PositiveInt
 
 from rein.config import ConfigError, nearest
@@ -19,6 +22,9 @@ from rein.config_io import build, read_yaml
 from rein.data import domains
 from rein.data.domain import Domain, Layout, Split
 from rein.data.label_tables import TABLES, Colour, LabelTable
+from rein.data.listing import ENDINGS, names_in
+
+log = logging.getLogger(__name__)
 
 _STRICT = ConfigDict(extra="forbid")
 
@@ -57,7 +63,7 @@ class DomainFile:
     """A domain as its file describes it."""
 
     __pydantic_config__ = _STRICT
-    #: Folder below the data folder; None: the domain's name.
+    #: Folder below the data folder, or an absolute one; None: the domain's name.
     root: str | None = None
     train: SplitFile | None = None
     val: SplitFile | None = None
@@ -71,6 +77,10 @@ class DomainFile:
     note: str = "a domain of one's own"
 
 
+#: What is known through a file; a domain that Python code registered is none of these.
+_registered: dict[str, Domain] = {}
+
+
 def files() -> dict[str, Path]:
     """Name -> file of every domain of one's own."""
     found = [file for folder in reversed(_folders()) for file in sorted(folder.glob("*.yaml"))]
@@ -82,17 +92,94 @@ def find_file(name: str) -> Path | None:
     return next((file for folder in _folders() if (file := folder / f"{name}.yaml").is_file()), None)
 
 
-def register(name: str) -> None:
-    """Make a domain known if a file describes it; it stands before a shipped one. Raises ConfigError for its words."""
-    if path := find_file(name):
-        stat = path.stat()
-        domains.register(_read(path, stat.st_mtime_ns, stat.st_size))
+def register(name: str, kept: Path | None = None) -> None:
+    """Make a domain known if a file describes it; it stands before a shipped one. Raises ConfigError for its words.
+
+    A run's folder `kept` of copies is asked where the working folder has no file. Without either, what an earlier file
+    described is forgotten.
+    """
+    if path := find_file(name) or (kept and copy(name, kept)):
+        _registered[name] = described(path)
+        domains.register(_registered[name])
+    elif (former := _registered.pop(name, None)) and domains.DOMAINS.get(name) is former:
+        del domains.DOMAINS[name]
+        if name in domains.SHIPPED:
+            domains.register(domains.SHIPPED[name])
 
 
 def register_all() -> None:
-    """Make every domain of one's own known."""
-    for name in files():
-        register(name)
+    """Make every domain of one's own known; a file that cannot be read is left out with a warning."""
+    _register_readable(files())
+
+
+def recall(kept: Path) -> None:
+    """Make known what a run's folder of copies describes, but for domains that the working folder describes itself."""
+    _register_readable(sorted(file.stem for file in kept.glob("*.yaml")), kept)
+
+
+def _register_readable(names: Iterable[str], kept: Path | None = None) -> None:
+    for name in names:
+        try:
+            register(name, kept)
+        except ConfigError as error:
+            log.warning("%s; the file is left out", error)
+
+
+def described(path: Path) -> Domain:
+    """The domain of a file. Raises ConfigError naming file and key."""
+    stat = path.stat()
+    return _read(path, stat.st_mtime_ns, stat.st_size)
+
+
+def copies(name: str) -> dict[str, str]:
+    """Name -> content of the files that describe a domain by themselves, its lists of names among them."""
+    path = find_file(name)
+    if path is None:
+        return {}
+    described(path)
+    values, texts = read_yaml(path), {}
+    for key in ("train", "val"):
+        if names := (values.get(key) or {}).get("names"):
+            values[key]["names"] = f"{name}.{key}.txt"
+            texts[f"{name}.{key}.txt"] = "".join(f"{line}\n" for line in names_in(path.parent / names))
+    text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True, default_flow_style=None)
+    return {**texts, f"{name}.yaml": text}
+
+
+def changed(name: str, kept: Path) -> str | None:
+    """What describes a domain now, if it means something else than the copy in a run's folder `kept`.
+
+    A run without a copy had the shipped domain, if there is one of that name.
+    """
+    path = find_file(name)
+    now, then = _meaning(described(path) if path else domains.SHIPPED.get(name)), _meaning(_kept(name, kept))
+    if now is None or then is None or now == then:
+        return None
+    return str(path or "the shipped one")
+
+
+def same(name: str, kept: Path, other: Path) -> bool:
+    """Whether a domain meant the same to two runs, by their folders of copies."""
+    return _meaning(_kept(name, kept)) == _meaning(_kept(name, other))
+
+
+def copy(name: str, kept: Path) -> Path | None:
+    """A run's copy of the file that describes a domain, if there is one."""
+    path = kept.absolute() / f"{name}.yaml"
+    return path if path.is_file() else None
+
+
+def _kept(name: str, kept: Path) -> Domain | None:
+    return described(path) if (path := copy(name, kept)) else domains.SHIPPED.get(name)
+
+
+def _meaning(domain: Domain | None) -> object:
+    """What of a domain can change numbers: equal for two files that say the same in other words."""
+    if domain is None:
+        return None
+    names = [names_in(split.names) if split.names else None for split in domain.splits.values()]
+    splits = {key: replace(split, names=None) for key, split in domain.splits.items()}
+    return replace(domain, note="", splits=splits), names
 
 
 def environment() -> dict[str, str]:
@@ -115,7 +202,8 @@ def _read(path: Path, _changed: int, _size: int) -> Domain:
         raise ConfigError(f"{path}: neither `train` nor `val` says where images lie")
     table = _table(rule, named, path)
     splits = {key: _split(split, table, path, key) for key, split in _splits(rule).items()}
-    return Domain(path.stem, (rule.root or path.stem,), splits, evaluation_size=rule.evaluation_size, note=rule.note)
+    root = _root(rule.root or path.stem, path)
+    return Domain(path.stem, (root,), splits, evaluation_size=rule.evaluation_size, note=rule.note)
 
 
 def _named_table(name: str, path: Path) -> LabelTable:
@@ -149,11 +237,34 @@ def _by_colour(colours: Mapping[str, tuple[Colour, ...]], path: Path) -> dict[Co
     return names
 
 
+def _root(root: str, path: Path) -> str:
+    if ".." in root.split("/"):
+        raise ConfigError(f"{path}: `root` is {root!r}: a folder below --data, or an absolute one, without `..`")
+    return os.path.normpath(root)
+
+
+def _pattern(pattern: str, path: Path, key: str) -> str:
+    """A pattern without `./`; refused where it could match nothing."""
+    parts = [part for part in pattern.split("/") if part != "."]
+    ending = Path(parts[-1]).suffix.lower() if parts else ""
+    wrong = (
+        "`**` does not stand for several folders, give each a `*` of its own" if "**" in pattern
+        else "it leads out of the domain's folder; `root` says where that is" if ".." in parts or pattern.startswith("/")
+        else f"its last part is no file name with an ending ({' '.join(ENDINGS)})" if ending not in (*ENDINGS, ".*")
+        else None
+    )  # fmt: skip
+    if wrong:
+        raise ConfigError(f"{path}: `{key}` is {pattern!r}: {wrong}; for example {key.partition('.')[2]}/*/*.png")
+    return "/".join(filter(None, parts))
+
+
 def _split(rule: SplitFile, table: LabelTable | None, path: Path, key: str) -> Split:
-    labels = ((rule.labels, table),) if rule.labels and table else ()
-    if rule.labels and rule.labels.count("*") > rule.images.count("*"):
-        raise ConfigError(f"{path}: `{key}.labels` has more `*` than `{key}.images` ({rule.images})")
+    images = _pattern(rule.images, path, f"{key}.images")
+    pattern = _pattern(rule.labels, path, f"{key}.labels") if rule.labels else None
+    if pattern and pattern.count("*") > images.count("*"):
+        raise ConfigError(f"{path}: `{key}.labels` has more `*` than `{key}.images` ({images})")
+    labels = ((pattern, table),) if pattern and table else ()
     names = path.parent / rule.names if rule.names else None
     if names and not names.is_file():
         raise ConfigError(f"{path}: `{key}.names`: {names} is not there")
-    return Split((Layout(rule.images, labels),), names=names)
+    return Split((Layout(images, labels),), names=names)

@@ -46,6 +46,7 @@ def import_file(path: Path, words: Sequence[str], machine: Machine) -> dict[str,
     sha256 = digest(path)
     unique = hashlib.sha256(f"{sha256} {run_id(experiment)}".encode()).hexdigest()[:12]
     run = Run(machine.runs / f"imported-{unique}")
+    run.keep_domains(experiment)
     file = run.path / "checkpoint" / "step_0000000" / "model.safetensors"
     file.parent.mkdir(parents=True, exist_ok=True)
     checkpoint.write_tensors(file, trained)

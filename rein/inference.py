@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,9 +13,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from rein import checkpoint
+from rein import checkpoint, domain_files
 from rein.config import ConfigError, Experiment, Machine
-from rein.config_io import check_domain
+from rein.config_io import check_classes, check_data, check_domain
 from rein.data.domains import expand
 from rein.data.listing import ENDINGS
 from rein.data.reading import read_image
@@ -36,13 +37,14 @@ def load_model(run: Run | str | Path, machine: Machine | None = None) -> tuple[S
     `run` is an id (or its beginning), a folder, a record, or a file that `rein export --format merged` wrote.
     """
     machine = machine or Machine()
-    if not isinstance(run, Run) and Path(run).suffix == ".safetensors":
+    if not isinstance(run, Run) and _is_merged(run):
         model, experiment = load_merged(Path(run))
         if machine.compile:
             compile_blocks(model)
         return model.to(select_device(machine.device)), experiment
     record = run if isinstance(run, Run) else find(machine.runs, str(run))
     experiment = record.experiment()
+    domain_files.recall(record.domains)
     model = build_model(experiment, machine.weights)
     file = checkpoint.newest(record.path / "checkpoint")
     checkpoint.fill(model, file)
@@ -56,10 +58,12 @@ def load_model(run: Run | str | Path, machine: Machine | None = None) -> tuple[S
 
 
 def evaluate_run(run: str, domains: list[str], machine: Machine) -> list[dict[str, Any]]:
-    """mIoU in percent of a run on its own domains, or on others."""
-    for name in domains:
-        check_domain(name, "val")
+    """mIoU in percent of a run on its own domains, or on others; None where no pixel is labelled with its classes.
+
+    Its own domains are those that it was run with. Raises ConfigError where a file describes one otherwise by now.
+    """
     model, experiment = load_model(run, machine)
+    _check_domains(experiment, domains, None if _is_merged(run) else find(machine.runs, run))
     device = select_device(machine.device)
     members = [member for name in domains for member in expand(name)]
     wanted = [(name, "source" if name in experiment.data.sources else "target") for name in members]
@@ -70,12 +74,31 @@ def evaluate_run(run: str, domains: list[str], machine: Machine) -> list[dict[st
     return [_row(score) for score in scores]
 
 
+def _check_domains(experiment: Experiment, names: Sequence[str], record: Run | None) -> None:
+    """Raise ConfigError for a domain that the network cannot be scored on."""
+    kept = record.domains if record else None
+    for name in names:
+        held_out = experiment.data.holdout and name in experiment.data.sources
+        check_domain(name, "train" if held_out else "val", kept=kept)
+        check_classes(experiment, name)
+    if not names:
+        check_data(experiment, "the run's experiment", kept)
+    if record:  # a shipped domain that a file replaced for the run is read from the run's copy
+        own = names or (*experiment.data.sources, *experiment.data.targets)
+        record.check_domains(experiment, filter(domain_files.find_file, own))
+
+
+def _is_merged(run: Run | str | Path) -> bool:
+    return not isinstance(run, Run) and Path(run).suffix == ".safetensors"
+
+
 def _row(score: Score) -> dict[str, Any]:
     for first in score.remarks[:1]:
         others = len(score.remarks) - 1
         log.warning("%s: %s%s", score.domain, first.text, f"; and {others} more files" if others else "")
     skipped = sum(remark.kind == "skipped" for remark in score.remarks)
-    row = {"domain": score.domain, "role": score.role, "miou": round(100 * score.miou, 2)}
+    miou = None if math.isnan(score.miou) else round(100 * score.miou, 2)
+    row = {"domain": score.domain, "role": score.role, "miou": miou}
     return {**row, "images": len(score.files), "skipped": skipped} if skipped else row
 
 

@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Literal
 
+from rein import domain_files
 from rein.config import ConfigError, Experiment, nearest, run_id
 from rein.config_io import build, dump, read_yaml
 
@@ -58,15 +59,35 @@ class Run:
         run = cls(root / run_id(experiment))
         run.path.mkdir(parents=True, exist_ok=True)
         if not (run.path / "experiment.yaml").is_file():
+            run.keep_domains(experiment)
             write_atomic(run.path / "experiment.yaml", dump(experiment))
         return run
 
     # ---------------------------------------------------------------- reading
 
     def experiment(self) -> Experiment:
-        """What was run."""
+        """What was run; its domains need not be known here."""
         path = self.path / "experiment.yaml"
-        return build(Experiment, read_yaml(path), str(path))
+        return build(Experiment, read_yaml(path), str(path), to_run=False)
+
+    @property
+    def domains(self) -> Path:
+        """Folder of copies of the files that describe its domains of one's own."""
+        return self.path / "domains"
+
+    def check_domains(self, experiment: Experiment, only: Iterable[str] | None = None) -> None:
+        """Raise ConfigError where a domain of the run (or of `only` those) now means something else than to the run.
+
+        A run without results takes the new definition.
+        """
+        named = dict.fromkeys((*experiment.data.sources, *experiment.data.targets))
+        for name in named if only is None else filter(named.__contains__, only):
+            file = domain_files.changed(name, self.domains)
+            if file and (self.has_results or not domain_files.find_file(name)):
+                raise ConfigError(
+                    f"{self.path}: was run with another definition of {name} than {file}; give the changed domain "
+                    f"another name, or remove the run's folder"
+                )
 
     def status(self) -> dict[str, Any]:
         """The latest status; empty for a run that never started."""
@@ -82,6 +103,11 @@ class Run:
     @property
     def state(self) -> State | None:
         return self.status().get("state")
+
+    @property
+    def has_results(self) -> bool:
+        """Whether there is anything to go on from or to read."""
+        return any((self.path / name).exists() for name in ("metrics.jsonl", "checkpoint"))
 
     def metrics(self, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
         """Records appended to metrics.jsonl behind a byte offset, and the offset behind the last complete one.
@@ -130,6 +156,16 @@ class Run:
         self._drop_partial_record()
         place = {"host": socket.gethostname(), "pid": os.getpid(), "attempt": attempt}
         self.update(state="running", started=time.time(), ended=None, error=None, notes=[], **place, **facts)
+
+    def keep_domains(self, experiment: Experiment) -> None:
+        """Keep copies of the files that describe the run's domains. Raises ConfigError as `check_domains`."""
+        self.check_domains(experiment)
+        if self.has_results:
+            return
+        for domain in dict.fromkeys((*experiment.data.sources, *experiment.data.targets)):
+            for name, text in domain_files.copies(domain).items():
+                self.domains.mkdir(parents=True, exist_ok=True)
+                write_atomic(self.domains / name, text)
 
     def update(self, **facts: Any) -> None:
         """Merge facts into status.json."""

@@ -37,7 +37,7 @@ def load_merged(file: Path) -> tuple[Segmenter, Experiment]:
             f"{file}: `rein export --format merged` did not write it; name the run of a checkpoint instead"
         )
     try:
-        experiment = build(Experiment, json.loads(about), str(file))
+        experiment = build(Experiment, json.loads(about), str(file), to_run=False)
     except json.JSONDecodeError:
         raise ConfigError(f"{file}: what it says of its experiment is damaged; export it anew from its run") from None
     model = merge(build_model(replace(experiment, backbone=replace(experiment.backbone, weights="none"))))

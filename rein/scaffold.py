@@ -10,6 +10,7 @@ FILES = {
     "experiments/mine.yaml": """\
 # A study of my own.        rein train mine --data DATA
 # Only what differs from the paper's recipe stands here; `rein list tunings` and `rein list domains` print the words.
+# On the data set that domains/mine.yaml describes:        rein train mine data.sources=[mine] --data DATA
 backbone: {name: vit_toy_patch8_96, patch_size: null}
 tuning: {method: rein, token_length: 20, rank: 4, link: add}
 head: {width: 64, encoder_layers: 1, decoder_layers: 3, heads: 4, encoder_ffn: 128, decoder_ffn: 128, points: 512}

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from rein import checkpoint, seeds
-from rein.config import Experiment, Machine
+from rein.config import Experiment, Machine, run_id
 from rein.config_io import check_data
 from rein.data.advstyle import with_adversarial_styles
 from rein.data.loaders import Batch, training_batches
@@ -49,12 +49,14 @@ def train(experiment: Experiment, machine: Machine | None = None, observe: Obser
     on the run.
     """
     machine = machine or Machine()
-    check_data(experiment)
+    check_data(experiment, kept=Run(machine.runs / run_id(experiment)).domains)
     record = Run.create(machine.runs, experiment)
-    if record.state != "done":
-        with record.claimed():
-            if record.state != "done":  # or another process did it while this one waited
-                _attempt(experiment, machine, record, observe)
+    if record.state == "done":
+        record.check_domains(experiment)
+        return record
+    with record.claimed():
+        if record.state != "done":  # or another process did it while this one waited
+            _attempt(experiment, machine, record, observe)
     return record
 
 
@@ -131,6 +133,7 @@ def _train(
     observe: Observer,
     seconds: Callable[[], float],
 ) -> None:
+    record.keep_domains(experiment)
     if machine.threads:
         torch.set_num_threads(machine.threads)
     device = select_device(machine.device)
@@ -230,8 +233,9 @@ def _score(
     remarks.save()
     record.update(scored={score.domain: score.scored for score in scores})
     record.scores(row for score in scores for row in score.rows(step))
-    entry = {"step": step, "time": time.time(), **{f"{score.domain}/miou": score.miou for score in scores}}
-    targets = [score.miou for score in scores if score.role == "target"]
+    known = [score for score in scores if not math.isnan(score.miou)]  # without labelled pixels there is no score
+    entry = {"step": step, "time": time.time(), **{f"{score.domain}/miou": score.miou for score in known}}
+    targets = [score.miou for score in known if score.role == "target"]
     if targets:  # one number to sort runs by while they run; tables average by themselves
         entry["targets/miou"] = fmean(targets)
     record.append(entry)

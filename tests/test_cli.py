@@ -285,6 +285,7 @@ def test_list_prints_every_kind(rein: Rein, kind: str) -> None:
 def test_init_makes_a_study_once(rein: Rein, tmp_path: Path) -> None:
     said = rein("init", tmp_path / "study")
     assert said.code == 0 and len(said.out.splitlines()) == 4
+    assert said.err == f"next: cd {tmp_path}/study && rein train mine\n"
     assert_one_line(rein("init", tmp_path / "study"), 2, "is there already")
 
 

@@ -228,6 +228,11 @@ def test_numbers_survive_yaml(lr: float, seed: int) -> None:
     assert build(Experiment, yaml.safe_load(dump(experiment))) == experiment
 
 
+def test_a_class_that_is_named_twice_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"`data\.classes` names road twice"):
+        build(Experiment, {"data": {"classes": ["road", "car", "road"]}})
+
+
 def test_nearest_is_silent_about_strangers() -> None:
     assert nearest("rnk", ["rank", "alpha"]) == " (did you mean `rank`?)"
     assert nearest("zzz", ["rank", "alpha"]) == ""

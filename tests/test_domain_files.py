@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rein import domain_files
+from rein import catalogue, domain_files
+from rein.check.survey import survey
 from rein.config import ConfigError, Experiment
 from rein.config_io import build, check_data, check_domain
 from rein.data.dataset import WholeImages
 from rein.data.domain import DataError
-from rein.data.domains import DOMAINS, find
+from rein.data.domains import DOMAINS, SHIPPED, find
 from rein.data.listing import samples
 from rein.sweeps import execute
 
@@ -108,7 +109,7 @@ def test_a_channel_holds_the_ids(tmp_path: Path) -> None:
 def test_own_classes_are_told_apart_and_all_others_void(tmp_path: Path) -> None:
     describe(MINE + "ids: {0: road, 1: lane, 9: kerb, 255: void}")
     write_pair(tmp_path / "mine", IDS)
-    assert read(tmp_path, classes=["kerb", "lane"]) == [[255, 1, 0, 255]]
+    assert read(tmp_path, classes=["kerb", "lane"], targets=["mine"]) == [[255, 1, 0, 255]]
 
 
 def test_root_size_and_note_are_the_files(tmp_path: Path) -> None:
@@ -180,12 +181,78 @@ def test_a_file_replaces_a_shipped_domain_of_its_name(tmp_path: Path) -> None:
         ("ids: train_ids", "neither `train` nor `val`"),
         (TRAIN.replace("l/*", "l/*/*") + "ids: train_ids", "`train.labels` has more `*` than `train.images`"),
         (TRAIN.replace("}", ", names: no.txt}") + "ids: train_ids", "`train.names`: domains/no.txt is not there"),
-        ("train: [", "cannot be read as YAML"),
+        ("train: [", "cannot be read as YAML: while parsing"),
+        ("root: ../odd\n" + TRAIN + "ids: train_ids", "`root` is '../odd': a folder below --data, or an absolute one"),
+        (TRAIN.replace("i/*", "i/**/*") + "ids: train_ids", "`train.images` is 'i/**/*.jpg': `**` does not stand for"),
+        (TRAIN.replace("l/*.png", "l/*") + "ids: train_ids", "`train.labels` is 'l/*': its last part is no file name"),
+        (TRAIN.replace("l/*.png", "l/") + "ids: train_ids", "an ending (.png .jpg"),
+        (TRAIN.replace("i/*", "../i/*") + "ids: train_ids", "for example images/*/*.png"),
+        (TRAIN.replace("i/*", "/i/*") + "ids: train_ids", "it leads out of the domain's folder; `root` says"),
     ],
 )  # fmt: skip
 def test_a_wrong_word_is_refused_with_its_file_and_key(text: str, words: str) -> None:
     message = refusal(text).replace(f"{Path.cwd()}/", "")
     assert message.startswith("domains/mine.yaml") and words in message
+
+
+def test_an_error_of_yaml_names_the_file_where_it_names_a_line() -> None:
+    message = refusal("train: [")
+    assert message.count("domains/mine.yaml") > 1 and "unicode string" not in message
+
+
+@pytest.mark.parametrize("name", ["../mine", "a/b", "..", "", "a\\b"])
+def test_a_name_with_folders_is_refused(name: str) -> None:
+    describe(TRAIN + "ids: train_ids", folder=Path())
+    with pytest.raises(ConfigError, match="is no domain's name"):
+        check_domain(name)
+
+
+def test_a_root_may_be_absolute_and_a_pattern_begin_with_a_dot(tmp_path: Path) -> None:
+    describe(
+        MINE.replace("images/", "./images/").replace("labels/", "./labels/./") + f"ids: train_ids\nroot: {tmp_path}/far"
+    )
+    write_pair(tmp_path / "far", np.zeros((1, 1), np.uint8))
+    assert read(tmp_path / "data") == [[0]]
+
+
+def test_one_bad_file_leaves_the_others_known(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+    describe("train: [", "bad")
+    describe(TRAIN + "ids: train_ids")
+    names = [row["name"] for row in catalogue.entries("domains", tmp_path)]
+    assert "mine" in names and "bad" not in names
+    assert "domains/bad.yaml: cannot be read as YAML" in caplog.text
+    assert survey([], tmp_path) == []
+
+
+def test_a_file_that_is_gone_describes_nothing_any_more() -> None:
+    describe(MINE + "ids: train_ids").rename("kept.yaml")
+    Path("kept.yaml").rename("domains/cityscapes.yaml")
+    check_domain("cityscapes")
+    assert find("cityscapes") != SHIPPED["cityscapes"]
+    Path("domains/cityscapes.yaml").unlink()
+    check_domain("cityscapes")
+    assert find("cityscapes") == SHIPPED["cityscapes"]
+
+
+@pytest.mark.parametrize(("key", "split"), [("targets", "val"), ("sources", "train")])
+def test_a_domain_that_labels_none_of_the_classes_is_refused(key: str, split: str) -> None:
+    describe(TRAIN + "ids: {0: lane, 1: crop}")
+    describe(TRAIN.replace("train", split) + "ids: {0: road, 1: car}", "other")
+    data = {"sources": ["mine"], "targets": ["other"]} if key == "targets" else {"sources": ["mine", "other"]}
+    with pytest.raises(
+        ConfigError, match=rf"`data\.{key}`: other labels none of .*\(lane, crop\); it labels car, road"
+    ):
+        experiment(classes=["lane", "crop"], **data)
+
+
+def test_a_holdout_of_nothing_and_a_run_without_scores_are_refused() -> None:
+    describe(MINE + "ids: train_ids")
+    with pytest.raises(ConfigError, match=r"`data\.holdout` is 0\.1: .* mine has one; take it out"):
+        experiment(holdout=0.1)
+    describe(TRAIN + "ids: train_ids")
+    assert experiment(holdout=0.1, targets=[]).data.holdout == 0.1
+    with pytest.raises(ConfigError, match=r"nothing would be scored: .* mine without a val split; name a target"):
+        experiment(targets=[])
 
 
 def test_an_unknown_name_gets_the_nearest_of_ones_own_too() -> None:

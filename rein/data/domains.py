@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from rein.config import ConfigError, nearest
 from rein.data.domain import Domain, Layout, Split
 from rein.data.label_tables import TRAIN_IDS
@@ -64,6 +66,9 @@ DOMAINS: dict[str, Domain] = {
         _toy("rain", "val", note="toy target: rain"),
     )
 }
+
+#: The domains as they are before files of one's own are read.
+SHIPPED: Mapping[str, Domain] = dict(DOMAINS)
 
 #: Name of a family -> its members; a family can be named wherever targets are.
 FAMILIES: dict[str, tuple[str, ...]] = {

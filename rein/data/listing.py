@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 from collections.abc import Iterator
@@ -127,7 +128,7 @@ def _named(images: list[tuple[str, tuple[str, ...]]], names: Path) -> list[tuple
         for key in {*_endings_of(os.path.splitext(path)[0]), *stars[-1:]}:
             known.setdefault(key, []).append(index)
     kept: set[int] = set()
-    for line in filter(None, map(str.strip, _lines(names))):
+    for line in filter(None, map(str.strip, names_in(names))):
         tried = (os.path.splitext(line)[0], line, os.path.splitext(line.split()[0])[0])
         hits = next((known[key] for key in (key.lstrip("./") for key in tried) if key in known), [])
         if len(hits) != 1:
@@ -137,11 +138,14 @@ def _named(images: list[tuple[str, tuple[str, ...]]], names: Path) -> list[tuple
     return [image for index, image in enumerate(images) if index in kept]
 
 
-def _lines(path: Path) -> list[str]:
+def names_in(path: Path) -> list[str]:
+    """The lines of a list of names: UTF-8, or UTF-16 with its mark; `\\` between folders is `/`. Raises DataError."""
     try:
-        return path.read_text(encoding="utf-8").splitlines()
+        content = path.read_bytes()
+        encoding = "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+        return content.decode(encoding).replace("\\", "/").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read as a list of names ({error})") from None
+        raise DataError(f"{path}: cannot be read as a list of names ({error}); save it as UTF-8 text") from None
 
 
 def _endings_of(path: str) -> Iterator[str]:

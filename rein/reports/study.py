@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from rein import results
+from rein import domain_files, results
 from rein.config import ConfigError, Report, Sweep, flatten
-from rein.config_io import load
+from rein.config_io import check_domain, load
 from rein.data.classes import CLASSES
 from rein.data.selection import scored_domains
 from rein.ledger import Run
 from rein.results import FACTS
-from rein.sweeps.plan import expand
+from rein.sweeps.plan import Planned, expand
 
 #: The column of the mean over the targets in a wide frame of (role, domain).
 AVERAGE = ("target", "Avg.")
@@ -78,7 +80,8 @@ def gather(report: Report, runs_root: Path) -> Study:
     """
     sweep = load(Sweep, report.sweep)
     sweep = sweep if report.vary is None else replace(sweep, vary=report.vary)
-    planned = expand(sweep)
+    planned = expand(sweep, to_run=False)
+    _make_domains_known(planned, runs_root)
     rows, statuses = [], {}
     for item in planned:
         run = Run(runs_root / item.id)
@@ -107,6 +110,23 @@ def gather(report: Report, runs_root: Path) -> Study:
     if report.selection == "source_val" and not study.sources:
         raise ConfigError("selection: `source_val` needs a source with a val split, and there is none; take `last`")
     return study
+
+
+def _make_domains_known(planned: Sequence[Planned], runs_root: Path) -> None:
+    """As the working folder describes them, or a run that keeps a copy.
+
+    Raises ConfigError where two runs with results had different definitions of a domain: a mean would mix them.
+    """
+    runs = [(Run(runs_root / plan.id), plan.experiment.data) for plan in planned]
+    for name in dict.fromkeys(name for _, data in runs for name in (*data.sources, *data.targets)):
+        readers = [run for run, data in runs if name in (*data.sources, *data.targets)]
+        check_domain(name, kept=next((run.domains for run in readers if domain_files.copy(name, run.domains)), None))
+        for run, other in pairwise(run for run in readers if run.has_results):
+            if not domain_files.same(name, run.domains, other.domains):
+                raise ConfigError(
+                    f"{run.path} and {other.path} were run with two definitions of {name}; give one of them another "
+                    f"name in the sweep, or remove the folders of the runs with the outdated one"
+                )
 
 
 def miou(study: Study, states: tuple[str, ...] = ("done",)) -> pd.DataFrame:

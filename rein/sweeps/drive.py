@@ -16,7 +16,7 @@ from rich.console import Console
 from rein.config import Experiment, Machine, Sweep, run_id
 from rein.config_io import load
 from rein.ledger import FINAL, PATIENCE, BusyError, Run
-from rein.sweeps.plan import Planned, check_data, expand, left
+from rein.sweeps.plan import Planned, check_data, check_domains, expand, left
 from rein.sweeps.watch import Sink, Watch, failures
 from rein.tracking import Tracker, default_uri, is_copied
 
@@ -83,6 +83,7 @@ def drive_one(experiment: Experiment, machine: Machine, name: str, track: bool =
 def plan_table(name: str, overrides: Sequence[str], machine: Machine) -> list[dict[str, Any]]:
     """Every run of a sweep and what the ledger knows of it."""
     planned = expand(load(Sweep, name, overrides))
+    check_domains(planned, machine.runs)
     return [
         {"run": plan.id, "variant": plan.label, "state": Run(machine.runs / plan.id).state or "to do"}
         for plan in planned
@@ -97,6 +98,7 @@ def _follow(
     parent: str | None = None,
 ) -> Sequence[Planned]:
     """Do the work on the runs that are left, watched; then bring the tracker up to date. Returns what was left."""
+    check_domains(planned, machine.runs)
     todo = left(planned, machine.runs)
     tracker = _LateTracker(machine.runs, parent) if track else None
     complete = False

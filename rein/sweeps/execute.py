@@ -98,7 +98,7 @@ def _trial(config: dict[str, Any]) -> None:
 
     from rein.training import train
 
-    experiment, machine = build(Experiment, config["experiment"]), Machine(**config["machine"])
+    experiment, machine = build(Experiment, config["experiment"], to_run=False), Machine(**config["machine"])
     run = Run(machine.runs / run_id(experiment))
     if not run.path.is_dir():  # the driver made it
         raise ConfigError(f"{machine.runs}: not shared with {platform.node()}; --runs must lie on a disk all nodes see")

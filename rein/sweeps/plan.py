@@ -37,10 +37,11 @@ class Planned:
         return ", ".join([*([self.variant] if self.variant else []), *seed]) or self.id
 
 
-def expand(sweep: Sweep) -> list[Planned]:
+def expand(sweep: Sweep, to_run: bool = True) -> list[Planned]:
     """Every run of a sweep: each named point crossed with each combination of the axes, in the file's order.
 
     A point's own values win over the axes' (a control that needs one seed names it); equal runs are planned once.
+    Where nothing is to run, their domains need not be known here.
     """
     path = find(Experiment, sweep.experiment)
     base = read_yaml(path)
@@ -52,13 +53,19 @@ def expand(sweep: Sweep) -> list[Planned]:
     for point, changes in (sweep.points or {"": {}}).items():
         for combination in combinations:
             where = f"point {point!r} (over {path})" if point else str(path)
-            experiment = build(Experiment, override(base, {**combination, **changes}), where)
+            experiment = build(Experiment, override(base, {**combination, **changes}), where, to_run)
             id = run_id(experiment)
             axes = {key: value for key, value in combination.items() if len(sweep.vary[key]) > 1 and key not in changes}
             same = planned.setdefault(id, Planned(id, point, axes, experiment))
             if same.point != point:
                 raise ConfigError(f"points: {same.point!r} and {point!r} are one and the same run; take one out")
     return list(planned.values())
+
+
+def check_domains(planned: Sequence[Planned], root: Path) -> None:
+    """Raise ConfigError where a run that is there was made with another definition of a domain than there is now."""
+    for plan in planned:
+        Run(root / plan.id).check_domains(plan.experiment)
 
 
 def left(planned: Sequence[Planned], root: Path) -> list[Planned]:

@@ -152,6 +152,23 @@ def test_a_list_names_images_by_stem_or_path(tmp_path: Path, line: str) -> None:
     assert stems(domain(pattern, label, names=tmp_path / "list.txt"), tmp_path) == ["ulm_1_leftImg8bit"]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_list_may_come_from_any_editor(tmp_path: Path, encoding: str, end: str) -> None:
+    touch(tmp_path, *(f"mine/{kind}/{town}/ä.png" for kind in ("images", "labels") for town in ("x", "y")))
+    mark = "\ufeff" if encoding.startswith("utf-16-") else ""
+    (tmp_path / "list.txt").write_bytes(f"{mark}x\\ä.png{end}images\\y\\ä.png{end}".encode(encoding))
+    listed = domain("images/*/*.png", "labels/*/*.png", names=tmp_path / "list.txt")
+    assert [image for image, _ in relative(listed, tmp_path)] == ["images/x/ä.png", "images/y/ä.png"]
+
+
+def test_a_list_that_is_no_text_is_named(tmp_path: Path) -> None:
+    touch(tmp_path, "mine/images/a.png", "mine/labels/a.png")
+    (tmp_path / "list.txt").write_bytes(b"\xe4\n")
+    with pytest.raises(DataError, match=r"list\.txt: cannot be read as a list of names .*; save it as UTF-8"):
+        samples(domain("images/*.png", "labels/*.png", names=tmp_path / "list.txt"), "train", tmp_path)
+
+
 def test_a_listed_name_may_have_spaces(tmp_path: Path) -> None:
     touch(tmp_path, *(f"mine/{kind}/{name}.png" for kind in ("images", "labels") for name in ("a", "a b")))
     (tmp_path / "list.txt").write_text("a b.png\n")

@@ -226,7 +226,16 @@ def test_as_many_numbers_as_sources(key: str, values: list[float]) -> None:
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("fraction", 0), ("fraction", 1.5), ("fraction", "3/2"), ("holdout", 1), ("holdout", -0.1), ("weights", [0])],
+    [
+        ("fraction", 0),
+        ("fraction", 1.5),
+        ("fraction", "3/2"),
+        ("holdout", 1),
+        ("holdout", -0.1),
+        ("weights", [0]),
+        ("weights", [float("inf")]),
+        ("weights", [float("nan")]),
+    ],
 )
 def test_shares_beyond_their_range_are_refused(key: str, value: Any) -> None:
     with pytest.raises(ConfigError, match=rf"data\.{key}"):
