@@ -1,7 +1,8 @@
 """The public data sets of street scenes: how their folders look, downloaded or converted, and how they are scored.
 
-Folder names are those of mmsegmentation, Rein and DAFormer/HRDA/MIC, and of the archives themselves. Counts are the
-data sets' own; evaluation sizes the reference protocol's (w1oves/Rein, configs/_base_/datasets).
+Folder names are those of mmsegmentation, Rein, DAFormer/HRDA/MIC and RobustNet (shachoi/RobustNet, README and
+datasets/), and of the archives themselves. Counts are the data sets' own; evaluation sizes the reference protocol's
+(w1oves/Rein, configs/_base_/datasets).
 """
 
 from __future__ import annotations
@@ -33,25 +34,30 @@ from rein.data.label_tables import (
 Labels = tuple[str, LabelTable]
 
 CITYSCAPES_FOLDERS = ("cityscapes",)
+CAMVID_FOLDERS = ("camvid", "camvid/camvid")
 ACDC_CONDITIONS = ("fog", "night", "rain", "snow")
 
 
 def fine(split: str, count: int | None = None, fog: str = "") -> Split:
-    """Cityscapes' own layout, as unpacked or as its archives are called; with `fog`, Foggy Cityscapes' images."""
+    """Cityscapes' own layout, each part as unpacked or in a folder of its archive's name.
+
+    With `fog`, Foggy Cityscapes' images, whose labels may lie in `cityscapes` beside them.
+    """
     folder = "leftImg8bit_foggy" if fog else "leftImg8bit"
     archive = "leftImg8bit_trainvaltest_foggy" if fog else "leftImg8bit_trainvaltest"
-    layouts = [
-        Layout(
-            f"{images}{folder}/{split}/*/*_leftImg8bit{fog}.png",
-            (
-                (f"{labels}gtFine/{split}/*/*_gtFine_labelTrainIds.png", TRAIN_IDS),
-                (f"{labels}gtFine/{split}/*/*_gtFine_labelIds.png", CITYSCAPES_IDS),
-                (f"{labels}gtFine/{split}/*/*_gtFine_color.png", CITYSCAPES_COLOURS),
-            ),
+    beside = [f"../{name}/" for name in CITYSCAPES_FOLDERS] if fog else []
+    labels = tuple(
+        (f"{place}{top}gtFine/{split}/*/*_gtFine_{name}.png", table)
+        for place in ("", *beside)
+        for top in ("", "gtFine_trainvaltest/")
+        for name, table in (
+            ("labelTrainIds", TRAIN_IDS),
+            ("labelIds", CITYSCAPES_IDS),
+            ("color", CITYSCAPES_COLOURS),
         )
-        for images, labels in (("", ""), (f"{archive}/", "gtFine_trainvaltest/"))
-    ]
-    return Split(tuple(layouts), count=count)
+    )
+    images = f"{folder}/{split}/*/*_leftImg8bit{fog}.png"
+    return Split((Layout(images, labels), Layout(f"{archive}/{images}", labels)), count=count)
 
 
 def _split(images: str, *labels: Labels, count: int | None = None, prefixes: Sequence[str] = ()) -> Split:
@@ -61,9 +67,25 @@ def _split(images: str, *labels: Labels, count: int | None = None, prefixes: Seq
 # ---------------------------------------------------------------------------------------------------------- rendered
 
 
+def _gta() -> Split:
+    """All in one folder, or in `train`, `valid` and `test`: the whole data set is trained on, however it is divided."""
+    return _divided("images", "labels", GTA_IDS, 24_966, "", "*/", "*/*/")
+
+
 def _synthia() -> Split:
-    labels = (("GT/LABELS/*_labelTrainIds.png", TRAIN_IDS), ("GT/LABELS/*.png", SYNTHIA))
-    return _split("RGB/*.png", *labels, count=9_400)
+    return _divided("RGB", "GT/LABELS", SYNTHIA, 9_400, "", "*/")
+
+
+def _divided(images: str, labels: str, table: LabelTable, count: int, *between: str) -> Split:
+    """Images and labels in such folders between: converted to train ids, or as they are published."""
+    layouts = [
+        Layout(
+            f"{images}/{part}*.png",
+            ((f"{labels}/{part}*_labelTrainIds.png", TRAIN_IDS), (f"{labels}/{part}*.png", table)),
+        )
+        for part in between
+    ]
+    return Split(tuple(layouts), count=count)
 
 
 def _urbansyn() -> Split:
@@ -88,7 +110,8 @@ COLOURED = ("ss_colour", "ss_color")
 def _bdd100k(split: str, count: int) -> Split:
     now = Layout(f"images/10k/{split}/*.jpg", ((f"labels/sem_seg/masks/{split}/*.png", TRAIN_IDS),))
     once = Layout(f"seg/images/{split}/*.jpg", ((f"seg/labels/{split}/*_train_id.png", TRAIN_IDS),))
-    return Split((now, once), count=count)
+    flat = Layout(f"images/{split}/*.jpg", ((f"labels/{split}/*_train_id.png", TRAIN_IDS),))
+    return Split((now, once, flat), count=count)
 
 
 def _mapillary_labels(folder: str, split: str) -> tuple[Labels, ...]:
@@ -110,17 +133,13 @@ def _mapillary_val() -> Split:
 
 
 def _anon(inner: str, count: int, *others: Layout) -> Split:
-    """ACDC's and Dark Zurich's layout, as unpacked or as the archives are called."""
-    layouts = [
-        Layout(
-            f"{images}rgb_anon/{inner}/*/*_rgb_anon.png",
-            (
-                (f"{labels}gt/{inner}/*/*_gt_labelTrainIds.png", TRAIN_IDS),
-                (f"{labels}gt/{inner}/*/*_gt_labelIds.png", CITYSCAPES_IDS),
-            ),
-        )
-        for images, labels in (("", ""), ("rgb_anon_trainvaltest/", "gt_trainval/"))
-    ]
+    """ACDC's and Dark Zurich's layout, each part as unpacked or in a folder of its archive's name."""
+    labels = tuple(
+        (f"{top}gt/{inner}/*/*_gt_{name}.png", table)
+        for top in ("", "gt_trainval/")
+        for name, table in (("labelTrainIds", TRAIN_IDS), ("labelIds", CITYSCAPES_IDS))
+    )
+    layouts = [Layout(f"{top}rgb_anon/{inner}/*/*_rgb_anon.png", labels) for top in ("", "rgb_anon_trainvaltest/")]
     return Split((*layouts, *others), count=count)
 
 
@@ -182,15 +201,15 @@ A2D2_TRAIN = (
 
 
 def _camvid(folder: str, frames: str, count: int, *prefixes: str) -> Split:
-    """SegNet's layout of 480x360 with 11 classes, or the original 960x720 in colours."""
-    segnet = Layout(f"{folder}/*.*", ((f"{folder}annot/*.png", CAMVID),))
+    """SegNet's layout of 480x360 with 11 classes, Kaggle's of 960x720 in colours, or the original folder of those."""
+    split = Layout(f"{folder}/*.*", ((f"{folder}annot/*.png", CAMVID), (f"{folder}_labels/*_L.png", CAMVID_COLOURS)))
     original = [
         Layout(
             f"{top}701_StillsRaw_full/{frames}.png", ((f"{top}LabeledApproved_full/{frames}_L.png", CAMVID_COLOURS),)
         )
         for top in ("", "images/")
     ]
-    return Split((segnet, *original), prefixes, count)
+    return Split((split, *original), prefixes, count)
 
 
 #: SegNet's val frames are 0016E5_07959 to 0016E5_08159; its dusk frames in train 0001TP_006690 to 0001TP_008520.
@@ -202,11 +221,7 @@ STREET_SCENES: tuple[Domain, ...] = (
     Domain(
         "gta",
         ("gta", "gta5", "gtav", "gta_v"),
-        {
-            "train": _split(
-                "images/*.png", ("labels/*_labelTrainIds.png", TRAIN_IDS), ("labels/*.png", GTA_IDS), count=24_966
-            )
-        },
+        {"train": _gta()},
         note="GTAV, 24,966 rendered images, 1914x1052",
     ),
     Domain(
@@ -282,7 +297,7 @@ STREET_SCENES: tuple[Domain, ...] = (
     ),
     Domain(
         "camvid-day",
-        ("camvid",),
+        CAMVID_FOLDERS,
         {
             # In the original folder the frames of SegNet's train set are those whose number ends in 0.
             "train": _camvid("train", "*0", 305, "0006R0", "0016E5"),
@@ -292,7 +307,7 @@ STREET_SCENES: tuple[Domain, ...] = (
     ),
     Domain(
         "camvid-dusk",
-        ("camvid",),
+        CAMVID_FOLDERS,
         {"val": _camvid("train", "*", 62, *CAMVID_DUSK)},
         note="CamVid's dusk sequence 0001TP: 62 frames",
     ),
