@@ -252,9 +252,10 @@ def report(
 @app.command("list")
 def list_names(kind: Kind, runs: Runs = Path("runs"), as_json: Json = False) -> None:
     """Print what can be named: experiments, sweeps, reports, runs, domains, tunings, heads, backbones."""
-    from rein.catalogue import entries
+    from rein.catalogue import entries, shown
 
-    _print(entries(kind.value, runs), as_json)
+    rows = entries(kind.value, runs)
+    _print(rows if as_json else shown(kind.value, rows), as_json)
 
 
 @app.command()
@@ -285,17 +286,18 @@ def check(
     machine = _machine(runs, data, weights, device)
     surveys = survey(domains or [], machine.data)  # first: it draws a toy domain that is asked for
     splits = check_data.check_data(surveys, files or check_data.FILES, workers)
-    found = {"machine": check_machine.check_machine(machine), "domains": splits}
+    rows = check_machine.check_machine(machine)
+    totals = check_data.totals(rows, splits)
     if as_json:
-        _print(found, as_json)
+        _print({"totals": totals, "machine": rows, "splits": splits}, as_json)
     else:
-        screen.show(found["machine"], found["domains"])
+        screen.show(rows, splits)
     if sheet:
         from rein.check.sheet import draw
 
         for path in draw(surveys, sheet):
             typer.echo(path, err=as_json)
-    if any(row["problems"] for rows in found.values() for row in rows):
+    if totals["problems"]:
         raise typer.Exit(1)
 
 
@@ -358,9 +360,9 @@ def main() -> None:
         app()
     except SystemExit as stop:
         if stop.code == 130:
-            typer.echo(
-                "interrupted; a run goes on from its last checkpoint when the same command is given again", err=True
-            )
+            resumed = {"train", "sweep"} & set(sys.argv[1:])
+            then = "; a run goes on from its last checkpoint when the same command is given again" if resumed else ""
+            typer.echo(f"interrupted{then}", err=True)
         raise
     except ConfigError as error:
         _fail(error, 2)

@@ -14,7 +14,7 @@ NAMED = 5
 
 def caseless(name: str) -> str:
     """What names have in common that differ in case, or in how macOS and others compose their letters."""
-    return unicodedata.normalize("NFC", name).lower()
+    return (name if name.isascii() else unicodedata.normalize("NFC", name)).lower()
 
 
 def below(root: Path, path: str) -> list[Path]:

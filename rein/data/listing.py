@@ -5,20 +5,23 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 from rein.data.domain import DataError, Domain, Layout, Sample, Split
 from rein.data.domains import DOMAINS
 from rein.data.folders import below, caseless, holds, not_known, reached
+from rein.data.label_tables import LabelTable
 
 #: Endings of images and labels, in the order of preference where one name has several.
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 
 
+#: A path, and what every star of the pattern stood for.
+_Image = tuple[str, tuple[str, ...]]
 _Match = Callable[[str], re.Match[str] | None]
 
 
@@ -110,31 +113,48 @@ def _find(folder: Path, layout: Layout, rule: Split, domain: Domain) -> Found | 
     if not images:
         return None
     listed: dict[str, _Names] = {}
-    labels = [_Labels(str(folder), pattern, listed) for pattern, _ in layout.labels]
-    pairs, unlabelled = [], []
-    alike = Counter(caseless(os.path.splitext(path)[0]) for path, _ in images)
-    for path, stars in images:
-        exact = alike[caseless(os.path.splitext(path)[0])] > 1  # else two images would share a label
-        for label, (_, table) in zip(labels, layout.labels, strict=True):
-            if there := label.find(path, stars, exact):
-                pairs.append((path, there, table))
-                break
-        else:
-            unlabelled.append(path)
-    masks = {label for _, label, _ in pairs}  # in one folder with their images they look like images themselves
+    places = [(_Labels(str(folder), pattern, listed), table) for pattern, table in layout.labels]
+    labels = _paired(images, places)
+    masks = {label for label, _ in filter(None, labels)}
+    if len(masks) + labels.count(None) < len(labels):  # some share a label: perhaps their names differ in case alone
+        labels = _paired(images, places, exact=_alike(images))
+    # In one folder with their images they look like images themselves.
+    pairs = [(path, label) for (path, _), label in zip(images, labels, strict=True) if path not in masks]
     return Found(
         folder,
         layout,
         [
-            Sample(Path(image), Path(label), table, layout.halve, domain.corruption)
-            for image, label, table in pairs
-            if image not in masks
+            Sample(Path(path), Path(label[0]), label[1], layout.halve, domain.corruption)
+            for path, label in pairs
+            if label
         ],
-        [Path(path) for path in unlabelled if path not in masks],
+        [Path(path) for path, label in pairs if not label],
     )
 
 
-def _named(images: list[tuple[str, tuple[str, ...]]], names: Path) -> list[tuple[str, tuple[str, ...]]]:
+def _paired(
+    images: list[_Image], places: list[tuple[_Labels, LabelTable]], exact: Container[str] = ()
+) -> list[tuple[str, LabelTable] | None]:
+    """The label of every image with its table, the first that is there; of exactly the name for those of `exact`."""
+    found: list[tuple[str, LabelTable] | None] = []
+    for path, stars in images:
+        for labels, table in places:
+            if label := labels.find(path, stars, path in exact):
+                found.append((label, table))
+                break
+        else:
+            found.append(None)
+    return found
+
+
+def _alike(images: list[_Image]) -> set[str]:
+    """The images whose names differ from another's in case or ending alone."""
+    names = [caseless(os.path.splitext(path)[0]) for path, _ in images]
+    numbers = Counter(names)
+    return {path for (path, _), name in zip(images, names, strict=True) if numbers[name] > 1}
+
+
+def _named(images: list[_Image], names: Path) -> list[_Image]:
     """Those that a file lists, one a line: by the end of their path or by what the last star stands for.
 
     Of a line that names no image the first word is tried: lists of image and label have both in one line.
@@ -220,13 +240,16 @@ class _Names:
     """What a folder holds, by names without case: all of it, and its images by their names without ending."""
 
     def __init__(self, where: str) -> None:
-        self.all: dict[str, list[str]] = defaultdict(list)
-        self.stems: dict[str, list[str]] = defaultdict(list)
-        for entry in _scan(where):
-            self.all[caseless(entry.name)].append(entry.name)
-            stem, ending = os.path.splitext(entry.name)
-            if ending.lower() in ENDINGS:
-                self.stems[caseless(stem)].append(entry.name)
+        self.names = [entry.name for entry in _scan(where)]
+
+    @cached_property
+    def all(self) -> dict[str, tuple[str, ...]]:
+        return _gathered((caseless(name), name) for name in self.names)
+
+    @cached_property
+    def images(self) -> dict[str, tuple[str, ...]]:
+        parts = ((*os.path.splitext(name), name) for name in self.names)
+        return _gathered((caseless(stem), name) for stem, ending, name in parts if ending.lower() in ENDINGS)
 
 
 class _Labels:
@@ -249,7 +272,13 @@ class _Labels:
         if (where := self.reached[stars[:above]]) is None:
             return None
         name = _fill(self.name, stars[above:])
-        there = [entry for entry in self._names(where).stems.get(caseless(name), ()) if f"{where}/{entry}" != image]
+        there = self._names(where).images.get(caseless(name))
+        if not there:
+            return None
+        if len(there) == 1 and not exact:  # as nearly always
+            path = f"{where}/{there[0]}"
+            return path if path != image else None
+        there = [entry for entry in there if f"{where}/{entry}" != image]
         same = [entry for entry in there if os.path.splitext(entry)[0] == name]
         chosen = same if same or exact else _of_one_name(there, where, image)
         return f"{where}/{min(chosen, key=_rank)}" if chosen else None
@@ -261,7 +290,7 @@ class _Labels:
             if name == "..":
                 where = os.path.dirname(where)
                 continue
-            there = self._names(where).all.get(caseless(name), [])
+            there = self._names(where).all.get(caseless(name), ())
             if not there:
                 return None
             entry = name if name in there else _of_one_name(there, where, name)[0]
@@ -274,7 +303,14 @@ class _Labels:
         return self.listed[where]
 
 
-def _of_one_name(entries: list[str], where: str, sought: str) -> list[str]:
+def _gathered(pairs: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
+    groups: dict[str, tuple[str, ...]] = {}
+    for key, name in pairs:
+        groups[key] = (*groups[key], name) if key in groups else (name,)
+    return groups
+
+
+def _of_one_name(entries: Sequence[str], where: str, sought: str) -> Sequence[str]:
     """The entries, which differ in their endings alone. Raises DataError where they differ in case."""
     if len({os.path.splitext(entry)[0] for entry in entries}) > 1:
         raise DataError(

@@ -150,15 +150,16 @@ def _acdc_flat(split: str) -> Layout:
 
 
 def _acdc(condition: str) -> Domain:
+    val = 106 if condition == "night" else 100
     return Domain(
         f"acdc-{condition}",
         ("acdc",),
         {
             "train": _anon(f"{condition}/train", 400),
-            "val": _anon(f"{condition}/val", 106 if condition == "night" else 100),
+            "val": _anon(f"{condition}/val", val),
         },
         evaluation_size=(1920, 1080),
-        note=f"ACDC's {condition} alone, 1920x1080",
+        note=f"400 / {val} images, 1920x1080, {condition}",
     )
 
 
@@ -222,7 +223,7 @@ STREET_SCENES: tuple[Domain, ...] = (
         "gta",
         ("gta", "gta5", "gtav", "gta_v"),
         {"train": _gta()},
-        note="GTAV, 24,966 rendered images, 1914x1052",
+        note="24,966 rendered images, 1914x1052",
     ),
     Domain(
         "synthia",
@@ -234,22 +235,22 @@ STREET_SCENES: tuple[Domain, ...] = (
             "synthia_rand_cityscapes",
         ),
         {"train": _synthia()},
-        note="SYNTHIA-RAND-CITYSCAPES, 9,400 rendered images, 1280x760, 16 of the 19 classes",
+        note="9,400 rendered, 1280x760, 16 of 19 classes",
     ),
-    Domain("urbansyn", ("urbansyn",), {"train": _urbansyn()}, note="UrbanSyn, 7,539 rendered images, 2048x1024"),
+    Domain("urbansyn", ("urbansyn",), {"train": _urbansyn()}, note="7,539 rendered images, 2048x1024"),
     Domain(
         "cityscapes",
         CITYSCAPES_FOLDERS,
         {"train": fine("train", 2_975), "val": fine("val", 500)},
         evaluation_size=(1024, 512),
-        note="2,975 / 500 images, 2048x1024, Germany by day",
+        note="2,975 / 500 images, 2048x1024, Germany",
     ),
     Domain(
         "bdd100k",
         ("bdd100k", "bdd100k/bdd100k", "bdd-100k", "bdd-100k/bdd100k", "bdd10k", "bdd"),
         {"train": _bdd100k("train", 7_000), "val": _bdd100k("val", 1_000)},
         evaluation_size=(1280, 720),
-        note="7,000 / 1,000 images, 1280x720, USA in all weathers",
+        note="7,000 / 1,000 images, 1280x720, USA",
     ),
     Domain(
         "mapillary",
@@ -267,14 +268,14 @@ STREET_SCENES: tuple[Domain, ...] = (
             "val": _mapillary_val(),
         },
         evaluation_size=(1024, 512),
-        note="18,000 / 2,000 images, worldwide; scored at half size",
+        note="18,000 / 2,000 images, worldwide, halved",
     ),
     Domain(
         "acdc",
         ("acdc",),
         {"train": _anon("*/train", 1_600, _acdc_flat("train")), "val": _anon("*/val", 406, _acdc_flat("val"))},
         evaluation_size=(1920, 1080),
-        note="1,600 / 406 images, 1920x1080, fog, night, rain and snow together",
+        note="1,600 / 406 images, all four conditions",
     ),
     *map(_acdc, ACDC_CONDITIONS),
     Domain(
@@ -287,13 +288,13 @@ STREET_SCENES: tuple[Domain, ...] = (
         "idd",
         ("idd", "idd_segmentation", "idd20k", "anue"),
         {"train": _idd("train", 6_993), "val": _idd("val", 981)},
-        note="6,993 / 981 images, 1920x1080 and 1280x720, India",
+        note="6,993 / 981 images, to 1920x1080, India",
     ),
     Domain(
         "kitti",
         ("kitti", "kitti_semantics", "data_semantics", "kitti/data_semantics"),
         {"val": _split("training/image_2/*.*", ("training/semantic/*.png", CITYSCAPES_IDS), count=200)},
-        note="200 images, 1242x375, in Cityscapes label ids",
+        note="200 images, 1242x375, Karlsruhe",
     ),
     Domain(
         "camvid-day",
@@ -303,13 +304,13 @@ STREET_SCENES: tuple[Domain, ...] = (
             "train": _camvid("train", "*0", 305, "0006R0", "0016E5"),
             "val": _camvid("val", "*", 101, *CAMVID_VAL),
         },
-        note="CamVid's day sequences: SegNet's 480x360 or the original 960x720",
+        note="305 / 101 frames, 480x360 or 960x720",
     ),
     Domain(
         "camvid-dusk",
         CAMVID_FOLDERS,
         {"val": _camvid("train", "*", 62, *CAMVID_DUSK)},
-        note="CamVid's dusk sequence 0001TP: 62 frames",
+        note="62 frames, sequence 0001TP at dusk",
     ),
     Domain(
         "carla",
@@ -325,13 +326,13 @@ STREET_SCENES: tuple[Domain, ...] = (
         "a2d2",
         ("a2d2",),
         {"train": _a2d2(*A2D2_TRAIN), "val": _a2d2(*A2D2_VAL)},
-        note="A2D2's front camera, 1920x1208, Germany; two scenes held out",
+        note="1920x1208, Germany; two scenes held out",
     ),
     Domain(
         "wilddash",
         ("wilddash", "wilddash2", "wd_public_02", "wilddash/wd_public_02", "wilddash2/wd_public_02"),
         {"val": _split("images/*.jpg", ("labels/*.png", WILDDASH_IDS), count=4_256)},
-        note="WildDash 2's public part, 4,256 images, 1920x1080, worldwide hazards",
+        note="4,256 images, 1920x1080, hazards",
     ),
     Domain(
         "foggy-cityscapes",
@@ -340,6 +341,6 @@ STREET_SCENES: tuple[Domain, ...] = (
             "train": fine("train", 2_975, "_foggy_beta_0.02"),
             "val": fine("val", 500, "_foggy_beta_0.02"),
         },
-        note="Cityscapes in simulated fog of 150 m sight (beta 0.02), 2,975 / 500 images",
+        note="2,975 / 500, fog of 150 m, beta 0.02",
     ),
 )
