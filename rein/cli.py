@@ -268,6 +268,7 @@ def check(
         Path | None,
         typer.Option(help="Draw images under their labels: FILE.png, or a folder for a PNG a domain. Look at it."),
     ] = None,
+    sheet_images: Annotated[int, typer.Option(min=1, help="Images of a split on the sheet.")] = 6,
     runs: Runs = Path("runs"),
     data: DataDir = Path("data"),
     weights: Weights = Path("weights"),
@@ -281,8 +282,11 @@ def check(
     from rein.check import data as check_data
     from rein.check import machine as check_machine
     from rein.check import screen
+    from rein.check import sheet as contact_sheet
     from rein.check.survey import survey
 
+    if sheet:
+        contact_sheet.refuse(sheet)
     machine = _machine(runs, data, weights, device)
     surveys = survey(domains or [], machine.data)  # first: it draws a toy domain that is asked for
     splits = check_data.check_data(surveys, files or check_data.FILES, workers)
@@ -293,9 +297,7 @@ def check(
     else:
         screen.show(rows, splits)
     if sheet:
-        from rein.check.sheet import draw
-
-        for path in draw(surveys, sheet):
+        for path in contact_sheet.draw(surveys, splits, sheet, sheet_images):
             typer.echo(path, err=as_json)
     if totals["problems"]:
         raise typer.Exit(1)

@@ -295,6 +295,10 @@ def test_check_draws_a_sheet_and_names_it(rein: Rein, tmp_path: Path) -> None:
     assert all(path.is_file() for path in drawn)
 
 
+def test_a_sheet_that_is_no_png_is_refused_before_anything_is_read(rein: Rein) -> None:
+    assert_one_line(rein("check", "toy-day", "--sheet", "bad.jpg"), 2, "bad.jpg", "PNG")
+
+
 @pytest.mark.parametrize(
     "kind", ["experiments", "sweeps", "reports", "runs", "domains", "tunings", "heads", "backbones"]
 )

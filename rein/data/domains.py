@@ -58,7 +58,7 @@ DOMAINS: dict[str, Domain] = {
         *STREET_SCENES,
         *(_corrupted(corruption, severity) for corruption in CORRUPTIONS for severity in SEVERITIES),
         _toy("game", "train", "val", note="toy source: clean, saturated, one town"),
-        _toy("day", "val", note="toy target: other textures, another layout"),
+        _toy("day", "val", note="toy target: other textures and layout"),
         _toy("night", "val", note="toy target: dusk and night"),
         _toy("fog", "val", note="toy target: fog"),
         _toy("rain", "val", note="toy target: rain"),

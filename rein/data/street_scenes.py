@@ -235,7 +235,7 @@ STREET_SCENES: tuple[Domain, ...] = (
             "synthia_rand_cityscapes",
         ),
         {"train": _synthia()},
-        note="9,400 rendered, 1280x760, 16 of 19 classes",
+        note="9,400 rendered images, 16 classes",
     ),
     Domain("urbansyn", ("urbansyn",), {"train": _urbansyn()}, note="7,539 rendered images, 2048x1024"),
     Domain(
