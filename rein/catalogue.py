@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import logging
+import textwrap
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
 from rein import config, domain_files
 from rein.config_io import shipped
+from rein.data.domain import Domain
 from rein.data.domains import CORRUPTIONS, DOMAINS, FAMILIES, SEVERITIES, expand
-from rein.data.street_scenes import CITYSCAPES_FOLDERS
 from rein.ledger import runs
 
 log = logging.getLogger(__name__)
+
+#: Letters of a domain's note that are shown.
+ABOUT = 41
 
 
 def entries(kind: str, runs_root: Path) -> list[dict[str, Any]]:
@@ -29,6 +34,22 @@ def entries(kind: str, runs_root: Path) -> list[dict[str, Any]]:
         "backbones": _backbones,
     }
     return makers[kind]()
+
+
+def shown(kind: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows as a terminal of a hundred columns shows them."""
+    return [_short(row) for row in rows] if kind == "domains" else rows
+
+
+def _short(row: dict[str, Any]) -> dict[str, Any]:
+    size, folder = row["evaluation_size"], row["folders"][0]
+    return {
+        "name": row["name"],
+        "folder": folder if len(folder) <= 16 else f"…{folder[-15:]}",
+        "splits": ", ".join(row["splits"]),
+        "scored": f"{size[0]}x{size[1]}" if size else "own size",
+        "about": textwrap.shorten(row["about"], ABOUT, placeholder="…"),
+    }
 
 
 def _files(kind: type) -> list[dict[str, Any]]:
@@ -66,14 +87,23 @@ def _runs(root: Path) -> list[dict[str, Any]]:
 def _domains() -> list[dict[str, Any]]:
     domain_files.register_all()
     members = {name for family in FAMILIES for name in expand(family)}
-    rows = [
-        {"name": d.name, "folder": d.folders[0], "splits": ",".join(d.splits), "about": d.note}
-        for d in DOMAINS.values()
-        if d.name not in members
-    ]
-    corrupted = f"Cityscapes val with {len(CORRUPTIONS)} corruptions of severity 1 to {max(SEVERITIES)}"
-    family = {"name": "cityscapes-c", "folder": CITYSCAPES_FOLDERS[0], "splits": "val"}
-    return [*rows, {**family, "about": f"{corrupted}; also cityscapes-c-fog (5) and cityscapes-c-fog-3 (1)"}]
+    rows = [_domain(domain) for domain in DOMAINS.values() if domain.name not in members]
+    family = replace(
+        DOMAINS[expand("cityscapes-c")[0]],
+        name="cityscapes-c",
+        note=f"{len(CORRUPTIONS)} corruptions x {len(SEVERITIES)}; -c-fog: 5, -c-fog-3: 1",
+    )
+    return [*rows, _domain(family)]
+
+
+def _domain(domain: Domain) -> dict[str, Any]:
+    return {
+        "name": domain.name,
+        "folders": domain.folders,
+        "splits": list(domain.splits),
+        "evaluation_size": domain.evaluation_size,
+        "about": domain.note,
+    }
 
 
 def _methods(union: Any) -> list[dict[str, Any]]:

@@ -256,9 +256,10 @@ def report(
 @app.command("list")
 def list_names(kind: Kind, runs: Runs = Path("runs"), as_json: Json = False) -> None:
     """Print what can be named: experiments, sweeps, reports, runs, domains, tunings, heads, backbones."""
-    from rein.catalogue import entries
+    from rein.catalogue import entries, shown
 
-    _print(entries(kind.value, runs), as_json)
+    rows = entries(kind.value, runs)
+    _print(rows if as_json else shown(kind.value, rows), as_json)
 
 
 @app.command()
@@ -271,6 +272,7 @@ def check(
         Path | None,
         typer.Option(help="Draw images under their labels: FILE.png, or a folder for a PNG a domain. Look at it."),
     ] = None,
+    sheet_images: Annotated[int, typer.Option(min=1, help="Images of a split on the sheet.")] = 6,
     runs: Runs = Path("runs"),
     data: DataDir = Path("data"),
     weights: Weights = Path("weights"),
@@ -284,22 +286,24 @@ def check(
     from rein.check import data as check_data
     from rein.check import machine as check_machine
     from rein.check import screen
+    from rein.check import sheet as contact_sheet
     from rein.check.survey import survey
 
+    if sheet:
+        contact_sheet.refuse(sheet)
     machine = _machine(runs, data, weights, device)
     surveys = survey(domains or [], machine.data)  # first: it draws a toy domain that is asked for
     splits = check_data.check_data(surveys, files or check_data.FILES, workers)
-    found = {"machine": check_machine.check_machine(machine), "domains": splits}
+    rows = check_machine.check_machine(machine)
+    totals = check_data.totals(rows, splits)
     if as_json:
-        _print(found, as_json)
+        _print({"totals": totals, "machine": rows, "splits": splits}, as_json)
     else:
-        screen.show(found["machine"], found["domains"])
+        screen.show(rows, splits)
     if sheet:
-        from rein.check.sheet import draw
-
-        for path in draw(surveys, sheet):
+        for path in contact_sheet.draw(surveys, splits, sheet, sheet_images):
             typer.echo(path, err=as_json)
-    if any(row["problems"] for rows in found.values() for row in rows):
+    if totals["problems"]:
         raise typer.Exit(1)
 
 
@@ -363,9 +367,9 @@ def main() -> None:
         app()
     except SystemExit as stop:
         if stop.code == 130:
-            typer.echo(
-                "interrupted; a run goes on from its last checkpoint when the same command is given again", err=True
-            )
+            resumed = {"train", "sweep"} & set(sys.argv[1:])
+            then = "; a run goes on from its last checkpoint when the same command is given again" if resumed else ""
+            typer.echo(f"interrupted{then}", err=True)
         raise
     except ConfigError as error:
         _fail(error, 2)

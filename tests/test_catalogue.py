@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rein.catalogue import entries
+from rein.catalogue import entries, shown
 from rein.config import Experiment
 from rein.config_io import build, check_domain, find
 from rein.data.domains import DOMAINS, FAMILIES, expand
@@ -26,10 +26,16 @@ def test_shipped_files_are_listed_with_their_first_comment(kind: str, tmp_path: 
 
 def test_domains_are_listed_with_folder_and_splits(tmp_path: Path) -> None:
     rows = {row["name"]: row for row in entries("domains", tmp_path)}
-    assert rows["cityscapes"]["folder"] == "cityscapes" and rows["cityscapes"]["splits"] == "train,val"
+    assert rows["cityscapes"]["folders"] == ("cityscapes",) and rows["cityscapes"]["splits"] == ["train", "val"]
+    assert rows["cityscapes"]["evaluation_size"] == (1024, 512) and rows["kitti"]["evaluation_size"] is None
     assert all(row["about"] for row in rows.values())
     for name in rows:
         check_domain(name)
+
+
+def test_the_notes_of_shipped_domains_are_shown_whole(tmp_path: Path) -> None:
+    rows = entries("domains", tmp_path)
+    assert [row["about"] for row in shown("domains", rows)] == [row["about"] for row in rows]
 
 
 def test_a_family_of_domains_is_one_row(tmp_path: Path) -> None:
@@ -48,7 +54,9 @@ def test_domains_of_ones_own_are_listed(tmp_path: Path, monkeypatch: pytest.Monk
         "train: {images: a/*.jpg, labels: b/*.png}\nids: train_ids\nnote: two towns"
     )
     row = next(row for row in entries("domains", tmp_path) if row["name"] == "ours")
-    assert row == {"name": "ours", "folder": "ours", "splits": "train", "about": "two towns"}
+    assert row == {
+        "name": "ours", "folders": ("ours",), "splits": ["train"], "evaluation_size": None, "about": "two towns"
+    }  # fmt: skip
 
 
 def test_tunings_are_listed_with_keys_that_can_be_set(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from PIL import Image
 
 from rein import checkpoint, cli
 from rein.config import Experiment, Machine, run_id
+from rein.data.domains import DOMAINS
 from rein.ledger import Run
 
 Tiny = Callable[..., Experiment]
@@ -214,6 +215,15 @@ def test_an_interrupted_run_is_status_130_and_goes_on(
     assert rein("train", tiny_file, "--no-track").code == 0
 
 
+def test_an_interrupted_check_speaks_of_no_run(rein: Rein, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("rein.check.data.check_data", interrupt)
+    said = rein("check", "toy-day")
+    assert said.code == 130 and said.err.splitlines()[-1] == "interrupted"
+
+
 def test_evaluate_and_predict_read_a_finished_run(rein: Rein, finished: tuple[Run, Machine], tmp_path: Path) -> None:
     run, machine = finished
     said = rein("evaluate", run.id, "--runs", machine.runs, "--domains", "toy-night", "--json")
@@ -257,13 +267,25 @@ def test_a_dry_run_prints_the_plan_and_starts_nothing(rein: Rein, tiny_file: Pat
 
 def test_check_is_status_0_for_sound_data_and_1_for_a_problem(rein: Rein, machine: Machine, tmp_path: Path) -> None:
     said = rein("check", "toy-day", "--json")
-    assert said.code == 0 and [row["problems"] for row in json.loads(said.out)["domains"]] == [[]]
-    assert "no problem found" in rein("check", "toy-day").out
+    assert said.code == 0 and [row["problems"] for row in json.loads(said.out)["splits"]] == [[]]
+    assert json.loads(said.out)["totals"] == {"domains": 1, "images": 2, "problems": 0, "remarks": 0}
+    assert rein("check", "toy-day").out.splitlines()[-1] == "1 domain, 2 images: no problem"
     shutil.copytree(machine.data, tmp_path / "data")
     (tmp_path / "data/toy/day/images/val/000000.png").write_bytes(b"no image")
     said = rein("check", "toy-day", "--data", tmp_path / "data")
     assert said.code == 1 and "000000.png: not a readable" in said.out
-    assert said.out.splitlines()[-1].startswith("1 problem")
+    assert said.out.splitlines()[-1] == "1 domain, 2 images: 1 problem"
+
+
+@pytest.mark.parametrize("words", [("--data", "nope"), ("--data", "empty"), ()])
+def test_a_data_folder_without_data_is_a_problem(
+    rein: Rein, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.delenv("REIN_DATA")
+    (tmp_path / "empty").mkdir()
+    said = rein("check", *words)
+    assert said.code == 1 and said.out.splitlines()[-1] == "0 domains, 0 images: 1 problem"
+    assert words == ("--data", "empty") or "does not exist" in " ".join(said.out.split())
 
 
 def test_check_draws_a_sheet_and_names_it(rein: Rein, tmp_path: Path) -> None:
@@ -273,6 +295,10 @@ def test_check_draws_a_sheet_and_names_it(rein: Rein, tmp_path: Path) -> None:
     assert all(path.is_file() for path in drawn)
 
 
+def test_a_sheet_that_is_no_png_is_refused_before_anything_is_read(rein: Rein) -> None:
+    assert_one_line(rein("check", "toy-day", "--sheet", "bad.jpg"), 2, "bad.jpg", "PNG")
+
+
 @pytest.mark.parametrize(
     "kind", ["experiments", "sweeps", "reports", "runs", "domains", "tunings", "heads", "backbones"]
 )
@@ -280,6 +306,20 @@ def test_list_prints_every_kind(rein: Rein, kind: str) -> None:
     said = rein("list", kind, "--json")
     assert said.code == 0 and isinstance(json.loads(said.out), list)
     assert rein("list", kind).code == 0
+
+
+def test_domains_fit_a_terminal_of_a_hundred_columns(
+    rein: Rein, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(DOMAINS, "ours", DOMAINS["gta"])  # undone in the end, as its registration
+    (tmp_path / "domains").mkdir()
+    note = "a note that goes on and on " * 5
+    (tmp_path / "domains/ours.yaml").write_text(f"val: {{images: i/*.png}}\nids: train_ids\nnote: {note}\n")
+    lines = rein("list", "domains").out.splitlines()
+    assert max(map(len, lines)) <= 100
+    assert lines[0].split() == ["name", "folder", "splits", "scored", "about"]
+    (cityscapes,) = (line for line in lines if line.startswith("cityscapes "))
+    assert cityscapes.split()[1:6] == ["cityscapes", "train,", "val", "1024x512", "2,975"]
 
 
 def test_init_makes_a_study_once(rein: Rein, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -17,6 +18,7 @@ from rein.check.remarks import remarks
 from rein.check.survey import Survey, spaced
 from rein.data.classes import CLASSES
 from rein.data.domain import Sample
+from rein.data.folders import caseless
 from rein.data.listing import Found
 
 #: Pairs of a split that are read unless a number is asked for: all of most data sets.
@@ -61,13 +63,23 @@ def check_data(surveys: Sequence[Survey], files: int = FILES, workers: int | Non
     seen = examine_all(list(dict.fromkeys(sample for samples in chosen for sample in samples)), workers)
     read = [{sample: seen[sample] for sample in samples} for samples in chosen]
     train = {item.domain.name: pairs for item, pairs in zip(surveys, read, strict=True) if item.split == "train"}
-    return [
-        asdict(_split(item, pairs, {} if item.split == "train" else train.get(item.domain.name, {})))
-        for item, pairs in zip(surveys, read, strict=True)
-    ]
+    return [asdict(_split(item, pairs, train)) for item, pairs in zip(surveys, read, strict=True)]
 
 
-def _split(item: Survey, pairs: Pairs, train: Pairs) -> Split:
+def totals(machine: Sequence[Mapping[str, Any]], splits: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """How many domains and images were looked at, and how many problems and remarks there are."""
+    rows = (*machine, *splits)
+    return {
+        "domains": len({row["domain"] for row in splits if row["folder"]}),
+        "images": sum(row["counts"]["read"] for row in splits),
+        "problems": sum(len(row["problems"]) for row in rows),
+        "remarks": sum(len(row["remarks"]) for row in rows),
+    }
+
+
+def _split(item: Survey, pairs: Pairs, trained: Mapping[str, Pairs]) -> Split:
+    others = {} if item.split == "train" else dict(trained)
+    train = others.pop(item.domain.name, {})
     return Split(
         domain=item.domain.name,
         split=item.split,
@@ -81,7 +93,7 @@ def _split(item: Survey, pairs: Pairs, train: Pairs) -> Split:
         values=_values(pairs),
         **_classes(item.found, pairs),
         **_speed(pairs.values()),
-        problems=problems(item, pairs, train),
+        problems=problems(item, pairs, train, others),
         remarks=remarks(item, pairs, train),
     )
 
@@ -108,11 +120,11 @@ def _labels(found: Found) -> list[dict[str, Any]]:
 
 def _pattern(found: Found, sample: Sample) -> str | None:
     """The pattern of the layout that a sample's label was found by."""
-    path = sample.label.relative_to(found.folder).with_suffix("").as_posix().lower()
+    path = caseless(os.path.relpath(sample.label.with_suffix(""), found.folder))
     fits = (
         pattern
         for pattern, table in found.layout.labels
-        if table == sample.table and fnmatchcase(path, str(Path(pattern).with_suffix("")).lower())
+        if table == sample.table and fnmatchcase(path, caseless(str(Path(pattern).with_suffix(""))))
     )
     return next(fits, None)
 

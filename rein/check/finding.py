@@ -14,13 +14,23 @@ Pairs = Mapping[Sample, Pair]
 
 
 @dataclass(frozen=True)
+class Named:
+    """A file that a finding names."""
+
+    file: str
+    #: What is the matter with it, where that differs from file to file.
+    reason: str | None = None
+    #: The file that it repeats.
+    other: str | None = None
+
+
+@dataclass(frozen=True)
 class Finding:
     """One kind of thing that was found, in a sentence, and the files that it was found in."""
 
     kind: str
     text: str
-    #: A path each, with what is the matter with it where that differs: `path: reason`, `path = path`.
-    files: tuple[str, ...] = ()
+    files: tuple[Named, ...] = ()
 
 
 def table_name(table: LabelTable) -> str:
@@ -44,6 +54,11 @@ def sides(size: tuple[int, int]) -> str:
     return f"{size[0]}x{size[1]}"
 
 
-def paths(files: Iterable[Path]) -> tuple[str, ...]:
+def paths(files: Iterable[Path]) -> tuple[Named, ...]:
     """Files as a finding names them."""
-    return tuple(map(str, files))
+    return tuple(Named(str(file)) for file in files)
+
+
+def repeated(pairs: Iterable[tuple[Path, Path]]) -> tuple[Named, ...]:
+    """Files and the ones that they repeat."""
+    return tuple(Named(str(file), other=str(other)) for file, other in pairs)

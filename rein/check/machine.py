@@ -12,6 +12,7 @@ from urllib.request import urlopen
 from rein.check.survey import folders, there
 from rein.config import Machine
 from rein.data.domains import DOMAINS
+from rein.data.folders import not_known
 from rein.tracking import default_uri
 
 #: Below this a run's checkpoints, a tracker's database or a cache may not fit.
@@ -21,7 +22,7 @@ LOW_DISK_GIB = 5
 def check_machine(machine: Machine) -> list[dict[str, Any]]:
     """One row each for device, runs folder, weights, data folder, cache if it has a place, and tracker.
 
-    A row holds `what`, what was `found`, and its `problems`.
+    A row holds `what`, what was `found`, and its `problems` and `remarks`.
     """
     cache = [_folder("cache", machine.cache, "REIN_CACHE")] if machine.cache else []
     runs = _folder("runs", machine.runs, "--runs")
@@ -29,7 +30,7 @@ def check_machine(machine: Machine) -> list[dict[str, Any]]:
 
 
 def _row(what: str, found: str, *problems: str) -> dict[str, Any]:
-    return {"what": what, "found": found, "problems": list(problems)}
+    return {"what": what, "found": found, "problems": list(problems), "remarks": []}
 
 
 def _device(machine: Machine) -> dict[str, Any]:
@@ -63,14 +64,16 @@ def _weights(weights: Path) -> dict[str, Any]:
 
 def _data(root: Path) -> dict[str, Any]:
     places = {place for domain in there(root) for place in folders(domain, root)}
-    if places:
-        return _row("data", f"{root}: {', '.join(sorted(str(place).removeprefix(f'{root}/') for place in places))}")
+    names = ", ".join(sorted(str(place).removeprefix(f"{root}/") for place in places))
+    strange = not_known(root, (path for domain in DOMAINS.values() for path in domain.folders))
+    row = _row("data", f"{root}: {names}" if names else str(root), *([] if names else [_nothing(root)]))
+    return {**row, "remarks": [strange] if strange else []}
+
+
+def _nothing(root: Path) -> str:
     known = sorted({domain.folders[0] for domain in DOMAINS.values() if not domain.toy_style})
-    return _row(
-        "data",
-        f"{root}: no known domain's folder ({', '.join(known)}); --data or REIN_DATA names another place, and the toy "
-        f"world is drawn on first use",
-    )
+    state = f"holds no known domain's folder ({', '.join(known)})" if root.is_dir() else "does not exist"
+    return f"{root} {state}; --data or REIN_DATA names another, and a toy domain is drawn where it is named"
 
 
 def _tracker(machine: Machine) -> dict[str, Any]:

@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 
-from rein.check.finding import Finding, Pairs, amount, paths, table_name, written
+from rein.check.finding import Finding, Named, Pairs, amount, paths, repeated, table_name, written
 from rein.check.pair import Pair, names_by_value
 from rein.check.survey import Survey
 from rein.data.domain import Sample
+from rein.data.folders import holds, reached
 from rein.data.label_tables import TABLES, TRAIN_IDS, LabelTable
+from rein.data.listing import alternatives
 
 #: A label is taken for one in train ids where those leave so much less of it void than the table in use.
 VOID_GAP = 0.3
 
 
-def problems(item: Survey, pairs: Pairs, train: Pairs) -> list[Finding]:
-    """What must be put right. `train` holds the pairs of the domain's train split where this is another one."""
+def problems(item: Survey, pairs: Pairs, train: Pairs, others: Mapping[str, Pairs]) -> list[Finding]:
+    """What must be put right.
+
+    `train` holds the pairs of the domain's train split where this is another one, `others` those of other domains.
+    """
     return [
         finding
-        for part in (_missing(item), _unlabelled(item), _unusable(pairs), _unknown(pairs), _leaks(pairs, train))
+        for part in (
+            _missing(item),
+            _unlabelled(item),
+            _unusable(pairs),
+            _unknown(pairs),
+            _leaks(pairs, train),
+            _leaks_elsewhere(item, pairs, train, others),
+        )
         for finding in part
     ] + [finding for finding in like_train_ids(pairs) if is_rule(finding, pairs)]
 
@@ -53,18 +66,31 @@ def _missing(item: Survey) -> Iterator[Finding]:
 
 def _unlabelled(item: Survey) -> Iterator[Finding]:
     if item.found and item.found.unlabelled and item.found.layout.labels:
-        first, *others = [pattern for pattern, _ in item.found.layout.labels]
-        tried = f"{first} or {amount(others, 'other pattern', 'other patterns')}" if others else first
+        patterns = [pattern for pattern, _ in item.found.layout.labels]
         counted = amount(item.found.unlabelled, "image has", "images have")
-        text = f"{counted} no label ({tried}); complete the labels, or remove the images"
+        where = "" if item.found.samples else f"; {_beside(item.found.folder, patterns)}"
+        text = f"{counted} no label ({alternatives(patterns)}{where}); complete the labels, or remove the images"
         yield Finding("unlabelled", text, paths(item.found.unlabelled))
 
 
+def _beside(folder: Path, patterns: list[str]) -> str:
+    place = reached(folder, patterns)
+    return f"{place.relative_to(folder) if place != folder else folder.name} holds {holds(place)}"
+
+
 def _unusable(pairs: Pairs) -> Iterator[Finding]:
-    reasons = [reason for pair in pairs.values() for reason in pair.troubles]
-    if reasons:
+    named = tuple(_named(sample, reason) for sample, pair in pairs.items() for reason in pair.troubles)
+    if named:
         counted = amount([pair for pair in pairs.values() if pair.troubles], "pair", "pairs")
-        yield Finding("unusable", f"{counted} of image and label cannot be used", tuple(reasons))
+        reason, number = Counter(name.reason for name in named).most_common(1)[0]
+        common = f", {number:,} for one reason: {reason}" if number > 1 and 2 * number > len(pairs) else ""
+        yield Finding("unusable", f"{counted} of image and label cannot be used{common}", named)
+
+
+def _named(sample: Sample, sentence: str) -> Named:
+    """A sentence that begins with the path of one of the two files, taken apart."""
+    file = next((path for path in (sample.label, sample.image) if sentence.startswith(f"{path}: ")), sample.image)
+    return Named(str(file), sentence.removeprefix(f"{file}: "))
 
 
 def _unknown(pairs: Pairs) -> Iterator[Finding]:
@@ -72,7 +98,7 @@ def _unknown(pairs: Pairs) -> Iterator[Finding]:
         bad = {sample: pair for sample, pair in mine.items() if pair.unknown}
         if not bad:
             continue
-        fit = _fitting(table, bad.values())
+        fit = _fitting(table, bad.values()) if 2 * len(bad) > len(pairs) else None
         advice = f"all values fit {fit}: are these labels of that kind? Else " if fit else ""
         yield Finding(
             "unknown_ids",
@@ -124,7 +150,22 @@ def _leaks(pairs: Pairs, train: Pairs) -> Iterator[Finding]:
     if same:
         counted = amount(same, "image is", "images are")
         text = f"{counted} in train too, with the same pixels; remove them from one of the two"
-        yield Finding("leak", text, tuple(f"{mine.image} = {other.image}" for mine, other in same))
+        yield Finding("leak", text, repeated((mine.image, other.image) for mine, other in same))
+
+
+def _leaks_elsewhere(item: Survey, pairs: Pairs, train: Pairs, others: Mapping[str, Pairs]) -> Iterator[Finding]:
+    """Images that another domain trains on; those of the domain's own train split are told already."""
+    mine = {sample: pair for sample, pair in pairs.items() if pair.digest}
+    own = {pair.digest for pair in train.values()}
+    for name, theirs in others.items():
+        known = {pair.digest: sample for sample, pair in theirs.items()}
+        same = [(s.image, known[p.digest].image) for s, p in mine.items() if p.digest in known and p.digest not in own]
+        if same:
+            text = (
+                f"{amount(same, 'image is', 'images are')} in {name} train too, with the same pixels: what is trained "
+                f"on {name} is not to be tested on {item.domain.name}; remove them from one of the two"
+            )
+            yield Finding("leak", text, repeated(same))
 
 
 def _by_table(pairs: Pairs) -> dict[LabelTable, dict[Sample, Pair]]:

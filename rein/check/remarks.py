@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rein.check.finding import Finding, Pairs, amount, paths, sides
+from rein.check.finding import Finding, Named, Pairs, amount, paths, repeated, sides
 from rein.check.pair import Pair, names_by_value
 from rein.check.problems import is_rule, like_train_ids, without_split
 from rein.check.survey import Survey
@@ -39,7 +39,8 @@ def _count(item: Survey) -> Iterator[Finding]:
     if item.found and expected is not None:
         number = len(item.found.samples) + len(item.found.unlabelled)
         if number < expected:
-            text = f"{expected - number:,} of {expected:,} images are not there: scores will not be the whole split's"
+            then = "training sees the others alone" if item.split == "train" else "scores are not the whole split's"
+            text = f"{expected - number:,} of {expected:,} images are not there: {then}"
             yield Finding("count", text)
         if number > expected:
             text = f"{number - expected:,} images more than the {expected:,} of the published split"
@@ -65,7 +66,7 @@ def _sizes(pairs: Pairs) -> Iterator[Finding]:
             f"{len(differ):,} of {len(pairs):,} labels have another size than their image, {sides(sizes[0][0][0])} for "
             f"{sides(sizes[0][0][1])}{others}: training resizes them by nearest neighbour, scores are at their own"
         )
-        files = (f"{sample.label}: {sides(label)} for {sides(image)}" for sample, image, label in differ)
+        files = (Named(str(sample.label), f"{sides(label)} for {sides(image)}") for sample, image, label in differ)
         yield Finding("label_sizes", text, tuple(files))
 
 
@@ -75,7 +76,7 @@ def _odd(pairs: Pairs) -> Iterator[Finding]:
         kinds = Counter(kind for oddities in odd.values() for kind in oddities)
         counts = ", ".join(f"{number:,} {kind}" for kind, number in kinds.most_common())
         text = f"{amount(odd, 'image is', 'images are')} not plain upright RGB ({counts}); they are converted to it"
-        yield Finding("odd_images", text, tuple(f"{path}: {', '.join(kinds)}" for path, kinds in odd.items()))
+        yield Finding("odd_images", text, tuple(Named(str(path), ", ".join(kinds)) for path, kinds in odd.items()))
 
 
 def _plain(pairs: Pairs) -> Iterator[Finding]:
@@ -97,13 +98,13 @@ def _plain(pairs: Pairs) -> Iterator[Finding]:
 
 def _twice(pairs: Pairs) -> Iterator[Finding]:
     first: dict[bytes, Path] = {}
-    same: list[str] = []
+    same: list[tuple[Path, Path]] = []
     for sample, pair in pairs.items():
         if pair.digest and first.setdefault(pair.digest, sample.image) != sample.image:
-            same.append(f"{sample.image} = {first[pair.digest]}")
+            same.append((sample.image, first[pair.digest]))
     if same:
         counted = amount(same, "image repeats", "images repeat")
-        yield Finding("duplicates", f"{counted} another one of the split, with the same pixels", tuple(same))
+        yield Finding("duplicates", f"{counted} another one of the split, with the same pixels", repeated(same))
 
 
 def _saved_anew(pairs: Pairs, train: Pairs) -> Iterator[Finding]:
@@ -117,7 +118,7 @@ def _saved_anew(pairs: Pairs, train: Pairs) -> Iterator[Finding]:
     if near:
         counted = amount(near, "image looks", "images look")
         text = f"{counted} like the train image of the same name, if not to the pixel: saved anew?"
-        yield Finding("same_name", text, tuple(f"{mine.image} ~ {other.image}" for mine, other in near))
+        yield Finding("same_name", text, repeated((mine.image, other.image) for mine, other in near))
 
 
 def _alike(one: Pair, other: Pair) -> bool:

@@ -10,6 +10,8 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from rein.check.data import totals
+
 #: Files that are named under one finding; `--json` names all.
 NAMED = 5
 #: Wider lines are hard to read.
@@ -38,14 +40,15 @@ def lines(machine: Sequence[Row], splits: Sequence[Row], width: int = WIDTH) -> 
     yield "machine"
     for row in machine:
         yield from _folded(f"  {row['what']:<9}", row["found"], width)
-    for row in machine:
-        for problem in row["problems"]:
-            yield from _folded("  problem  ", f"{row['what']}: {problem}", width)
+    for kind in ("problem", "remark"):
+        for row in machine:
+            for text in row[f"{kind}s"]:
+                yield from _folded(f"  {kind:<9}", f"{row['what']}: {text}", width)
     for name, rows in groupby(splits, key=lambda row: row["domain"]):
         yield ""
         yield from _domain(name, list(rows), width)
     yield ""
-    yield _sum([*machine, *splits])
+    yield _sum(totals(machine, splits))
 
 
 def _domain(name: str, rows: list[Row], width: int) -> Iterator[str]:
@@ -91,7 +94,7 @@ def _between(sides: Sequence[int]) -> str:
 
 
 def _layout(row: Row) -> str:
-    used = [label for label in row["labels"] if label["files"]] or row["labels"]
+    used = [label for label in row["labels"] if label["files"]] or row["labels"][:3]
     labels = " or ".join(f"{label['pattern']} ({label['table']})" for label in used)
     return f"{row['image_pattern']} with {labels or 'no labels'}{', halved when read' if row['halved'] else ''}"
 
@@ -131,18 +134,27 @@ def _percent(share: float) -> str:
 def _finding(kind: str, row: Row, finding: Row, width: int) -> Iterator[str]:
     text, files = finding["text"], finding["files"]
     yield from _folded(f"  {kind:<9}", f"{row['split']}: {text}", width)
-    folder = f"{row['folder']}/"
     named = NAMED if len(files) < row["counts"]["read"] else 1  # all of them: one shows how
     for file in files[:named]:
-        yield from _folded(" " * 13, file.replace(folder, ""), width)
+        yield from _folded(" " * 13, _file(file, text).replace(f"{row['folder']}/", ""), width)
     if len(files) > named:
         yield " " * 13 + f"and {len(files) - named:,} more (`--json` lists all)"
 
 
-def _sum(rows: Sequence[Row]) -> str:
-    problems, remarks = (sum(len(row.get(kind, ())) for row in rows) for kind in ("problems", "remarks"))
-    said = "no problem found" if not problems else "1 problem" if problems == 1 else f"{problems} problems"
-    return said if not remarks else f"{said}, {remarks} {'remark' if remarks == 1 else 'remarks'}"
+def _file(named: Row, text: str) -> str:
+    """A path, with what is the matter with it unless the finding's own text says so."""
+    reason = f": {named['reason']}" if named["reason"] and named["reason"] not in text else ""
+    return f"{named['file']}{reason}" + (f" = {named['other']}" if named["other"] else "")
+
+
+def _sum(numbers: Mapping[str, int]) -> str:
+    """`4 domains, 523 images: no problem, 2 remarks`."""
+    domains, images, problems, remarks = (
+        f"{numbers[key]:,} {key[:-1] if numbers[key] == 1 else key}"
+        for key in ("domains", "images", "problems", "remarks")
+    )
+    found = [problems if numbers["problems"] else "no problem", *([remarks] if numbers["remarks"] else [])]
+    return f"{domains}, {images}: {', '.join(found)}"
 
 
 def _folded(head: str, text: str, width: int) -> list[str]:

@@ -11,6 +11,7 @@ from rein import domain_files
 from rein.config_io import check_domain
 from rein.data.domain import DataError, Domain, Layout, Split
 from rein.data.domains import DOMAINS, expand, find
+from rein.data.folders import below
 from rein.data.listing import Found, look
 
 _Any = TypeVar("_Any")
@@ -53,7 +54,7 @@ def folders(domain: Domain, root: Path) -> list[Path]:
     """The folders below `root` that a domain may lie in; none of one that is made from another's files."""
     if domain.corruption:
         return []
-    places = [place for folder in domain.folders for place in _below(root, folder)] if root.is_dir() else []
+    places = [place for folder in domain.folders for place in below(root, folder)]
     return list(dict.fromkeys(places))
 
 
@@ -80,17 +81,6 @@ def _told_apart(surveys: list[Survey], root: Path) -> list[Survey]:
     """Without the domains that are not there and only share a folder with one that is."""
     taken = {item.found.folder for item in surveys if item.found}
     return [item for item in surveys if item.found or item.partial or not taken & set(folders(item.domain, root))]
-
-
-def _below(root: Path, folder: str) -> list[Path]:
-    """The folders of that path, whatever their case."""
-    if (root / folder).is_dir():
-        return [root / folder]
-    places = [root]
-    for part in folder.lower().split("/"):
-        listed = [child for place in places for child in sorted(place.iterdir()) if child.name.lower() == part]
-        places = [child for child in listed if child.is_dir()]
-    return places
 
 
 def _survey(domain: Domain, split: str, root: Path) -> Survey:

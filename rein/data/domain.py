@@ -35,7 +35,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class Split:
-    """`train` or `val` of a domain: the first of its layouts of which there is an image counts."""
+    """`train` or `val` of a domain: the first of its layouts counts of which there is an image with a label."""
 
     layouts: tuple[Layout, ...]
     #: Only files whose name starts with one of these; empty keeps all.

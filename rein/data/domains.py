@@ -59,8 +59,8 @@ DOMAINS: dict[str, Domain] = {
     for domain in (
         *STREET_SCENES,
         *(_corrupted(corruption, severity) for corruption in CORRUPTIONS for severity in SEVERITIES),
-        _toy("game", "train", "val", note="the toy world's source: clean, saturated, one town"),
-        _toy("day", "val", note="toy target: other textures and another layout"),
+        _toy("game", "train", "val", note="toy source: clean, saturated, one town"),
+        _toy("day", "val", note="toy target: other textures and layout"),
         _toy("night", "val", note="toy target: dusk and night"),
         _toy("fog", "val", note="toy target: fog"),
         _toy("rain", "val", note="toy target: rain"),

@@ -1,7 +1,8 @@
 """The public data sets of street scenes: how their folders look, downloaded or converted, and how they are scored.
 
-Folder names are those of mmsegmentation, Rein and DAFormer/HRDA/MIC, and of the archives themselves. Counts are the
-data sets' own; evaluation sizes the reference protocol's (w1oves/Rein, configs/_base_/datasets).
+Folder names are those of mmsegmentation, Rein, DAFormer/HRDA/MIC and RobustNet (shachoi/RobustNet, README and
+datasets/), and of the archives themselves. Counts are the data sets' own; evaluation sizes the reference protocol's
+(w1oves/Rein, configs/_base_/datasets).
 """
 
 from __future__ import annotations
@@ -33,25 +34,30 @@ from rein.data.label_tables import (
 Labels = tuple[str, LabelTable]
 
 CITYSCAPES_FOLDERS = ("cityscapes",)
+CAMVID_FOLDERS = ("camvid", "camvid/camvid")
 ACDC_CONDITIONS = ("fog", "night", "rain", "snow")
 
 
 def fine(split: str, count: int | None = None, fog: str = "") -> Split:
-    """Cityscapes' own layout, as unpacked or as its archives are called; with `fog`, Foggy Cityscapes' images."""
+    """Cityscapes' own layout, each part as unpacked or in a folder of its archive's name.
+
+    With `fog`, Foggy Cityscapes' images, whose labels may lie in `cityscapes` beside them.
+    """
     folder = "leftImg8bit_foggy" if fog else "leftImg8bit"
     archive = "leftImg8bit_trainvaltest_foggy" if fog else "leftImg8bit_trainvaltest"
-    layouts = [
-        Layout(
-            f"{images}{folder}/{split}/*/*_leftImg8bit{fog}.png",
-            (
-                (f"{labels}gtFine/{split}/*/*_gtFine_labelTrainIds.png", TRAIN_IDS),
-                (f"{labels}gtFine/{split}/*/*_gtFine_labelIds.png", CITYSCAPES_IDS),
-                (f"{labels}gtFine/{split}/*/*_gtFine_color.png", CITYSCAPES_COLOURS),
-            ),
+    beside = [f"../{name}/" for name in CITYSCAPES_FOLDERS] if fog else []
+    labels = tuple(
+        (f"{place}{top}gtFine/{split}/*/*_gtFine_{name}.png", table)
+        for place in ("", *beside)
+        for top in ("", "gtFine_trainvaltest/")
+        for name, table in (
+            ("labelTrainIds", TRAIN_IDS),
+            ("labelIds", CITYSCAPES_IDS),
+            ("color", CITYSCAPES_COLOURS),
         )
-        for images, labels in (("", ""), (f"{archive}/", "gtFine_trainvaltest/"))
-    ]
-    return Split(tuple(layouts), count=count)
+    )
+    images = f"{folder}/{split}/*/*_leftImg8bit{fog}.png"
+    return Split((Layout(images, labels), Layout(f"{archive}/{images}", labels)), count=count)
 
 
 def _split(images: str, *labels: Labels, count: int | None = None, prefixes: Sequence[str] = ()) -> Split:
@@ -61,9 +67,25 @@ def _split(images: str, *labels: Labels, count: int | None = None, prefixes: Seq
 # ---------------------------------------------------------------------------------------------------------- rendered
 
 
+def _gta() -> Split:
+    """All in one folder, or in `train`, `valid` and `test`: the whole data set is trained on, however it is divided."""
+    return _divided("images", "labels", GTA_IDS, 24_966, "", "*/", "*/*/")
+
+
 def _synthia() -> Split:
-    labels = (("GT/LABELS/*_labelTrainIds.png", TRAIN_IDS), ("GT/LABELS/*.png", SYNTHIA))
-    return _split("RGB/*.png", *labels, count=9_400)
+    return _divided("RGB", "GT/LABELS", SYNTHIA, 9_400, "", "*/")
+
+
+def _divided(images: str, labels: str, table: LabelTable, count: int, *between: str) -> Split:
+    """Images and labels in such folders between: converted to train ids, or as they are published."""
+    layouts = [
+        Layout(
+            f"{images}/{part}*.png",
+            ((f"{labels}/{part}*_labelTrainIds.png", TRAIN_IDS), (f"{labels}/{part}*.png", table)),
+        )
+        for part in between
+    ]
+    return Split(tuple(layouts), count=count)
 
 
 def _urbansyn() -> Split:
@@ -88,7 +110,8 @@ COLOURED = ("ss_colour", "ss_color")
 def _bdd100k(split: str, count: int) -> Split:
     now = Layout(f"images/10k/{split}/*.jpg", ((f"labels/sem_seg/masks/{split}/*.png", TRAIN_IDS),))
     once = Layout(f"seg/images/{split}/*.jpg", ((f"seg/labels/{split}/*_train_id.png", TRAIN_IDS),))
-    return Split((now, once), count=count)
+    flat = Layout(f"images/{split}/*.jpg", ((f"labels/{split}/*_train_id.png", TRAIN_IDS),))
+    return Split((now, once, flat), count=count)
 
 
 def _mapillary_labels(folder: str, split: str) -> tuple[Labels, ...]:
@@ -110,17 +133,13 @@ def _mapillary_val() -> Split:
 
 
 def _anon(inner: str, count: int, *others: Layout) -> Split:
-    """ACDC's and Dark Zurich's layout, as unpacked or as the archives are called."""
-    layouts = [
-        Layout(
-            f"{images}rgb_anon/{inner}/*/*_rgb_anon.png",
-            (
-                (f"{labels}gt/{inner}/*/*_gt_labelTrainIds.png", TRAIN_IDS),
-                (f"{labels}gt/{inner}/*/*_gt_labelIds.png", CITYSCAPES_IDS),
-            ),
-        )
-        for images, labels in (("", ""), ("rgb_anon_trainvaltest/", "gt_trainval/"))
-    ]
+    """ACDC's and Dark Zurich's layout, each part as unpacked or in a folder of its archive's name."""
+    labels = tuple(
+        (f"{top}gt/{inner}/*/*_gt_{name}.png", table)
+        for top in ("", "gt_trainval/")
+        for name, table in (("labelTrainIds", TRAIN_IDS), ("labelIds", CITYSCAPES_IDS))
+    )
+    layouts = [Layout(f"{top}rgb_anon/{inner}/*/*_rgb_anon.png", labels) for top in ("", "rgb_anon_trainvaltest/")]
     return Split((*layouts, *others), count=count)
 
 
@@ -131,15 +150,16 @@ def _acdc_flat(split: str) -> Layout:
 
 
 def _acdc(condition: str) -> Domain:
+    val = 106 if condition == "night" else 100
     return Domain(
         f"acdc-{condition}",
         ("acdc",),
         {
             "train": _anon(f"{condition}/train", 400),
-            "val": _anon(f"{condition}/val", 106 if condition == "night" else 100),
+            "val": _anon(f"{condition}/val", val),
         },
         evaluation_size=(1920, 1080),
-        note=f"ACDC's {condition} alone, 1920x1080",
+        note=f"400 / {val} images, 1920x1080, {condition}",
     )
 
 
@@ -182,15 +202,15 @@ A2D2_TRAIN = (
 
 
 def _camvid(folder: str, frames: str, count: int, *prefixes: str) -> Split:
-    """SegNet's layout of 480x360 with 11 classes, or the original 960x720 in colours."""
-    segnet = Layout(f"{folder}/*.*", ((f"{folder}annot/*.png", CAMVID),))
+    """SegNet's layout of 480x360 with 11 classes, Kaggle's of 960x720 in colours, or the original folder of those."""
+    split = Layout(f"{folder}/*.*", ((f"{folder}annot/*.png", CAMVID), (f"{folder}_labels/*_L.png", CAMVID_COLOURS)))
     original = [
         Layout(
             f"{top}701_StillsRaw_full/{frames}.png", ((f"{top}LabeledApproved_full/{frames}_L.png", CAMVID_COLOURS),)
         )
         for top in ("", "images/")
     ]
-    return Split((segnet, *original), prefixes, count)
+    return Split((split, *original), prefixes, count)
 
 
 #: SegNet's val frames are 0016E5_07959 to 0016E5_08159; its dusk frames in train 0001TP_006690 to 0001TP_008520.
@@ -202,12 +222,8 @@ STREET_SCENES: tuple[Domain, ...] = (
     Domain(
         "gta",
         ("gta", "gta5", "gtav", "gta_v"),
-        {
-            "train": _split(
-                "images/*.png", ("labels/*_labelTrainIds.png", TRAIN_IDS), ("labels/*.png", GTA_IDS), count=24_966
-            )
-        },
-        note="GTAV, 24,966 rendered images, 1914x1052",
+        {"train": _gta()},
+        note="24,966 rendered images, 1914x1052",
     ),
     Domain(
         "synthia",
@@ -219,22 +235,22 @@ STREET_SCENES: tuple[Domain, ...] = (
             "synthia_rand_cityscapes",
         ),
         {"train": _synthia()},
-        note="SYNTHIA-RAND-CITYSCAPES, 9,400 rendered images, 1280x760, 16 of the 19 classes",
+        note="9,400 rendered images, 16 classes",
     ),
-    Domain("urbansyn", ("urbansyn",), {"train": _urbansyn()}, note="UrbanSyn, 7,539 rendered images, 2048x1024"),
+    Domain("urbansyn", ("urbansyn",), {"train": _urbansyn()}, note="7,539 rendered images, 2048x1024"),
     Domain(
         "cityscapes",
         CITYSCAPES_FOLDERS,
         {"train": fine("train", 2_975), "val": fine("val", 500)},
         evaluation_size=(1024, 512),
-        note="2,975 / 500 images, 2048x1024, Germany by day",
+        note="2,975 / 500 images, 2048x1024, Germany",
     ),
     Domain(
         "bdd100k",
         ("bdd100k", "bdd100k/bdd100k", "bdd-100k", "bdd-100k/bdd100k", "bdd10k", "bdd"),
         {"train": _bdd100k("train", 7_000), "val": _bdd100k("val", 1_000)},
         evaluation_size=(1280, 720),
-        note="7,000 / 1,000 images, 1280x720, USA in all weathers",
+        note="7,000 / 1,000 images, 1280x720, USA",
     ),
     Domain(
         "mapillary",
@@ -252,14 +268,14 @@ STREET_SCENES: tuple[Domain, ...] = (
             "val": _mapillary_val(),
         },
         evaluation_size=(1024, 512),
-        note="18,000 / 2,000 images, worldwide; scored at half size",
+        note="18,000 / 2,000 images, worldwide, halved",
     ),
     Domain(
         "acdc",
         ("acdc",),
         {"train": _anon("*/train", 1_600, _acdc_flat("train")), "val": _anon("*/val", 406, _acdc_flat("val"))},
         evaluation_size=(1920, 1080),
-        note="1,600 / 406 images, 1920x1080, fog, night, rain and snow together",
+        note="1,600 / 406 images, all four conditions",
     ),
     *map(_acdc, ACDC_CONDITIONS),
     Domain(
@@ -272,29 +288,29 @@ STREET_SCENES: tuple[Domain, ...] = (
         "idd",
         ("idd", "idd_segmentation", "idd20k", "anue"),
         {"train": _idd("train", 6_993), "val": _idd("val", 981)},
-        note="6,993 / 981 images, 1920x1080 and 1280x720, India",
+        note="6,993 / 981 images, to 1920x1080, India",
     ),
     Domain(
         "kitti",
         ("kitti", "kitti_semantics", "data_semantics", "kitti/data_semantics"),
         {"val": _split("training/image_2/*.*", ("training/semantic/*.png", CITYSCAPES_IDS), count=200)},
-        note="200 images, 1242x375, in Cityscapes label ids",
+        note="200 images, 1242x375, Karlsruhe",
     ),
     Domain(
         "camvid-day",
-        ("camvid",),
+        CAMVID_FOLDERS,
         {
             # In the original folder the frames of SegNet's train set are those whose number ends in 0.
             "train": _camvid("train", "*0", 305, "0006R0", "0016E5"),
             "val": _camvid("val", "*", 101, *CAMVID_VAL),
         },
-        note="CamVid's day sequences: SegNet's 480x360 or the original 960x720",
+        note="305 / 101 frames, 480x360 or 960x720",
     ),
     Domain(
         "camvid-dusk",
-        ("camvid",),
+        CAMVID_FOLDERS,
         {"val": _camvid("train", "*", 62, *CAMVID_DUSK)},
-        note="CamVid's dusk sequence 0001TP: 62 frames",
+        note="62 frames, sequence 0001TP at dusk",
     ),
     Domain(
         "carla",
@@ -310,13 +326,13 @@ STREET_SCENES: tuple[Domain, ...] = (
         "a2d2",
         ("a2d2",),
         {"train": _a2d2(*A2D2_TRAIN), "val": _a2d2(*A2D2_VAL)},
-        note="A2D2's front camera, 1920x1208, Germany; two scenes held out",
+        note="1920x1208, Germany; two scenes held out",
     ),
     Domain(
         "wilddash",
         ("wilddash", "wilddash2", "wd_public_02", "wilddash/wd_public_02", "wilddash2/wd_public_02"),
         {"val": _split("images/*.jpg", ("labels/*.png", WILDDASH_IDS), count=4_256)},
-        note="WildDash 2's public part, 4,256 images, 1920x1080, worldwide hazards",
+        note="4,256 images, 1920x1080, hazards",
     ),
     Domain(
         "foggy-cityscapes",
@@ -325,6 +341,6 @@ STREET_SCENES: tuple[Domain, ...] = (
             "train": fine("train", 2_975, "_foggy_beta_0.02"),
             "val": fine("val", 500, "_foggy_beta_0.02"),
         },
-        note="Cityscapes in simulated fog of 150 m sight (beta 0.02), 2,975 / 500 images",
+        note="2,975 / 500, fog of 150 m, beta 0.02",
     ),
 )

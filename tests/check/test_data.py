@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from rein.config import ConfigError
 from rein.data import domains, toy
 from rein.data.classes import CLASSES, PALETTE
 from rein.data.domain import Domain, Layout, Split
-from rein.data.label_tables import CITYSCAPES_IDS, PALETTE_COLOURS, TRAIN_IDS, LabelTable
+from rein.data.label_tables import CAMVID, CITYSCAPES_IDS, PALETTE_COLOURS, TRAIN_IDS, LabelTable
 
 IMAGES, LABELS = "toy/game/images/train", "toy/game/labels/train"
 
@@ -30,6 +31,10 @@ def check(names: Sequence[str], root: Path, **options: Any) -> list[dict[str, An
 
 def kinds(row: dict[str, Any], what: str = "problems") -> dict[str, dict[str, Any]]:
     return {finding["kind"]: finding for finding in row[what]}
+
+
+def files(finding: dict[str, Any]) -> list[str]:
+    return [named["file"] for named in finding["files"]]
 
 
 def save(path: Path, pixels: Any, **options: Any) -> None:
@@ -86,6 +91,7 @@ def test_the_keys_of_the_json_are_these(copied: Path) -> None:
     assert list(row["values"][0]) == ["table", "value", "class", "pixels", "files"]
     assert list(row["void"]) == list(row["classes"]["road"]) == ["share", "images"]
     assert list(row["problems"][0]) == ["kind", "text", "files"]
+    assert list(row["problems"][0]["files"][0]) == ["file", "reason", "other"]
     assert list(check(["kitti"], copied)[0]) == list(row)  # nothing of it is there
 
 
@@ -118,13 +124,14 @@ def test_every_bad_file_is_named_with_its_reason_and_the_rest_is_read(copied: Pa
     row = check(["toy-game"], copied)[0]
     found = kinds(row)
     assert list(found) == ["unlabelled", "unusable", "unknown_ids"]
-    assert found["unlabelled"]["files"] == [str(images / "000002.png")]
+    assert files(found["unlabelled"]) == [str(images / "000002.png")]
     bad = [images / "000000.png", images / "000001.png", images / "000003.png", labels / "000005.png"]
-    assert [reason.split(": ")[0] for reason in found["unusable"]["files"]] == list(map(str, bad))
-    assert "96x96 pixels, its image 000005.png has 192x96" in found["unusable"]["files"][-1]
+    assert files(found["unusable"]) == list(map(str, bad))
+    assert "96x96 pixels, its image 000005.png has 192x96" in found["unusable"]["files"][-1]["reason"]
+    assert found["unusable"]["text"] == "4 pairs of image and label cannot be used"
     assert "77 (18,432 pixels in 1 file); data.unknown_ids=void" in found["unknown_ids"]["text"]
-    assert found["unknown_ids"]["files"] == [str(labels / "000004.png")]
-    assert kinds(row, "remarks")["labels_without_image"]["files"] == [str(labels / "no image.png")]
+    assert files(found["unknown_ids"]) == [str(labels / "000004.png")]
+    assert files(kinds(row, "remarks")["labels_without_image"]) == [str(labels / "no image.png")]
     assert row["counts"] == {
         "images": 7, "expected": None, "unlabelled": 1, "labels_without_image": 1, "read": 6, "unusable": 4,
     }  # fmt: skip
@@ -135,8 +142,8 @@ def test_whatever_else_a_file_does_to_its_decoder_is_told_too(copied: Path, monk
         raise MemoryError(f"no room for {path.name}")
 
     monkeypatch.setattr("rein.check.pair.read_image", fail)
-    reasons = kinds(check(["toy-day"], copied)[0])["unusable"]["files"]
-    assert len(reasons) == 2 and "MemoryError: no room for 000000.png" in reasons[0]
+    first, second = kinds(check(["toy-day"], copied)[0])["unusable"]["files"]
+    assert first["reason"].startswith("MemoryError: no room for 000000.png") and "000001" in second["reason"]
 
 
 def test_images_that_are_in_train_too_are_found_under_any_name(copied: Path) -> None:
@@ -146,16 +153,34 @@ def test_images_that_are_in_train_too_are_found_under_any_name(copied: Path) -> 
     assert train["problems"] == []
     leak = kinds(val)["leak"]
     assert leak["text"].startswith("2 images are in train too")
-    assert leak["files"][1] == f"{copied}/toy/game/images/val/000001.png = {copied}/{IMAGES}/000005.png"
+    assert leak["files"][1] == {
+        "file": f"{copied}/toy/game/images/val/000001.png", "reason": None, "other": f"{copied}/{IMAGES}/000005.png"
+    }  # fmt: skip
+
+
+def test_images_of_one_domains_val_in_anothers_train_are_a_problem_of_both_together(copied: Path) -> None:
+    shutil.copy(copied / IMAGES / "000005.png", copied / "toy/fog/images/val/000001.png")
+    assert check(["toy-fog"], copied)[0]["problems"] == []
+    _, val, fog = check(["toy-game", "toy-fog"], copied)
+    assert val["problems"] == [] and kinds(fog)["leak"]["text"].startswith("1 image is in toy-game train too")
+    assert kinds(fog)["leak"]["files"] == [
+        {"file": f"{copied}/toy/fog/images/val/000001.png", "reason": None, "other": f"{copied}/{IMAGES}/000005.png"}
+    ]
+
+
+def test_an_image_that_is_in_its_own_train_too_is_told_once(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(domains.DOMAINS, "again", replace(domains.DOMAINS["toy-game"], name="again"))
+    shutil.copy(copied / IMAGES / "000005.png", copied / "toy/game/images/val/000001.png")
+    rows = check(["toy-game", "again"], copied)
+    assert [len(row["problems"]) for row in rows] == [0, 1, 0, 1]
 
 
 def test_images_that_repeat_within_a_split_are_a_remark(copied: Path) -> None:
     shutil.copy(copied / IMAGES / "000002.png", copied / IMAGES / "000004.png")
     row = check(["toy-game"], copied)[0]
     assert row["problems"] == []
-    assert kinds(row, "remarks")["duplicates"]["files"] == [
-        f"{copied}/{IMAGES}/000004.png = {copied}/{IMAGES}/000002.png"
-    ]
+    (named,) = kinds(row, "remarks")["duplicates"]["files"]
+    assert (named["file"], named["other"]) == (f"{copied}/{IMAGES}/000004.png", f"{copied}/{IMAGES}/000002.png")
 
 
 def test_a_train_image_saved_anew_under_its_name_is_a_remark(copied: Path) -> None:
@@ -165,7 +190,7 @@ def test_a_train_image_saved_anew_under_its_name_is_a_remark(copied: Path) -> No
     Image.open(target.with_suffix(".jpg")).save(target)
     target.with_suffix(".jpg").unlink()
     row = check(["toy-game"], copied)[1]
-    assert row["problems"] == [] and str(target) in kinds(row, "remarks")["same_name"]["files"][0]
+    assert row["problems"] == [] and files(kinds(row, "remarks")["same_name"]) == [str(target)]
 
 
 def test_odd_images_are_remarks(copied: Path) -> None:
@@ -176,7 +201,8 @@ def test_odd_images_are_remarks(copied: Path) -> None:
     Image.open(turned).save(turned, exif=exif)
     row = check(["toy-game"], copied)[0]
     assert row["problems"] == []
-    assert kinds(row, "remarks")["odd_images"]["files"] == [f"{grey}: grey", f"{turned}: turned by EXIF"]
+    odd = {named["file"]: named["reason"] for named in kinds(row, "remarks")["odd_images"]["files"]}
+    assert odd == {str(grey): "grey", str(turned): "turned by EXIF"}
 
 
 def test_so_many_files_as_are_asked_for_are_read_evenly_spaced(copied: Path) -> None:
@@ -199,6 +225,52 @@ def test_label_ids_in_place_of_train_ids_are_recognised(own: Any) -> None:
     root = own(TRAIN_IDS, np.repeat([[7, 8, 11, 21, 23, 26]], 4, 0))
     text = kinds(check(["own"], root)[0])["unknown_ids"]["text"]
     assert "26 (4 pixels in 1 file)" in text and "all values fit label_ids" in text
+
+
+def test_a_stray_id_gets_no_advice_on_tables(own: Any) -> None:
+    sound = np.repeat([[3, 4, 5, 8]], 4, 0)
+    row = check(["own"], own(CAMVID, np.where(sound == 8, 77, sound), sound, sound))[0]
+    assert "77 (4 pixels in 1 file); data.unknown_ids=void" in kinds(row)["unknown_ids"]["text"]
+
+
+def test_what_is_the_matter_with_most_files_is_said_once(own: Any) -> None:
+    coloured = np.random.default_rng(0).integers(0, 256, (4, 6, 3))
+    unusable = kinds(check(["own"], own(TRAIN_IDS, coloured, coloured, np.zeros((4, 6))))[0])["unusable"]
+    assert unusable["text"].count("3 channels of colours") == 1
+    assert unusable["text"].startswith("2 pairs of image and label cannot be used, 2 for one reason: ")
+
+
+def test_train_images_that_are_not_there_are_no_matter_of_scores(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    toy_game = domains.DOMAINS["toy-game"]
+    splits = {name: replace(split, count=9) for name, split in toy_game.splits.items()}
+    monkeypatch.setitem(domains.DOMAINS, "toy-game", replace(toy_game, splits=splits))
+    train, val = (kinds(row, "remarks")["count"]["text"] for row in check(["toy-game"], copied))
+    assert train == "2 of 9 images are not there: training sees the others alone"
+    assert val == "7 of 9 images are not there: scores are not the whole split's"
+
+
+def test_where_no_label_is_what_lies_there_instead_is_named(copied: Path) -> None:
+    save(copied / "bdd100k/images/10k/val/a.jpg", np.zeros((4, 8, 3)))
+    save(copied / "bdd100k/labels/sem_seg/colormaps/val/a.png", np.zeros((4, 8, 3)))
+    row = check(["bdd100k"], copied)[1]
+    assert "labels/sem_seg holds colormaps/" in kinds(row)["unlabelled"]["text"]
+
+
+def test_every_pattern_that_labels_were_looked_for_by_is_listed(copied: Path) -> None:
+    save(copied / "cityscapes/leftImg8bit/val/a/a_leftImg8bit.png", np.zeros((4, 8, 3)))
+    row = check(["cityscapes"], copied)[1]
+    assert "gtFine/val/*/*_gtFine_labelTrainIds.png or 5 other patterns" in kinds(row)["unlabelled"]["text"]
+    assert len({label["pattern"] for label in row["labels"]}) == 6
+
+
+def test_labels_beside_the_domains_folder_are_counted_by_their_pattern(copied: Path) -> None:
+    save(copied / "foggy_cityscapes/leftImg8bit_foggy/val/a/a_leftImg8bit_foggy_beta_0.02.png", np.zeros((4, 8, 3)))
+    save(copied / "Cityscapes/gtFine/val/a/a_gtFine_labelIds.png", np.full((4, 8), 7))
+    row = check(["foggy-cityscapes"], copied)[1]
+    assert [label["pattern"] for label in row["labels"] if label["files"]] == [
+        "../cityscapes/gtFine/val/*/*_gtFine_labelIds.png"
+    ]
+    assert row["problems"] == [] and row["classes"]["road"]["share"] == 1
 
 
 def test_train_ids_in_place_of_label_ids_are_recognised(own: Any) -> None:
@@ -225,7 +297,9 @@ def test_labels_of_another_size_are_a_remark_with_both_sizes(own: Any) -> None:
     row = check(["own"], root)[0]
     assert row["problems"] == []
     said = kinds(row, "remarks")["label_sizes"]
-    assert "1 of 2 labels" in said["text"] and said["files"] == [f"{root}/own/labels/1.png: 102x51 for 100x50"]
+    assert "1 of 2 labels" in said["text"] and said["files"] == [
+        {"file": f"{root}/own/labels/1.png", "reason": "102x51 for 100x50", "other": None}
+    ]
 
 
 def test_a_table_of_more_values_than_a_byte_tells_apart_is_counted_by_class(own: Any) -> None:
@@ -267,7 +341,7 @@ def test_the_files_of_a_family_are_looked_at_once(copied: Path) -> None:
     save(copied / "cityscapes/gtFine/val/a/a_gtFine_labelIds.png", np.full((4, 8), 7))
     rows = check(["cityscapes-c"], copied)
     assert [(row["domain"], row["split"], row["counts"]["read"]) for row in rows] == [("cityscapes-c", "val", 1)]
-    assert [label["files"] for label in rows[0]["labels"]] == [1, 0, 0]
+    assert [label["files"] for label in rows[0]["labels"]] == [1, 0, 0, 0, 0, 0]
     assert rows[0]["problems"] == [] and rows[0]["counts"]["labels_without_image"] == 0
     assert "cityscapes-c" not in " ".join(row["domain"] for row in check([], copied))
 

@@ -38,15 +38,32 @@ def test_local_weights_are_listed(machine: Machine) -> None:
     assert "mine.safetensors" in rows(machine)["weights"]["found"]
 
 
-def test_an_empty_data_folder_is_said_and_a_full_disk_and_a_silent_tracker_are_problems(
+def test_a_data_folder_that_is_not_there_a_full_disk_and_a_silent_tracker_are_problems(
     machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setattr(check, "LOW_DISK_GIB", 10**9)
     found = rows(replace(machine, data=tmp_path / "nothing"))
-    assert "no known domain's folder (" in found["data"]["found"]
+    assert "nothing does not exist" in found["data"]["problems"][0]
     assert "nearly full" in found["runs"]["problems"][0]
     assert "MLFLOW_TRACKING_URI" in found["tracker"]["problems"][0]
+
+
+def test_a_data_folder_with_nothing_in_it_is_a_problem(machine: Machine, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    found = rows(replace(machine, data=tmp_path / "data"))["data"]
+    assert "holds no known domain's folder" in found["problems"][0] and "--data" in found["problems"][0]
+
+
+def test_folders_that_no_domain_has_and_links_to_nothing_are_remarks(machine: Machine, tmp_path: Path) -> None:
+    for name in ("KITTI", "CityScape", "kitty", "coco", ".hidden"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+    (tmp_path / "data/gta").symlink_to("/nowhere")
+    found = rows(replace(machine, data=tmp_path / "data"))["data"]
+    assert found["problems"] == []
+    assert found["remarks"] == [
+        "not known: CityScape (cityscapes?), kitty (kitti?), coco; gta is a link to /nowhere, which is not there"
+    ]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

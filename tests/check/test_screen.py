@@ -10,7 +10,7 @@ from rein.check.data import check_data
 from rein.check.screen import lines
 from rein.check.survey import survey
 
-FINE = [{"what": "device", "found": "cpu", "problems": []}]
+FINE = [{"what": "device", "found": "cpu", "problems": [], "remarks": []}]
 
 
 def said(names: list[str], root: Path, width: int = 100, **options: int) -> list[str]:
@@ -20,7 +20,7 @@ def said(names: list[str], root: Path, width: int = 100, **options: int) -> list
 def test_sound_data_fit_a_screen_and_a_terminal_of_a_hundred_columns(copied: Path) -> None:
     text = said(["toy-game"], copied)
     assert len(text) < 24 and max(map(len, text)) <= 100
-    assert text[-1] == "no problem found"
+    assert text[-1] == "1 domain, 9 images: no problem"
     assert not any(word in line for line in text[:-1] for word in ("problem", "remark"))
 
 
@@ -42,7 +42,7 @@ def test_long_lists_are_cut_and_paths_are_those_below_the_domain(copied: Path) -
     text = said(["toy-game"], copied)
     assert sum("images/train/00000" in line and str(copied) not in line for line in text) >= 5
     assert any(line.strip() == "and 1 more (`--json` lists all)" for line in text)
-    assert text[-1] == "1 problem"
+    assert text[-1] == "1 domain, 9 images: 1 problem"
 
 
 def test_what_holds_for_every_file_is_shown_at_one(copied: Path) -> None:
@@ -57,5 +57,5 @@ def test_that_not_all_files_were_read_is_said(copied: Path) -> None:
 
 def test_a_domain_that_is_not_there_is_one_paragraph(copied: Path) -> None:
     text = said(["kitti"], copied)
-    assert "kitti  not found" in text and text[-1] == "1 problem"
+    assert "kitti  not found" in text and text[-1] == "0 domains, 0 images: 1 problem"
     assert any(line.startswith("  problem  val: looked for training/image_2/") for line in text)

@@ -42,7 +42,12 @@ EARLY = ("20180807_145028", "20180807145028")
 LAYOUTS: list[tuple[str, str, str, str, Values]] = [
     ("gta", "train", "gta/images/00001.png", "gta/labels/00001_labelTrainIds.png", TRAIN),
     ("gta", "train", "GTA5/images/00001.png", "GTA5/labels/00001.png", (7, 8, 17, 26, 34)),
+    ("gta", "train", "GTAV/images/train/7/1.png", "GTAV/labels/train/7/1.png", (7, 8, 17, 26, 34)),
+    ("gta", "train", "GTAV/images/valid/7/1.png", "GTAV/labels/valid/7/1_labelTrainIds.png", TRAIN),
+    ("gta", "train", "gta/images/train/1.png", "gta/labels/train/1.png", (7, 8, 17, 26, 34)),
     ("synthia", "train", "synthia/RGB/0000000.png", "synthia/GT/LABELS/0000000_labelTrainIds.png", TRAIN),
+    ("synthia", "train", "synthia/RGB/train/0000000.png", "synthia/GT/LABELS/train/0000000.png", SYNTHIA),
+    ("synthia", "train", "synthia/RGB/val/1.png", "synthia/GT/LABELS/val/1_labelTrainIds.png", TRAIN),
     ("synthia", "train", "RAND_CITYSCAPES/RGB/0000000.png", "RAND_CITYSCAPES/GT/LABELS/0000000.png", SYNTHIA),
     ("urbansyn", "train", "urbansyn/rgb/rgb_0001.png", "urbansyn/ss/ss_0001.png", (0, 1, 5, 13, 19)),
     ("urbansyn", "train", "UrbanSyn/rgb/rgb_0001.png", "UrbanSyn/ss_colour/ss_colour_0001.png", PAINTED),
@@ -61,6 +66,24 @@ LAYOUTS: list[tuple[str, str, str, str, Values]] = [
         "cityscapes", "val", f"cityscapes/leftImg8bit_trainvaltest/{CITY.format('val')}",
         f"cityscapes/gtFine_trainvaltest/{FINE.format('val')}labelIds.png", IDS,
     ),
+    *(
+        ("cityscapes", split, f"cityscapes/{images}{CITY.format(split)}",
+         f"cityscapes/{labels}{FINE.format(split)}labelIds.png", IDS)
+        for images, labels, split in (
+            ("leftImg8bit_trainvaltest/", "", "val"), ("", "gtFine_trainvaltest/", "train"),
+            ("leftImg8bit_trainvaltest/", "gtFine_trainvaltest/", "train"),
+        )
+    ),
+    *(
+        ("foggy-cityscapes", "val", f"{mine}/{images}leftImg8bit_foggy/val/ulm/ulm_1_leftImg8bit_foggy_beta_0.02.png",
+         f"{other}/{labels}gtFine/val/ulm/ulm_1_gtFine_labelTrainIds.png", TRAIN)
+        for mine, other in (
+            ("foggy_cityscapes", "cityscapes"), ("foggy_cityscapes", "Cityscapes"), ("cityscapes", "cityscapes"),
+            ("foggy_cityscapes", "foggy_cityscapes"),
+        )
+        for images in ("", "leftImg8bit_trainvaltest_foggy/")
+        for labels in ("", "gtFine_trainvaltest/")
+    ),
     (
         "cityscapes-c-fog-3", "val", f"cityscapes/{CITY.format('val')}",
         f"cityscapes/{FINE.format('val')}labelIds.png", IDS,
@@ -78,6 +101,8 @@ LAYOUTS: list[tuple[str, str, str, str, Values]] = [
     ("bdd100k", "val", "bdd100k/images/10k/val/7d06.jpg", "bdd100k/labels/sem_seg/masks/val/7d06.png", TRAIN),
     ("bdd100k", "train", "BDD100K/seg/images/train/7d06.jpg", "BDD100K/seg/labels/train/7d06_train_id.png", TRAIN),
     ("bdd100k", "val", "bdd100k/bdd100k/seg/images/val/a.jpg", "bdd100k/bdd100k/seg/labels/val/a_train_id.png", TRAIN),
+    ("bdd100k", "val", "bdd-100k/images/val/a.jpg", "bdd-100k/labels/val/a_train_id.png", TRAIN),
+    ("bdd100k", "train", "bdd-100k/images/train/a.jpg", "bdd-100k/labels/train/a_train_id.png", TRAIN),
     (
         "mapillary", "train", "mapillary/training/images/_a.jpg",
         "mapillary/cityscapes_trainIdLabel/train/label/_a.png", TRAIN,
@@ -107,6 +132,10 @@ LAYOUTS: list[tuple[str, str, str, str, Values]] = [
         "acdc/gt_trainval/gt/fog/val/G/G_1_gt_labelTrainIds.png", TRAIN,
     ),
     (
+        "acdc-fog", "train", "acdc/rgb_anon/fog/train/G/G_1_rgb_anon.png",
+        "acdc/gt_trainval/gt/fog/train/G/G_1_gt_labelIds.png", IDS,
+    ),
+    (
         "dark-zurich", "val", "dark_zurich/rgb_anon/val/night/G/G_1_rgb_anon.png",
         "dark_zurich/gt/val/night/G/G_1_gt_labelTrainIds.png", TRAIN,
     ),
@@ -130,6 +159,14 @@ LAYOUTS: list[tuple[str, str, str, str, Values]] = [
     ("camvid-day", "train", "camvid/train/0006R0_f00930.png", "camvid/trainannot/0006R0_f00930.png", CAMVID),
     ("camvid-day", "val", "CamVid/val/0016E5_07959.jpg", "CamVid/valannot/0016E5_07959.png", CAMVID),
     ("camvid-dusk", "val", "camvid/train/0001TP_006690.png", "camvid/trainannot/0001TP_006690.png", CAMVID),
+    *(
+        (domain, split, f"{folder}/{stem}.png", f"{folder}_labels/{stem}_L.png", CAMVID_PAINTED)
+        for domain, split, folder, stem in (
+            ("camvid-day", "train", "CamVid/train", "0006R0_f00930"),
+            ("camvid-day", "val", "camvid/val", "0016E5_07959"),
+            ("camvid-dusk", "val", "CamVid/CamVid/train", "0001TP_006690"),
+        )
+    ),
     *(
         (domain, split, f"CamVid/701_StillsRaw_full/{stem}.png", f"CamVid/LabeledApproved_full/{stem}_L.png",
          CAMVID_PAINTED)
@@ -188,8 +225,8 @@ def write_png16(path: Path, pixels: np.ndarray) -> None:
 
 
 def case(layout: tuple[str, str, str, str, Values]) -> str:
-    domain, split, _, label, _ = layout
-    return f"{domain}-{split}-{label.replace('/', '.')}"
+    domain, split, image, label, _ = layout
+    return f"{domain}-{split}-{f'{image} {label}'.replace('/', '.')}"
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=case)
@@ -234,6 +271,20 @@ def test_prepared_halves_come_before_whole_images(tmp_path: Path) -> None:
         write_image(tmp_path / f"mapillary/{image}.jpg", 1)
         write_label(tmp_path / f"mapillary/{label}.png", TRAIN, 1, "mapillary")
     assert [file.image.stem for file in samples(find("mapillary"), "val", tmp_path)] == ["a"]
+
+
+def test_prepared_halves_without_labels_do_not_hide_whole_images(tmp_path: Path) -> None:
+    write_image(tmp_path / "mapillary/half/val_img/a.jpg", 1)
+    write_image(tmp_path / "mapillary/validation/images/b.jpg", 1)
+    write_label(tmp_path / "mapillary/validation/v1.2/labels/b.png", V12, 1, "mapillary")
+    assert [file.image.stem for file in samples(find("mapillary"), "val", tmp_path)] == ["b"]
+
+
+def test_however_gta_is_divided_all_of_it_is_trained_on(tmp_path: Path) -> None:
+    for part in ("train", "valid", "test"):
+        write_image(tmp_path / f"GTAV/images/{part}/x/{part}.png", 1)
+        write_label(tmp_path / f"GTAV/labels/{part}/x/{part}.png", IDS, 1, "gta")
+    assert [file.image.stem for file in samples(find("gta"), "train", tmp_path)] == ["test", "train", "valid"]
 
 
 def test_camvids_splits_share_no_frame_in_the_original_folder(tmp_path: Path) -> None:

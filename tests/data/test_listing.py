@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rein.data import listing
 from rein.data.domain import DataError, Domain, Layout, Split
@@ -55,6 +59,58 @@ def test_case_and_ending_do_not_matter(tmp_path: Path) -> None:
     touch(tmp_path, "MINE/Images/A.JPEG", "MINE/Images/b.png", "MINE/LABELS/a.PNG", "MINE/LABELS/B.png")
     files = samples(SIMPLE, "train", tmp_path)
     assert [(file.image.name, file.label.name) for file in files] == [("A.JPEG", "a.PNG"), ("b.png", "B.png")]
+
+
+def test_of_names_that_differ_in_case_alone_each_has_its_own_label(tmp_path: Path) -> None:
+    names = ("aA", "aa", "AA", "Aa")
+    touch(tmp_path, *(f"mine/{kind}/{name}.png" for kind in ("images", "labels") for name in names))
+    files = samples(SIMPLE, "train", tmp_path)
+    assert len(files) == 4 and all(file.image.name == file.label.name for file in files)
+
+
+def test_an_image_does_not_take_the_label_of_another_case(tmp_path: Path) -> None:
+    touch(tmp_path, "mine/images/aA.jpg", "mine/images/aa.jpg", "mine/labels/aa.png")
+    found = look(SIMPLE, "train", tmp_path)
+    assert [file.image.name for file in found.samples] == ["aa.jpg"]
+    assert [path.name for path in found.unlabelled] == ["aA.jpg"]
+
+
+@pytest.mark.parametrize("label", ["labels/*.png", "labels/*/x.png"])
+def test_labels_of_which_none_is_called_exactly_so_are_named(tmp_path: Path, label: str) -> None:
+    touch(tmp_path, "mine/images/AA.jpg", *(f"mine/{label.replace('*', name)}" for name in ("aA", "aa")))
+    with pytest.raises(DataError, match=r"mine/labels: aA.* and aa.* differ in case alone.*AA"):
+        samples(domain("images/*.jpg", label), "train", tmp_path)
+
+
+@given(st.text("aAbB", min_size=1, max_size=3), st.sets(st.text("aAbB", min_size=1, max_size=3), min_size=1))
+def test_the_label_is_the_one_of_that_name_else_the_only_one_without_case(name: str, labels: set[str]) -> None:
+    with TemporaryDirectory() as folder:
+        root = Path(folder)
+        touch(root, f"mine/images/{name}.jpg", *(f"mine/labels/{label}.png" for label in labels))
+        alike = [label for label in labels if label.lower() == name.lower()]
+        if name not in labels and len(alike) > 1:
+            with pytest.raises(DataError, match="differ in case"):
+                look(SIMPLE, "train", root)
+            return
+        chosen = [name] if name in labels else alike
+        assert [file.label.stem for file in look(SIMPLE, "train", root).samples] == chosen
+
+
+@pytest.mark.parametrize("forms", [("NFD", "NFC"), ("NFC", "NFD")])
+def test_names_as_macos_writes_them_pair_with_those_of_others(tmp_path: Path, forms: tuple[str, str]) -> None:
+    image, label = (unicodedata.normalize(form, "Übü/é") for form in forms)
+    touch(tmp_path, f"mine/images/{image}.jpg", f"mine/labels/{label}.png")
+    assert relative(domain("images/Übü/*.jpg", "labels/Übü/*.png"), tmp_path) == [
+        (f"images/{image}.jpg", f"labels/{label}.png")
+    ]
+    assert len(samples(domain("images/*/*.jpg", "labels/*/*.png"), "train", tmp_path)) == 1
+
+
+def test_labels_may_lie_beside_the_domains_folder(tmp_path: Path) -> None:
+    touch(tmp_path, "disk/images/a.jpg", "other/labels/a.png")
+    (tmp_path / "mine").symlink_to(tmp_path / "disk")
+    (file,) = samples(domain("images/*.jpg", "../Other/labels/*.png"), "train", tmp_path)
+    assert file.label == tmp_path / "other/labels/a.png"
 
 
 def test_of_one_name_with_several_endings_the_written_one_counts(tmp_path: Path) -> None:
@@ -193,7 +249,7 @@ def test_a_missing_folder_is_named_with_the_next_step(tmp_path: Path, made: bool
         samples(find("gta"), "train", tmp_path)
     message = str(caught.value)
     assert str(tmp_path / "gta") in message and "--data" in message and "images/*.png" in message
-    assert ("holds no such file" if made else "is not there") in message
+    assert ("where there is no such file" if made else "is not there") in message
 
 
 def test_images_without_a_label_are_counted_and_the_first_is_named(tmp_path: Path) -> None:
@@ -211,7 +267,7 @@ def test_a_split_with_no_labels_at_all_says_so_in_one_line(tmp_path: Path) -> No
     with pytest.raises(DataError) as caught:
         samples(SIMPLE, "train", tmp_path)
     assert str(caught.value).startswith(
-        f"mine (train): none of its 2 images in {tmp_path / 'mine'} has a label (labels/*.png)"
+        f"mine (train): none of its 2 images in {tmp_path / 'mine'} has a label (labels/*.png; "
     )
     assert "\n" not in str(caught.value)
 
@@ -246,3 +302,40 @@ def test_the_next_layout_is_tried_where_one_has_no_image(tmp_path: Path) -> None
     (tmp_path / "mine/old").mkdir()
     assert stems(rule, tmp_path) == ["a"]
     assert look(rule, "train", tmp_path).layout is layouts[1]
+
+
+def test_the_first_layout_with_a_label_counts_else_the_first_with_an_image(tmp_path: Path) -> None:
+    layouts = tuple(Layout(f"{kind}/*.png", ((f"{kind}_gt/*.png", TRAIN_IDS),)) for kind in ("old", "new"))
+    rule = Domain("mine", ("first", "mine"), {"train": Split(layouts)})
+    touch(tmp_path, "first/old/a.png", "first/new/a.png", "mine/old/a.png", "mine/new/b.png")
+    assert look(rule, "train", tmp_path).folder == tmp_path / "first"
+    assert look(rule, "train", tmp_path).layout is layouts[0]
+    touch(tmp_path, "mine/new_gt/b.png")
+    assert stems(rule, tmp_path) == ["b"]
+
+
+def said(rule: Domain, root: Path) -> str:
+    with pytest.raises(DataError) as caught:
+        samples(rule, "train", root)
+    return str(caught.value)
+
+
+def test_what_lies_in_the_folder_instead_is_named(tmp_path: Path) -> None:
+    touch(tmp_path, "mine/mine/images/a.jpg", "mine/.hidden", *(f"mine/file{number}" for number in range(6)))
+    assert f"({tmp_path}/mine holds mine/, file0, file1, file2, file3 and 2 more)" in said(SIMPLE, tmp_path)
+    (tmp_path / "mine/images").mkdir()
+    assert f"({tmp_path}/mine/images holds nothing)" in said(SIMPLE, tmp_path)
+
+
+def test_the_folders_beside_the_labels_that_are_not_there_are_named(tmp_path: Path) -> None:
+    touch(tmp_path, "mine/images/val/a.jpg", "mine/labels/sem_seg/colormaps/val/a.png", "mine/labels/pan/x")
+    rule = domain("images/val/*.jpg", "nowhere/*.png", "labels/sem_seg/masks/val/*.png")
+    assert f"{tmp_path}/mine/labels/sem_seg holds colormaps/" in said(rule, tmp_path)
+
+
+def test_a_folder_of_nearly_the_name_and_a_link_to_nothing_are_named(tmp_path: Path) -> None:
+    touch(tmp_path, "CityScape/x", "kitty/x", "coco/x", "camvid/x", "readme.txt")
+    (tmp_path / "mine").symlink_to("/nowhere")
+    message = said(SIMPLE, tmp_path)
+    assert "(not known: CityScape (cityscapes?), kitty (kitti?), coco; mine is a link to /nowhere, which is" in message
+    assert f"{tmp_path}/nope does not exist" in said(SIMPLE, tmp_path / "nope")
