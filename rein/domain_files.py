@@ -249,7 +249,7 @@ def _pattern(pattern: str, path: Path, key: str) -> str:
     ending = Path(parts[-1]).suffix.lower() if parts else ""
     wrong = (
         "`**` does not stand for several folders, give each a `*` of its own" if "**" in pattern
-        else "it leads out of the domain's folder; `root` says where that is" if ".." in parts or pattern.startswith("/")
+        else "it leads out of the domain's folder; `root` says where that is" if pattern[:1] == "/" or ".." in parts
         else f"its last part is no file name with an ending ({' '.join(ENDINGS)})" if ending not in (*ENDINGS, ".*")
         else None
     )  # fmt: skip
