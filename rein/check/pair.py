@@ -15,6 +15,7 @@ from PIL import ExifTags, Image
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
+from rein.check.alignment import agreement
 from rein.data.dataset import check_pair
 from rein.data.domain import DataError, Sample
 from rein.data.label_tables import LabelTable, pack
@@ -41,6 +42,8 @@ class Pair:
     #: Stored value (a colour as 0xRRGGBB) -> pixels, of values that the table knows and of those that it does not.
     values: tuple[tuple[int, int], ...] = ()
     unknown: tuple[tuple[int, int], ...] = ()
+    #: Of the label's borders with the image's edges, in place and shifted (`alignment.agreement`).
+    agreement: tuple[float, ...] = ()
     #: Seconds that reading both files took, and their size in bytes.
     seconds: float = 0.0
     bytes: int = 0
@@ -56,6 +59,9 @@ def examine(sample: Sample) -> Pair:
         _tried(lambda it: check_pair((height, width), (label_height, label_width), it), sample.label, sample, troubles)
     size = sum(path.stat().st_size for path in (sample.image, sample.label) if path.exists())
     facts = {**(image or {}), **(label or {})}
+    arrays = {name: facts.pop(name) for name in ("image", "ids") if name in facts}
+    if not troubles:
+        facts["agreement"] = agreement(**arrays)
     return Pair(troubles=tuple(troubles), seconds=image_time + label_time, bytes=size, **facts)
 
 
@@ -94,6 +100,7 @@ def _image(sample: Sample) -> dict[str, Any]:
     seconds = time.perf_counter() - began
     return {
         "seconds": seconds,
+        "image": image.permute(1, 2, 0).numpy(),
         "image_size": (image.shape[2], image.shape[1]),
         "oddities": _oddities(sample.image),
         "digest": _digest(image),
@@ -110,6 +117,7 @@ def _label(sample: Sample) -> dict[str, Any]:
     pixels = np.bincount(places.ravel(), minlength=256).tolist()
     return {
         "seconds": seconds,
+        "ids": places,
         "label_size": (places.shape[1], places.shape[0]),
         "values": tuple((value, number) for value, number in zip(values, pixels, strict=False) if number),
         "unknown": tuple(sorted(unknown.items())),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rein.check.alignment import common_shift
 from rein.check.finding import Finding, Named, Pairs, amount, paths, repeated, sides
 from rein.check.pair import Pair, names_by_value
 from rein.check.problems import is_rule, like_train_ids, without_split
@@ -23,7 +24,7 @@ def remarks(item: Survey, pairs: Pairs, train: Pairs) -> list[Finding]:
         finding
         for part in (
             _partial(item), _count(item), _orphans(item), _sizes(pairs), _odd(pairs), _plain(pairs), _twice(pairs),
-            _saved_anew(pairs, train),
+            _saved_anew(pairs, train), _shifted(pairs),
         )
         for finding in part
     ] + [finding for finding in like_train_ids(pairs) if not is_rule(finding, pairs)]  # fmt: skip
@@ -119,6 +120,17 @@ def _saved_anew(pairs: Pairs, train: Pairs) -> Iterator[Finding]:
         counted = amount(near, "image looks", "images look")
         text = f"{counted} like the train image of the same name, if not to the pixel: saved anew?"
         yield Finding("same_name", text, repeated((mine.image, other.image) for mine, other in near))
+
+
+def _shifted(pairs: Pairs) -> Iterator[Finding]:
+    shift, places = common_shift([pair.agreement for pair in pairs.values()])
+    if shift:
+        labels = [sample.label for sample in pairs]
+        text = (
+            f"labels look shifted by about ({shift[0]}, {shift[1]}) pixels to the right and down: there the borders of "
+            f"{len(places):,} of {len(pairs):,} lie on stronger edges of their image; look at them (--sheet)"
+        )
+        yield Finding("shifted", text, paths(labels[place] for place in places))
 
 
 def _alike(one: Pair, other: Pair) -> bool:

@@ -380,6 +380,16 @@ def test_the_real_data_sets_are_sound(real_data: Path) -> None:
     assert "1242x375 for 1224x370" in kitti["label_sizes"]["text"]
 
 
+def test_labels_that_are_shifted_are_a_remark(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rein.check.alignment.FEW_FILES", 5)
+    assert check(["toy-game"], copied)[0]["remarks"] == []
+    for path in (copied / LABELS).iterdir():
+        save(path, np.roll(pixels(path), 8, 1))
+    row = check(["toy-game"], copied)[0]
+    shifted = kinds(row, "remarks")["shifted"]
+    assert "(8, 0) pixels" in shifted["text"] and len(shifted["files"]) == 7 and row["problems"] == []
+
+
 def test_colours_are_counted_as_colours(own: Any) -> None:
     root = own(PALETTE_COLOURS, np.array([[PALETTE[0], PALETTE[0], PALETTE[10], (1, 2, 3)]]))
     row = check(["own"], root)[0]

@@ -58,10 +58,8 @@ def test_a_class_has_a_light_border_of_one_pixel(copied: Path, tmp_path: Path) -
         Image.fromarray(half).save(copied / "toy/day/labels/val" / path.name)
     sheet = drawn(["toy-day"], copied, tmp_path / "a.png")
     row = sheet[100]  # through both overlays
-    borders = np.flatnonzero(
-        (row == 255).all(-1) & (np.roll(row, 1, 0) < 255).all(-1) & (np.roll(row, -1, 0) < 255).all(-1)
-    )
-    assert len(borders) == 2
+    light = (row == 255).all(-1)
+    assert (light & ~np.roll(light, 1) & ~np.roll(light, -1)).sum() == 2
 
 
 def test_pairs_that_findings_name_come_first_and_fill_half_of_the_sheet(copied: Path) -> None:
