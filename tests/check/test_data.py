@@ -236,7 +236,7 @@ def test_a_stray_id_gets_no_advice_on_tables(own: Any) -> None:
 def test_what_is_the_matter_with_most_files_is_said_once(own: Any) -> None:
     coloured = np.random.default_rng(0).integers(0, 256, (4, 6, 3))
     unusable = kinds(check(["own"], own(TRAIN_IDS, coloured, coloured, np.zeros((4, 6))))[0])["unusable"]
-    assert unusable["text"].count("3 channels of colours") == 1
+    assert unusable["text"].count("shows colours where ids are due") == 1
     assert unusable["text"].startswith("2 pairs of image and label cannot be used, 2 for one reason: ")
 
 
