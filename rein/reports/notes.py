@@ -16,9 +16,7 @@ def files_note(study: Study) -> str:
 
 def files_mark(study: Study) -> str:
     """The same in a few words, for the state of things at a report's top."""
-    statuses = _statuses(study)
-    skipping = sum(bool(status.get("skipped_files")) for status in statuses)
-    parts = [f"files were skipped in {_of(skipping, statuses)}"] if skipping else []
+    parts = [f"files were skipped in {_concerned(study, 'skipped_files')}"] if _by_place(study, "skipped_files") else []
     if unlike := unlike_domains(study):
         parts.append(f"runs were scored on different images of {', '.join(unlike)}")
     return "; ".join(parts)
@@ -34,17 +32,13 @@ def unlike_domains(study: Study) -> list[str]:
 
 
 def _skipped(study: Study) -> str:
-    statuses = _statuses(study)
-    concerned = [status for status in statuses if status.get("skipped_files")]
-    if not concerned:
+    places = _by_place(study, "skipped_files")
+    if not places:
         return ""
-    places = dict.fromkeys(place for status in concerned for place in status["skipped_files"])
-    counts = "; ".join(
-        _count(place, [status for status in concerned if place in status["skipped_files"]]) for place in places
-    )
+    counts = "; ".join(_count(place, concerned) for place, concerned in places.items())
     effects = ["training took the next images instead"] if "train" in places else []
     effects += ["scores are over what was left"] if places.keys() - {"train"} else []
-    return f"In {_of(len(concerned), statuses)} files were skipped ({counts}): {', '.join(effects)}."
+    return f"In {_concerned(study, 'skipped_files')} files were skipped ({counts}): {', '.join(effects)}."
 
 
 def _count(place: str, statuses: Iterable[dict[str, Any]]) -> str:
@@ -64,19 +58,17 @@ def _unlike(study: Study) -> str:
 
 
 def _unknown(study: Study) -> str:
-    statuses = _statuses(study)
-    concerned = [status for status in statuses if status.get("unknown_ids")]
-    if not concerned:
-        return ""
-    places = dict.fromkeys(place for status in concerned for place in status["unknown_ids"])
     parts = []
-    for place in places:
-        found = [status["unknown_ids"][place] for status in concerned if place in status["unknown_ids"]]
+    for place, concerned in _by_place(study, "unknown_ids").items():
+        found = [status["unknown_ids"][place] for status in concerned]
         pixels, files = (_range(one[key] for one in found) for key in ("pixels", "files"))
         parts.append(
             f"{'training' if place == 'train' else place}: {_ids(found)}; {pixels} pixels of {_plural(files, 'file')}"
         )
-    return f"In {_of(len(concerned), statuses)} label ids of no known meaning were read as void ({'; '.join(parts)})."
+    if not parts:
+        return ""
+    runs = _concerned(study, "unknown_ids")
+    return f"In {runs} label ids of no known meaning were read as void ({'; '.join(parts)})."
 
 
 def _ids(found: Iterable[dict[str, Any]]) -> str:
@@ -85,6 +77,21 @@ def _ids(found: Iterable[dict[str, Any]]) -> str:
     ids = list(dict.fromkeys(id for one in found for id in one["ids"]))
     more = max(len(ids), *(one["values"] for one in found)) - NAMED
     return ", ".join(ids[:NAMED]) + (f" and at least {more:,} more" if more > 0 else "")
+
+
+def _by_place(study: Study, key: str) -> dict[str, list[dict[str, Any]]]:
+    """Of every place that a count of the status names, training or a domain, the runs that have it."""
+    places: dict[str, list[dict[str, Any]]] = {}
+    for status in _statuses(study):
+        for place in status.get(key, {}):
+            places.setdefault(place, []).append(status)
+    return places
+
+
+def _concerned(study: Study, key: str) -> str:
+    """`3 of 12 runs`: those that a count of the status is of."""
+    statuses = _statuses(study)
+    return _of(sum(bool(status.get(key)) for status in statuses), statuses)
 
 
 def _statuses(study: Study) -> list[dict[str, Any]]:

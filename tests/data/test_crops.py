@@ -65,7 +65,7 @@ def test_a_crop_is_drawn_from_its_own_place_of_the_streams(toy_data: Path) -> No
 
 
 @given(st.lists(st.integers(0, 60), min_size=1, max_size=20))
-def test_the_order_of_asking_changes_nothing(toy_data: Path, ordinals: list[int]) -> None:
+def test_the_order_of_asking_changes_nothing(ordinals: list[int]) -> None:
     fresh, asked = made_up([5, 3], (2.0, 1.0)), made_up([5, 3], (2.0, 1.0))
     for ordinal in ordinals:
         file_of(asked, ordinal)

@@ -368,12 +368,10 @@ def test_the_toy_world_is_drawn_on_first_use(toy_data: Path) -> None:
 
 @pytest.mark.parametrize(
     ("domain", "split", "count"),
-    [("camvid-dusk", "val", 62), ("camvid-day", "train", 305), ("camvid-day", "val", 101), ("carla", "train", None),
-     ("kitti", "val", None)],
+    [("camvid-dusk", "val", 62), ("camvid-day", "train", 305), ("camvid-day", "val", 101), ("carla", "train", 40),
+     ("carla", "val", 10), ("kitti", "val", 5)],
 )  # fmt: skip
-def test_the_real_data_sets_pair_up(real_data: Path, domain: str, split: str, count: int | None) -> None:
+def test_the_real_data_sets_pair_up(real_data: Path, domain: str, split: str, count: int) -> None:
     if not (real_data / find(domain).folders[0]).is_dir():
         pytest.skip(f"{domain} is not here")
-    files = samples(find(domain), split, real_data)
-    assert all(file.label.is_file() for file in files)
-    assert count is None or len(files) == count
+    assert len(samples(find(domain), split, real_data)) == count

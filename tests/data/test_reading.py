@@ -428,7 +428,7 @@ def test_an_empty_file_is_called_that(tmp_path: Path, read: Any) -> None:
 
 
 @READERS
-def test_a_missing_file_a_folder_and_a_locked_file_are_named(tmp_path: Path, read: Any) -> None:
+def test_a_missing_file_and_a_folder_are_named(tmp_path: Path, read: Any) -> None:
     with pytest.raises(DataError, match=r"gone\.png: no such file; complete"):
         read(tmp_path / "gone.png")
     (tmp_path / "folder.png").mkdir()
