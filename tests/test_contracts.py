@@ -65,7 +65,7 @@ def imports(path: Path) -> set[str]:
 
 @pytest.mark.parametrize(
     ("package", "home"),
-    [("timm", "models/vfm.py"), ("ray", "sweeps/execute.py"), ("mlflow", "tracking.py")],
+    [("timm", "models/vfm.py"), ("ray", "sweeps/on_ray/execute.py"), ("mlflow", "tracking.py")],
 )
 def test_one_file_knows_each_foreign_framework(package: str, home: str) -> None:
     knows = {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py") if package in imports(path)}

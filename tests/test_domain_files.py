@@ -18,7 +18,7 @@ from rein.data.dataset import WholeImages
 from rein.data.domain import DataError
 from rein.data.domains import DOMAINS, SHIPPED, find
 from rein.data.listing import samples
-from rein.sweeps import execute
+from rein.sweeps.on_ray import execute
 
 MINE = """\
 train: {images: images/train/*.jpg, labels: labels/train/*.png}

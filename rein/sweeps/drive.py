@@ -52,7 +52,7 @@ def drive(
         if executor == "local":
             _one_after_another(todo, machine)
             return
-        from rein.sweeps.execute import execute
+        from rein.sweeps.on_ray.execute import execute
 
         for plan in todo:
             Run.create(machine.runs, plan.experiment)

@@ -96,7 +96,7 @@ def executed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             else:
                 run.finish("done")
 
-    from rein.sweeps import execute as real
+    from rein.sweeps.on_ray import execute as real
 
     monkeypatch.setattr(real, "execute", execute)
     return ids

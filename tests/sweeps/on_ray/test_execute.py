@@ -23,7 +23,7 @@ from safetensors.torch import load_file
 from rein import checkpoint
 from rein.config import ConfigError, Experiment, Machine, Resources, run_id, to_dict
 from rein.ledger import Run
-from rein.sweeps.execute import _check_fits
+from rein.sweeps.on_ray.execute import _check_fits
 from rein.training import train
 
 Tiny = Callable[..., Experiment]

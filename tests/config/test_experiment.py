@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from rein import config
 from rein.config import ConfigError, Experiment, Machine, flatten, run_id, to_dict
+from rein.config.experiment import YOUNGER
 from rein.config_io import build, override
 
 #: Another valid value for every dotted key of the default experiment.
@@ -89,8 +90,8 @@ def test_run_id_of_the_default_recipe_is_frozen() -> None:
 
 
 def test_keys_younger_than_the_schema_leave_the_names_of_finished_runs_alone() -> None:
-    defaults = {key: default for key, default in flatten(Experiment()).items() if key in config._YOUNGER}
-    assert defaults == config._YOUNGER
+    defaults = {key: default for key, default in flatten(Experiment()).items() if key in YOUNGER}
+    assert defaults == YOUNGER
 
 
 @pytest.mark.parametrize("value", [0, 2, "1/0", "x", [1, "3/2"], [], None, {}])

@@ -1,4 +1,4 @@
-"""Run experiments through Ray Tune; the only file that knows Ray.
+"""Run experiments through Ray Tune.
 
 Ray only executes: which runs there are, and how each ended, is the ledger's to say. So a trial swallows its error
 (the ledger has it), `Tuner.restore` is never used, and of Ray's own results only errors are looked at.

@@ -1,0 +1,144 @@
+"""What a run is: an `Experiment` is a frozen value, and its hash is the run's name.
+
+Every field is reachable by its dotted key (`tuning.rank`): the YAML path, the command-line override, the sweep
+axis, the MLflow parameter and the results column are all this one string. Defaults are the paper's 512 recipe
+(arXiv 2312.04265), so a file states only what differs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import NonNegativeInt, PositiveFloat, PositiveInt, TypeAdapter
+
+from rein.config.data import Data
+from rein.config.heads import Head, Mask2Former
+from rein.config.mappings import to_dict
+from rein.config.strict import STRICT
+from rein.config.tunings import Rein, Tuning
+from rein.data.classes import CLASSES
+
+# Raised whenever a change to the code gives an unchanged config another meaning: old runs then keep their numbers
+# and new ones get new names.
+SCHEMA_VERSION = 1
+
+#: Keys that are younger than the schema version, with the defaults that mean what was done before there was the key:
+#: at those they do not enter the run id, so that finished runs keep their names.
+YOUNGER: Mapping[str, Any] = {
+    "data.classes": None,
+    "data.weights": None,
+    "data.fraction": 1.0,
+    "data.holdout": 0.0,
+    "data.unknown_ids": "strict",
+    "data.on_error": "raise",
+    "data.cache": None,
+    "evaluation.size": None,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backbone:
+    """The vision foundation model, by timm's name: any plain ViT, or a ConvNeXt, ResNet, Swin or Hiera."""
+
+    __pydantic_config__ = STRICT
+    name: str = "vit_large_patch14_dinov2.lvd142m"
+    #: `pretrained` (timm's hub, or the file shipped with the package), `none` (random), or a weight file.
+    #: A file is looked up as given, then in the weights folder; only its name enters the run id.
+    weights: str = "pretrained"
+    #: Side of a plain ViT's patch in pixels; kernels trained at another size (DINOv2: 14) are resized. None keeps the
+    #: model's own. Hierarchical nets have strides of their own and pay no heed to it.
+    patch_size: PositiveInt | None = 16
+    #: How patch kernel and position table are resized: `reference` is plain bicubic; `timm` is the kernel by its
+    #: pseudo-inverse, the table with antialiasing.
+    resize: Literal["reference", "timm"] = "reference"
+    #: 0-based blocks of a plain ViT whose outputs feed the head; None takes the reference's four (7, 11, 15, 23 of 24).
+    blocks: tuple[NonNegativeInt, ...] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optim:
+    """AdamW with polynomial decay to zero."""
+
+    __pydantic_config__ = STRICT
+    lr: PositiveFloat = 1e-4
+    #: Learning rate of the backbone's own parameters where the tuning trains them.
+    backbone_lr: PositiveFloat = 1e-5
+    weight_decay: float = 0.05
+    betas: tuple[float, float] = (0.9, 0.999)
+    power: PositiveFloat = 0.9
+    warmup_steps: NonNegativeInt = 0
+    precision: Literal["fp32", "bf16"] = "fp32"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """When and how a run is scored."""
+
+    __pydantic_config__ = STRICT
+    #: Score every so many steps as well as at the end; None scores at the end only.
+    every: PositiveInt | None = None
+    #: Side of the sliding window; None is the crop size.
+    window: PositiveInt | None = None
+    #: Distance of two windows; None is two thirds of the window (512 -> 341).
+    stride: PositiveInt | None = None
+    #: Images per domain, evenly spaced over the file list; None takes all.
+    images: PositiveInt | None = None
+    #: (width, height) that test images are resized to, keeping aspect inside it; None is each domain's own.
+    size: tuple[PositiveInt, PositiveInt] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """Everything that determines a run's numbers, and nothing else."""
+
+    __pydantic_config__ = STRICT
+    backbone: Backbone = field(default_factory=Backbone)
+    tuning: Tuning = field(default_factory=Rein)
+    head: Head = field(default_factory=Mask2Former)
+    data: Data = field(default_factory=Data)
+    optim: Optim = field(default_factory=Optim)
+    evaluation: Evaluation = field(default_factory=Evaluation)
+    steps: PositiveInt = 40_000
+    seed: NonNegativeInt = 0
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What is told apart and scored, in the order of train ids."""
+        return self.data.classes or CLASSES
+
+    @property
+    def window(self) -> int:
+        """Side of the sliding window in pixels."""
+        return self.evaluation.window or self.data.crop_size
+
+    @property
+    def stride(self) -> int:
+        """Distance of two windows in pixels: 341 of 512, 683 of 1024."""
+        return self.evaluation.stride or round(self.window * 2 / 3)
+
+
+def run_id(experiment: Experiment) -> str:
+    """The run's name: 12 hex digits of sha256 over the canonical JSON of the experiment, defaults filled in.
+
+    Places are not part of it: of a weight file only the name counts (its digest is recorded in the run).
+    """
+    # Validated once more, so that a 0 written for a 0.0 in Python names the same run as in YAML.
+    values = to_dict(_experiment_adapter().validate_python(to_dict(experiment)))
+    values["backbone"]["weights"] = Path(values["backbone"]["weights"]).name
+    for key, default in YOUNGER.items():
+        group, name = key.split(".")
+        if values[group][name] == default:
+            del values[group][name]
+    canonical = json.dumps({"schema": SCHEMA_VERSION, **values}, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+@cache
+def _experiment_adapter() -> TypeAdapter[Experiment]:
+    return TypeAdapter(Experiment)

@@ -1,0 +1,33 @@
+"""Where and on what a run executes."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+def _place(path: str | None) -> Path | None:
+    return Path(path).absolute() if path else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """Where and on what a run executes. Never hashed: it must not change a result."""
+
+    data: Path = field(default_factory=lambda: Path(os.environ.get("REIN_DATA", "data")).absolute())
+    runs: Path = field(default_factory=lambda: Path(os.environ.get("REIN_RUNS", "runs")).absolute())
+    weights: Path = field(default_factory=lambda: Path(os.environ.get("REIN_WEIGHTS", "weights")).absolute())
+    #: `auto` takes CUDA where there is one.
+    device: str = "auto"
+    #: Loader processes; 0 loads in the training process. None takes four beside a GPU, none on the CPU.
+    workers: int | None = None
+    #: Threads of torch on the CPU; None leaves torch's choice.
+    threads: int | None = None
+    #: Node-local folder of `data.cache` and of corrupted images; None: data.cache takes `rein-cache-<user id>` in the
+    #: temporary folder.
+    cache: Path | None = field(default_factory=lambda: _place(os.environ.get("REIN_CACHE")))
+    #: Compile the backbone's blocks and the head's layers: worth it for long runs.
+    compile: bool = False
+    #: Seconds between two checkpoints: what a killed run loses at most.
+    checkpoint_seconds: float = field(default_factory=lambda: float(os.environ.get("REIN_CHECKPOINT_SECONDS", "300")))

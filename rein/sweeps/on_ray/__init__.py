@@ -1,0 +1,1 @@
+"""Sweeps on Ray: the only package that knows it."""
