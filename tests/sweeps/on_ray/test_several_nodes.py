@@ -1,0 +1,86 @@
+"""`rein sweep --address` over a real cluster of three raylets, its token on."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from raylets import Raylets
+
+from rein.config import Experiment, run_id, to_dict
+from rein.ledger import Run
+
+Tiny = Callable[..., Experiment]
+
+pytestmark = pytest.mark.slow
+
+SEEDS = range(3)
+
+
+@pytest.fixture(scope="module")
+def raylets() -> Iterator[Raylets]:
+    with Raylets(nodes=3) as cluster:
+        yield cluster
+
+
+def sweep(cluster: Raylets, folder: Path, data: Path, tiny: Tiny, steps: int = 60) -> subprocess.Popen[str]:
+    """`rein sweep` of three seeds, given to the cluster by its address."""
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(to_dict(tiny({"steps": steps}))))
+    (folder / "sweep.yaml").write_text(yaml.safe_dump({"experiment": "tiny.yaml", "vary": {"seed": list(SEEDS)}}))
+    places = {"REIN_DATA": str(data), "REIN_RUNS": str(folder / "runs"), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", "from rein.cli import main; main()", "sweep", "sweep.yaml", "--json", "--no-track"]
+    return subprocess.Popen(
+        [*command, "--address", "auto"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**cluster.environment, **places},
+        cwd=folder,
+    )
+
+
+def test_the_runs_of_a_sweep_spread_over_all_nodes(
+    raylets: Raylets, tmp_path: Path, toy_data: Path, tiny: Tiny
+) -> None:
+    driver = sweep(raylets, tmp_path, toy_data, tiny)
+    runs = [Run(tmp_path / "runs" / run_id(tiny({"steps": 60, "seed": seed}))) for seed in SEEDS]
+    where: dict[str, str] = {}
+    while driver.poll() is None:
+        for run in runs:
+            pid = run.status().get("pid")
+            where.update((run.id, node.address) for node in raylets.nodes if pid and node.holds(pid))
+        time.sleep(0.1)
+    stdout, stderr = driver.communicate()
+    assert driver.returncode == 0, stderr
+    assert json.loads(stdout)["done"] == len(SEEDS)
+    assert sorted(where.values()) == sorted(node.address for node in raylets.nodes), "one run a node, each has one CPU"
+
+
+def test_a_driver_without_the_token_is_refused(raylets: Raylets, tmp_path: Path) -> None:
+    program = f"import ray; ray.init({raylets.address!r}, log_to_driver=False)"
+    stranger = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
+    for given in ({"RAY_AUTH_MODE": "disabled"}, {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "guessed" * 8}):
+        environment = {**stranger, "HOME": str(tmp_path), "RAY_gcs_server_port_wait_time_s": "1", **given}
+        refused = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, env=environment, timeout=120
+        )
+        assert refused.returncode != 0 and "token" in refused.stderr.lower(), refused.stderr
+
+
+def test_a_node_that_is_killed_leaves_no_process_and_another_can_take_its_place() -> None:
+    with Raylets(nodes=2) as cluster:
+        lost = cluster.nodes[1]
+        assert lost.raylet()
+        cluster.kill(lost)
+        assert lost.processes() == []
+        added = cluster.add(cpus=2)
+        assert added.raylet() and added.address != lost.address
+    assert cluster.processes() == []
+    assert not cluster.folder.exists()
