@@ -1,4 +1,4 @@
-"""The fault campaign: sweeps on a Ray cluster of three raylets, disturbed at random moments, must end as if they had not.
+"""The fault campaign: sweeps on a Ray cluster of three raylets, disturbed at random moments, that must end as ever.
 
     python -m tests.faults --seed 0 --faults 54        every kind three times and more; about a quarter of an hour
     python -m tests.faults --seed 0 --faults 54 --sweep 7      the seventh sweep of that campaign alone

@@ -140,7 +140,7 @@ class Campaign:
         if wrong:
             self.say(f"  repeat it: {self.again} --sweep {plan.number}")
         self.say(
-            f"  {'survived' if not wrong else 'NOT SURVIVED'}: {sweep.commands} commands, {time.monotonic() - began:.0f} s"
+            f"  {'survived' if not wrong else 'NOT SURVIVED'}: {sweep.again + 1} commands, {time.monotonic() - began:.0f} s"
         )
 
     def _wrong(self, sweep: Disturbed, cluster: Nodes, traps: Traps) -> Iterator[str]:

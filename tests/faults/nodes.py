@@ -49,7 +49,7 @@ class Nodes:
 
     def at_rest(self) -> set[int]:
         """The processes that a cluster without work consists of."""
-        return {process.pid for process in self.raylets.processes() if _rests(process)}
+        return {self.raylets._keeper.pid, *(one.pid for one in self.raylets.processes() if _rests(one))}
 
     def close(self) -> None:
         """End every process of the cluster."""

@@ -28,8 +28,8 @@ VARY = {"tuning.rank": [2, 3], "seed": [0, 1, 2]}
 LEASE = 4
 #: Seconds that a sweep with its faults may take.
 LIMIT = 300
-#: Kinds that end a driver: the person gives the command again.
-ENDING = ("driver killed", "driver terminated", "driver interrupted")
+#: Kinds after which a person gives the command again: it was ended, or said that the disk is full.
+ENDING = ("driver killed", "driver terminated", "driver interrupted", "disk full")
 
 Strike = Callable[["Disturbed", Fault, Caught], str | None]
 
@@ -60,6 +60,8 @@ class Disturbed:
         self.drivers: list[subprocess.Popen[bytes]] = []
         self.later: list[tuple[float, Callable[[], Any]]] = []
         self.commands = 0
+        #: How often a person had to give it again, since it had ended before the sweep had.
+        self.again = 0
         #: What befell it, as opposed to what was planned.
         self.befallen: list[tuple[Fault, Caught]] = []
 
@@ -113,10 +115,12 @@ class Disturbed:
                     time.sleep(0.05)
                 if self.settled():
                     self.traps.clear()
-                    return ""
+                    meant = sum(fault.kind in ENDING for fault, _ in self.befallen)
+                    return "" if self.again <= meant else f"the command was to be given again {self.again} times"
                 if self.commands >= 3 + 2 * len(self.plan.faults):
                     return f"after {self.commands} commands: {self.states()}"
-                say(f"  the same command again ({self.drivers[-1].returncode})")
+                self.again += 1
+                say(f"  the same command again (it ended with {self.drivers[-1].returncode})")
                 self.command()
             time.sleep(0.02)
         self.traps.clear()

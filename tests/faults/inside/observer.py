@@ -138,12 +138,12 @@ def _ledger(module: ModuleType) -> None:
 
 
 def _checkpoint(module: ModuleType) -> None:
-    def saved(_: None, folder: Path, step: int, *rest: Any, **options: Any) -> None:
-        trace("saved", step=step)
+    def saved(_: None, folder: Path, place: Any, *rest: Any, **options: Any) -> None:
+        trace("saved", step=place.step)
 
-    def resumed(step: int, *rest: Any, **options: Any) -> None:
-        Work.step = step
-        trace("resumed", step=step)
+    def resumed(place: Any, *rest: Any, **options: Any) -> None:
+        Work.step = place.step
+        trace("resumed", step=place.step)
 
     def written(*_: Any, **__: Any) -> None:
         if _working():
