@@ -16,7 +16,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -42,12 +41,13 @@ while kill(sessions):
     time.sleep(0.05)
 """
 
-#: Ray's ways of finding out that a node is gone, in tenths of what they take by default; nobody is told of the usage.
-QUICK = {
-    "RAY_health_check_initial_delay_ms": "500",
+#: A node that was killed is found out in some three seconds, a silent one in fifteen (by default five times as long);
+#: one that starts on a busy machine is waited for.
+PATIENCE = {
     "RAY_health_check_period_ms": "500",
-    "RAY_health_check_timeout_ms": "2000",
-    "RAY_health_check_failure_threshold": "4",
+    "RAY_health_check_timeout_ms": "2500",
+    "RAY_health_check_failure_threshold": "5",
+    "RAY_raylet_start_wait_time_s": "120",
     "RAY_USAGE_STATS_ENABLED": "0",
 }
 
@@ -120,7 +120,7 @@ class Raylets:
         self.folder = Path(tempfile.mkdtemp(prefix="raylets-"))  # short: a socket's path has 107 characters at most
         self.environment = {
             **os.environ,
-            **QUICK,
+            **PATIENCE,
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": secrets.token_hex(32),
             **(environment or {}),
@@ -136,11 +136,11 @@ class Raylets:
 
     def _start(self, nodes: int) -> None:
         head = self._launch("--head", "--port=0", "--include-dashboard=false")
-        _wait(head, lambda: (self.folder / "ray_current_cluster").is_file())
-        self.address = (self.folder / "ray_current_cluster").read_text()
+        _wait(head)
+        self.address = (self.folder / "1" / "ray_current_cluster").read_text()
         self.environment["RAY_ADDRESS"] = self.address
-        for node in [head, *(self._launch(f"--address={self.address}") for _ in range(nodes - 1))]:
-            _wait(node, lambda node=node: "Ray runtime started" in node.log.read_text())
+        for node in [self._launch(f"--address={self.address}") for _ in range(nodes - 1)]:
+            _wait(node)
 
     @property
     def head(self) -> Node:
@@ -149,7 +149,7 @@ class Raylets:
     def add(self, cpus: int | None = None) -> Node:
         """A further node, ready when this returns."""
         node = self._launch(f"--address={self.address}", cpus=cpus)
-        _wait(node, lambda: "Ray runtime started" in node.log.read_text())
+        _wait(node)
         return node
 
     def kill(self, node: Node) -> None:
@@ -176,7 +176,7 @@ class Raylets:
         common = [
             "--block",
             "--disable-usage-stats",
-            f"--temp-dir={self.folder}",
+            f"--temp-dir={self.folder / str(self._started)}",  # in one folder two may choose the same socket's name
             f"--node-ip-address={address}",
             f"--num-cpus={self.cpus if cpus is None else cpus}",
             "--object-store-memory=80000000",  # bytes, about the least that Ray takes
@@ -208,9 +208,9 @@ class Raylets:
         self.close()
 
 
-def _wait(node: Node, ready: Callable[[], bool], seconds: float = 60) -> None:
+def _wait(node: Node, seconds: float = 150) -> None:
     deadline = time.monotonic() + seconds
-    while not ready():
+    while "Ray runtime started" not in node.log.read_text():
         if time.monotonic() > deadline or not node.processes():
             raise RuntimeError(f"a node did not start:\n{node.log.read_text()}")
         time.sleep(0.05)
