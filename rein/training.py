@@ -15,15 +15,16 @@ import psutil
 import torch
 from torch import Tensor
 
-from rein import checkpoint, seeds
+from rein import checkpoint
 from rein.config import Experiment, Machine, run_id
 from rein.config_io import check_data
-from rein.data.advstyle import with_adversarial_styles
 from rein.data.loaders import Batch, training_batches
+from rein.data.remarks import Remark, from_text, to_text
 from rein.data.selection import unlabelled
-from rein.device import autocast, select_device
+from rein.device import is_out_of_memory, select_device
 from rein.environment import describe
 from rein.evaluation import Score, evaluate
+from rein.follower import Follower
 from rein.ledger import Run
 from rein.models.compiling import compile_blocks
 from rein.models.heads import build_criterion
@@ -31,7 +32,9 @@ from rein.models.segmenter import Segmenter, build_model
 from rein.models.tuning import count
 from rein.optim import build_optimizer, set_rates
 from rein.panels import save_examples
+from rein.ranks import Ranks
 from rein.remarks import Remarks
+from rein.step import Step
 
 log = logging.getLogger(__name__)
 
@@ -41,26 +44,44 @@ EXAMPLES = 2
 Observer = Callable[[Mapping[str, Any]], None]
 
 
-def train(experiment: Experiment, machine: Machine | None = None, observe: Observer = lambda record: None) -> Run:
+def train(
+    experiment: Experiment,
+    machine: Machine | None = None,
+    observe: Observer = lambda record: None,
+    ranks: Ranks | None = None,
+) -> Run:
     """Train and score an experiment, going on where an earlier attempt was cut; a run that is done is left alone.
 
     `observe` gets every record that metrics.jsonl gets. Whatever ends the run early is recorded in its status
     (`failed`, `oom`, `diverged`, `preempted`) and raised again. Raises BusyError where another process works
     on the run.
+
+    Where torch.distributed is set up, all its processes must call this, and share every batch; the first of them alone
+    writes, and the others observe the same records but for scores.
     """
     machine = machine or Machine()
-    check_data(experiment, kept=Run(machine.runs / run_id(experiment)).domains)
-    record = Run.create(machine.runs, experiment)
-    if record.state == "done":
-        record.check_domains(experiment)
-        return record
-    with record.claimed():
-        if record.state != "done":  # or another process did it while this one waited
-            _attempt(experiment, machine, record, observe)
+    ranks = ranks or Ranks.here()
+    with ranks.ending_together():
+        if not ranks.first:
+            record = Follower(machine.runs / run_id(experiment))
+            if ranks.exchange([False])[0][0]:
+                _attempt(experiment, machine, record, observe, ranks)
+            return record
+        check_data(experiment, kept=Run(machine.runs / run_id(experiment)).domains)
+        record = Run.create(machine.runs, experiment)
+        if record.state == "done":
+            record.check_domains(experiment)
+            ranks.exchange([False])
+            return record
+        with record.claimed():
+            left = record.state != "done"  # or another process did it while this one waited
+            ranks.exchange([left])
+            if left:
+                _attempt(experiment, machine, record, observe, ranks)
     return record
 
 
-def _attempt(experiment: Experiment, machine: Machine, record: Run, observe: Observer) -> None:
+def _attempt(experiment: Experiment, machine: Machine, record: Run, observe: Observer, ranks: Ranks) -> None:
     record.start(step=0, steps=experiment.steps)
     started = time.monotonic() - (record.status().get("seconds") or 0.0)  # as if all attempts were one
 
@@ -71,7 +92,7 @@ def _attempt(experiment: Experiment, machine: Machine, record: Run, observe: Obs
     logging.getLogger("rein").addHandler(notes)
     try:
         with Remarks(record, machine.data) as remarks:
-            _train(experiment, machine, record, remarks, observe, seconds)
+            _train(experiment, machine, record, remarks, observe, seconds, ranks)
     except BaseException as error:
         record.finish(_state_of(error), error)
         raise
@@ -118,7 +139,7 @@ def _state_of(error: BaseException) -> Any:
     match error:
         case FloatingPointError():
             return "diverged"
-        case torch.cuda.OutOfMemoryError() | MemoryError():
+        case _ if is_out_of_memory(error):
             return "oom"
         case KeyboardInterrupt() | SystemExit():  # by a person, or by Ray when its driver ends
             return "preempted"
@@ -132,6 +153,7 @@ def _train(
     remarks: Remarks,
     observe: Observer,
     seconds: Callable[[], float],
+    ranks: Ranks,
 ) -> None:
     record.keep_domains(experiment)
     if machine.threads:
@@ -147,8 +169,10 @@ def _train(
     criterion = build_criterion(experiment.head, len(experiment.classes))
     steps = experiment.steps
     start = checkpoint.resume(record.path / "checkpoint", model, optimizer)
+    micro_batch = _together(ranks, start, machine.micro_batch or record.status().get("micro_batch"))
+    make_step = Step(experiment, model, criterion, optimizer, device, ranks, micro_batch)
     record.update(**_parameters(model))
-    record.environment(describe(experiment, machine, device), resumed=start > 0)
+    record.environment({**describe(experiment, machine, device), "processes": ranks.world}, resumed=start > 0)
 
     for source in experiment.data.sources:
         remarks.add("train", unlabelled(experiment.data, source, "train", machine.data))
@@ -160,58 +184,49 @@ def _train(
         range(start, steps),
         device,
         machine.workers,
-        cache=machine.cache,
+        (ranks.rank, ranks.world),
+        machine.cache,
     )
-
-    def loss_of(images: Tensor, labels: Tensor) -> Tensor:
-        with autocast(experiment, device):
-            output = model(images)
-        return criterion(output, labels)["loss"]
 
     log_every = max(1, min(50, steps // 50))
     saved = time.monotonic()
     window: list[Tensor] = []  # losses since the last record, left on the device: reading one would wait for it
+    remarked: list[Remark] = []  # of this process, which the first has not heard of
     waits = _Waits()
     for step, (images, labels, said) in enumerate(waits.over(batches), start):
         if said:
             remarks.add("train", said)
+            remarked += said
         factor = set_rates(optimizer, experiment.optim, step, steps)
-        torch.manual_seed(seeds.derive(experiment.seed, seeds.STEP, step))
-        images, labels = images.to(device, non_blocking=True), labels.to(device, non_blocking=True)
+        window.append(make_step(step, images, labels))
         done = step + 1
-        try:
-            if experiment.data.augmentation == "advstyle":
-                images, labels = with_adversarial_styles(images, labels, loss_of)
-            loss = loss_of(images, labels)
-        except FloatingPointError as error:
-            raise FloatingPointError(f"step {done}: {error}; a lower optim.lr may help") from error
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        window.append(loss.detach())
 
         if done % log_every == 0 or done == steps:
-            entry = {"step": done, "loss": _mean(window, done), "lr": factor * experiment.optim.lr, "time": time.time()}
+            loss = _mean(window, done, ranks)
+            entry = {"step": done, "loss": loss, "lr": factor * experiment.optim.lr, "time": time.time()}
             window.clear()
+            _report(ranks, remarks, remarked)
             record.append(entry)
             peak = max(peak, _memory(device))
             record.update(
-                step=done, loss=entry["loss"], peak_memory_mib=peak, seconds=seconds(), data_wait=waits.share()
-            )
+                step=done, loss=loss, peak_memory_mib=peak, seconds=seconds(), data_wait=waits.share(),
+                micro_batch=make_step.micro_batch,
+            )  # fmt: skip
             remarks.save()
             observe(entry)
         every = experiment.evaluation.every
         if every and done % every == 0 and done < steps:
-            observe(_score(model, experiment, machine, device, record, remarks, done)[1])
+            observe(_score(model, experiment, machine, device, record, remarks, ranks, done)[1])
         # Only right behind a record: a resumed run then averages its losses over the same steps as an uncut one.
-        if not window and done < steps and time.monotonic() - saved >= machine.checkpoint_seconds:
+        if ranks.first and not window and done < steps and time.monotonic() - saved >= machine.checkpoint_seconds:
             checkpoint.save(record.path / "checkpoint", done, model, optimizer)
             saved = time.monotonic()
-    if start < steps:
+    if ranks.first and start < steps:
         checkpoint.save(record.path / "checkpoint", steps, model, optimizer)
-    scores, entry = _score(model, experiment, machine, device, record, remarks, steps, examples=EXAMPLES)
+    scores, entry = _score(model, experiment, machine, device, record, remarks, ranks, steps, examples=EXAMPLES)
     matrices: dict[str, Any] = {score.domain: score.matrix.numpy() for score in scores}
-    np.savez_compressed(record.path / "confusion.npz", **matrices)
+    if ranks.first:
+        np.savez_compressed(record.path / "confusion.npz", **matrices)
     observe(entry)
 
 
@@ -222,11 +237,12 @@ def _score(
     device: torch.device,
     record: Run,
     remarks: Remarks,
+    ranks: Ranks,
     step: int,
     examples: int = 0,
 ) -> tuple[list[Score], dict[str, Any]]:
     scores = []
-    for score in evaluate(model, experiment, machine.data, device, machine.workers, examples, machine.cache):
+    for score in evaluate(model, experiment, machine.data, device, machine.workers, examples, machine.cache, ranks):
         save_examples(record.path / "predictions", score)
         remarks.scored(score.domain, score.remarks)
         scores.append(replace(score, examples=[]))  # whole images: kept of all domains they would fill the memory
@@ -251,8 +267,25 @@ def _parameters(model: Segmenter) -> dict[str, int]:
     }
 
 
-def _mean(window: list[Tensor], step: int) -> float:
-    mean = torch.stack(window).mean().item()
+def _together(ranks: Ranks, start: int, micro_batch: int | None) -> int | None:
+    """The first process's micro-batch. Raises RuntimeError where not all go on from the same step."""
+    said = ranks.exchange([start, micro_batch or 0])
+    if len(starts := {int(step) for step, _ in said}) > 1:
+        raise RuntimeError(f"the processes would go on from steps {sorted(starts)}: do all nodes see the same runs?")
+    return int(said[0][1]) or None
+
+
+def _report(ranks: Ranks, remarks: Remarks, remarked: list[Remark]) -> None:
+    """Tell the first process what the others have to say of the files that they read."""
+    if ranks.world > 1:
+        for text in ranks.texts(to_text(remarked)):
+            remarks.add("train", from_text(text))
+    remarked.clear()
+
+
+def _mean(window: list[Tensor], step: int, ranks: Ranks) -> float:
+    """The mean loss of some steps, of which every process has its share."""
+    mean = sum(said[0] for said in ranks.exchange([torch.stack(window).mean().item()]))
     if not math.isfinite(mean):
         raise FloatingPointError(f"the training loss is {mean} before step {step}; a lower optim.lr may help")
     return mean

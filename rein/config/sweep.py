@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import PositiveFloat
+from pydantic import PositiveFloat, PositiveInt
 
 from rein.config.strict import STRICT
 
@@ -17,6 +17,8 @@ class Resources:
     __pydantic_config__ = STRICT
     cpu: PositiveFloat = 1
     gpu: float = 0
+    #: Processes of one run, each with this much: they share every batch.
+    workers: PositiveInt = 1
 
 
 @dataclass(frozen=True, kw_only=True)
