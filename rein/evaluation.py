@@ -131,8 +131,8 @@ def score_domain(
         if index in shown:
             kept.append((dataset.files[index].image.stem, image, label, prediction.to(torch.uint8).cpu()))
     model.train(was_training)
-    ranks.add([matrix])
     everywhere = zip(*ranks.exchange(scored), strict=True)
+    ranks.add([matrix])
     files = [sample.image.stem for sample, said in zip(dataset.files, everywhere, strict=True) if any(said)]
     if ranks.world > 1:
         remarks = [remark for text in ranks.texts(to_text(remarks)) for remark in from_text(text)]

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from rein.checkpoint import Checkpoints
 from rein.config import Experiment
-from rein.ledger import Run, State
+from rein.ledger import Request, Run, State
 
 
 class Follower(Run):
-    """Reads as the run does, and writes nothing."""
+    """Reads as the run does, and writes nothing; requests are heard by the first process."""
+
+    def check_held(self) -> None:
+        pass
+
+    def asked_to_stop(self) -> Request | None:
+        return None
 
     def start(self, **facts: Any) -> None:
         pass
@@ -21,7 +28,7 @@ class Follower(Run):
     def update(self, **facts: Any) -> None:
         pass
 
-    def finish(self, state: State, error: BaseException | None = None) -> None:
+    def finish(self, state: State, error: BaseException | None = None, **facts: Any) -> None:
         pass
 
     def append(self, record: Mapping[str, Any]) -> None:
@@ -34,4 +41,11 @@ class Follower(Run):
         pass
 
     def scores(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        pass
+
+
+class Unsaved(Checkpoints):
+    """Checkpoints that the first process writes."""
+
+    def save(self, step: int, losses: Sequence[float] = (), must: bool = False) -> None:
         pass

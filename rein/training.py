@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from statistics import fmean
 from typing import Any
@@ -24,8 +26,9 @@ from rein.data.selection import unlabelled
 from rein.device import is_out_of_memory, select_device
 from rein.environment import describe
 from rein.evaluation import Score, evaluate
-from rein.follower import Follower
-from rein.ledger import Run
+from rein.follower import Follower, Unsaved
+from rein.interrupts import Interrupted, Interrupts
+from rein.ledger import LostError, Run, Stopped, write_atomic
 from rein.models.compiling import compile_blocks
 from rein.models.heads import build_criterion
 from rein.models.segmenter import Segmenter, build_model
@@ -54,10 +57,10 @@ def train(
 
     `observe` gets every record that metrics.jsonl gets. Whatever ends the run early is recorded in its status
     (`failed`, `oom`, `diverged`, `preempted`) and raised again. Raises BusyError where another process works
-    on the run.
+    on the run, LostError where one has taken it over from this one, and Stopped where the run was asked to stop.
 
     Where torch.distributed is set up, all its processes must call this, and share every batch; the first of them alone
-    writes, and the others observe the same records but for scores.
+    writes, and the others observe the same records.
     """
     machine = machine or Machine()
     ranks = ranks or Ranks.here()
@@ -82,7 +85,6 @@ def train(
 
 
 def _attempt(experiment: Experiment, machine: Machine, record: Run, observe: Observer, ranks: Ranks) -> None:
-    record.start(step=0, steps=experiment.steps)
     started = time.monotonic() - (record.status().get("seconds") or 0.0)  # as if all attempts were one
 
     def seconds() -> float:
@@ -91,15 +93,20 @@ def _attempt(experiment: Experiment, machine: Machine, record: Run, observe: Obs
     notes = _Notes(record)
     logging.getLogger("rein").addHandler(notes)
     try:
-        with Remarks(record, machine.data) as remarks:
-            _train(experiment, machine, record, remarks, observe, seconds, ranks)
+        record.start(step=0, steps=experiment.steps)
+        with Remarks(record, machine.data) as remarks, Interrupts() as interrupts:
+            _train(experiment, machine, record, remarks, observe, seconds, interrupts, ranks)
+    except LostError:  # the record is another process's now
+        raise
     except BaseException as error:
-        record.finish(_state_of(error), error)
+        try:
+            record.finish(_state_of(error), error, seconds=seconds())
+        except OSError as full:  # without a holder it counts as cut
+            log.error("%s: how the run ended cannot be written: %s", record.id, full)
         raise
     finally:
         logging.getLogger("rein").removeHandler(notes)
-        record.update(seconds=seconds())
-    record.finish("done")
+    record.finish("done", seconds=seconds())
 
 
 class _Waits:
@@ -132,11 +139,14 @@ class _Notes(logging.Handler):
         self.record = record
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.record.note(record.getMessage())
+        with suppress(OSError, LostError):  # what is to be said may be that the disk is full
+            self.record.note(record.getMessage())
 
 
 def _state_of(error: BaseException) -> Any:
     match error:
+        case Stopped():
+            return error.request.state
         case FloatingPointError():
             return "diverged"
         case _ if is_out_of_memory(error):
@@ -153,6 +163,7 @@ def _train(
     remarks: Remarks,
     observe: Observer,
     seconds: Callable[[], float],
+    interrupts: Interrupts,
     ranks: Ranks,
 ) -> None:
     record.keep_domains(experiment)
@@ -168,10 +179,13 @@ def _train(
     optimizer = build_optimizer(model, experiment.optim)
     criterion = build_criterion(experiment.head, len(experiment.classes))
     steps = experiment.steps
-    start = checkpoint.resume(record.path / "checkpoint", model, optimizer)
+    start, losses = checkpoint.resume(record.path / "checkpoint", model, optimizer)
+    checkpoints = (checkpoint.Checkpoints if ranks.first else Unsaved)(
+        record.path / "checkpoint", model, optimizer, machine.checkpoint_seconds, start, record.check_held
+    )
     micro_batch = _together(ranks, start, machine.micro_batch or record.status().get("micro_batch"))
     make_step = Step(experiment, model, criterion, optimizer, device, ranks, micro_batch)
-    record.update(**_parameters(model))
+    record.update(step=start, **_parameters(model))
     record.environment({**describe(experiment, machine, device), "processes": ranks.world}, resumed=start > 0)
 
     for source in experiment.data.sources:
@@ -188,10 +202,22 @@ def _train(
         machine.cache,
     )
 
+    every = experiment.evaluation.every
+
+    def score_on_the_way(step: int) -> None:
+        with interrupts.anywhere():
+            entry = _score(model, experiment, machine, device, record, remarks, ranks, step)[1]
+        observe(entry)
+
+    if every and 0 < start < steps and start % every == 0 and not _is_scored(record, start):  # it was cut before that
+        with _ends_well(record, checkpoints, start, [], ranks):
+            score_on_the_way(start)
+
     log_every = max(1, min(50, steps // 50))
-    saved = time.monotonic()
-    window: list[Tensor] = []  # losses since the last record, left on the device: reading one would wait for it
+    # Losses since the last record, left on the device: reading one would wait for it. Of each a process has its share.
+    window = [torch.tensor(loss if ranks.first else 0.0, device=device) for loss in losses]
     remarked: list[Remark] = []  # of this process, which the first has not heard of
+    interrupts.stepping = True
     waits = _Waits()
     for step, (images, labels, said) in enumerate(waits.over(batches), start):
         if said:
@@ -201,33 +227,71 @@ def _train(
         window.append(make_step(step, images, labels))
         done = step + 1
 
-        if done % log_every == 0 or done == steps:
-            loss = _mean(window, done, ranks)
-            entry = {"step": done, "loss": loss, "lr": factor * experiment.optim.lr, "time": time.time()}
-            window.clear()
-            _report(ranks, remarks, remarked)
-            record.append(entry)
-            peak = max(peak, _memory(device))
-            record.update(
-                step=done, loss=loss, peak_memory_mib=peak, seconds=seconds(), data_wait=waits.share(),
-                micro_batch=make_step.micro_batch,
-            )  # fmt: skip
-            remarks.save()
-            observe(entry)
-        every = experiment.evaluation.every
-        if every and done % every == 0 and done < steps:
-            observe(_score(model, experiment, machine, device, record, remarks, ranks, done)[1])
-        # Only right behind a record: a resumed run then averages its losses over the same steps as an uncut one.
-        if ranks.first and not window and done < steps and time.monotonic() - saved >= machine.checkpoint_seconds:
-            checkpoint.save(record.path / "checkpoint", done, model, optimizer)
-            saved = time.monotonic()
-    if ranks.first and start < steps:
-        checkpoint.save(record.path / "checkpoint", steps, model, optimizer)
+        with _ends_well(record, checkpoints, done, window, ranks):
+            if done % log_every == 0 or done == steps:
+                loss, rate = _mean(window, done, ranks), factor * experiment.optim.lr
+                entry = {"step": done, "loss": loss, "lr": rate, "time": time.time()}
+                window.clear()
+                _report(ranks, remarks, remarked)
+                record.append(entry)
+                peak = max(peak, _memory(device))
+                record.update(
+                    step=done, loss=loss, peak_memory_mib=peak, seconds=seconds(), data_wait=waits.share(),
+                    micro_batch=make_step.micro_batch,
+                )  # fmt: skip
+                remarks.save()
+                observe(entry)
+                if asked := record.asked_to_stop():
+                    raise Stopped(asked)
+            if every and done % every == 0 and done < steps:
+                score_on_the_way(done)
+            if not window and done < steps and checkpoints.is_due:
+                checkpoints.save(done)
+            _obey(interrupts, ranks)
+    interrupts.stepping = False
+    checkpoints.save(steps, must=True)
+    _obey(interrupts, ranks)
     scores, entry = _score(model, experiment, machine, device, record, remarks, ranks, steps, examples=EXAMPLES)
-    matrices: dict[str, Any] = {score.domain: score.matrix.numpy() for score in scores}
     if ranks.first:
-        np.savez_compressed(record.path / "confusion.npz", **matrices)
+        matrices: dict[str, Any] = {score.domain: score.matrix.numpy() for score in scores}
+        packed = io.BytesIO()
+        np.savez_compressed(packed, **matrices)
+        write_atomic(record.path / "confusion.npz", packed.getvalue())
     observe(entry)
+
+
+@contextmanager
+def _ends_well(
+    record: Run, checkpoints: checkpoint.Checkpoints, step: int, window: list[Tensor], ranks: Ranks
+) -> Iterator[None]:
+    """What lies between two steps: whoever ends the run here, as a scheduler does in `observe`, leaves a checkpoint.
+
+    It ends as what it was asked to, whether it found the request by itself or was told by an exception.
+    """
+    try:
+        yield
+    except (SystemExit, Interrupted, Stopped) as error:
+        losses = [loss.item() for loss in window]
+        if losses and ranks.world > 1:
+            if not isinstance(error, Interrupted):  # the others do not know, and have their shares of these losses
+                raise
+            losses = [sum(shares) for shares in zip(*ranks.exchange(losses), strict=True)]
+        checkpoints.save(step, losses)
+        asked = record.asked_to_stop()
+        if asked and not isinstance(error, Stopped):
+            raise Stopped(asked) from error
+        raise
+
+
+def _obey(interrupts: Interrupts, ranks: Ranks) -> None:
+    """Raise Interrupted in every process where a signal came to one."""
+    if any(said[0] for said in ranks.exchange([bool(interrupts.signal)])):
+        interrupts.check()
+        raise Interrupted("another process of the run was ended")
+
+
+def _is_scored(record: Run, step: int) -> bool:
+    return any(entry["step"] == step and "loss" not in entry for entry in record.metrics()[0])
 
 
 def _score(
