@@ -23,3 +23,16 @@ def autocast(experiment: Experiment, device: torch.device) -> AbstractContextMan
     if experiment.optim.precision == "fp32":
         return nullcontext()
     return torch.autocast(device.type, torch.bfloat16)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a device or the machine had no memory left."""
+    if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+
+
+def free(device: torch.device) -> None:
+    """Give back what torch keeps of a device's memory for later use."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -19,10 +19,11 @@ from rein.data.dataset import WholeImages
 from rein.data.domain import DataError
 from rein.data.domains import expand, find
 from rein.data.loaders import whole_images
-from rein.data.remarks import Remark
+from rein.data.remarks import Remark, from_text, to_text
 from rein.data.selection import scored_domains, scored_images
-from rein.device import autocast
+from rein.device import autocast, free, is_out_of_memory
 from rein.models.segmenter import Segmenter
+from rein.ranks import Ranks
 
 #: Windows that go through the network at once: a large photograph has hundreds, a benchmark's image a few.
 WINDOWS_AT_ONCE = 8
@@ -69,15 +70,17 @@ def evaluate(
     workers: int | None = None,
     examples: int = 0,
     cache: Path | None = None,
+    ranks: Ranks | None = None,
 ) -> Iterator[Score]:
     """Score a network on all targets and on the val split of every source that has one, which is no target's score.
 
-    Scores come one by one. Of a family of domains the last alone has examples: those of all would fill a disk.
+    Scores come one by one, each over the images of all `ranks`. Of a family of domains the last alone has examples:
+    those of all would fill a disk.
     """
     shown = {expand(name)[-1] for name in (*experiment.data.sources, *experiment.data.targets)}
     for domain, role in scored_domains(experiment):
         kept = examples if domain in shown else 0
-        yield score_domain(model, experiment, domain, role, root, device, workers, kept, cache)
+        yield score_domain(model, experiment, domain, role, root, device, workers, kept, cache, ranks)
 
 
 @torch.inference_mode()
@@ -91,8 +94,12 @@ def score_domain(
     workers: int | None = None,
     examples: int = 0,
     cache: Path | None = None,
+    ranks: Ranks | None = None,
 ) -> Score:
     """Score a network on the val split of one domain; `examples` images, evenly spaced, are kept to be shown.
+
+    Where there are several `ranks` each takes some of the images, the first those to be shown, and their pixels are
+    counted together: the score is that of one process.
 
     Raises DataError where an image cannot be used, or with `data.on_error=skip` where none can. Corrupted images are
     kept in the folder `cache`, if there is one.
@@ -103,31 +110,64 @@ def score_domain(
     size = experiment.evaluation.size or find(domain).evaluation_size
     count = min(examples, len(dataset))
     shown = {i * len(dataset) // count for i in range(count)}
-    kept, files = [], []
+    ranks = ranks or Ranks()
+    mine = [i for i in range(len(dataset)) if (0 if i in shown else i % ranks.world) == ranks.rank]
+    kept, scored = [], [False] * len(dataset)
+    network = Halving(model)
     matrix = metrics.zeros(len(classes)).to(device)
     was_training = model.training
     model.eval()
-    for index, (image, label, said) in enumerate(whole_images(dataset, device, workers)):
+    for index, (image, label, said) in zip(mine, whole_images(dataset, device, workers, mine), strict=True):
         remarks += said
         if not image.numel():
             continue
-        files.append(dataset.files[index].image.stem)
+        scored[index] = True
         pixels = fit_inside(image.to(device, non_blocking=True)[None], size)
         with autocast(experiment, device):
-            scores = sliding_window(model, pixels, experiment.window, experiment.stride)
+            scores = sliding_window(network, pixels, experiment.window, experiment.stride)
         scores = F.interpolate(scores, label.shape, mode="bilinear", align_corners=False)
         prediction = scores.argmax(1)[0]
         matrix += metrics.confusion(prediction, label.to(device, non_blocking=True).long(), len(classes))
         if index in shown:
-            kept.append((files[-1], image, label, prediction.to(torch.uint8).cpu()))
+            kept.append((dataset.files[index].image.stem, image, label, prediction.to(torch.uint8).cpu()))
     model.train(was_training)
+    everywhere = zip(*ranks.exchange(scored), strict=True)
+    ranks.add([matrix])
+    files = [sample.image.stem for sample, said in zip(dataset.files, everywhere, strict=True) if any(said)]
+    if ranks.world > 1:
+        remarks = [remark for text in ranks.texts(to_text(remarks)) for remark in from_text(text)]
     if not files:
         raise DataError(f"{remarks[0].text}; as all {len(remarks)} images that {domain} would be scored on")
     return Score(domain, role, classes, matrix.cpu(), kept, tuple(files), tuple(remarks))
 
 
+@runtime_checkable
+class Scorer(Protocol):
+    """What scores windows: (n, 3, h, w) -> (n, k, h, w)."""
+
+    def logits(self, image: Tensor, /) -> Tensor: ...
+
+
+class Halving:
+    """Puts fewer windows through a network at once from where memory was too short for as many."""
+
+    def __init__(self, model: Scorer) -> None:
+        self.model, self.at_once = model, WINDOWS_AT_ONCE
+
+    def logits(self, crops: Tensor) -> Tensor:
+        """The network's. Raises what torch raises where memory is too short for a single window."""
+        while True:
+            try:
+                return torch.cat([self.model.logits(some) for some in crops.split(self.at_once)])
+            except Exception as error:
+                if self.at_once == 1 or not is_out_of_memory(error):
+                    raise
+            self.at_once //= 2  # outside of `except`, where the error would hold on to the memory
+            free(crops.device)
+
+
 def sliding_window(
-    model: Segmenter, image: Shaped[Tensor, "1 3 h w"], window: int, stride: int
+    model: Scorer, image: Shaped[Tensor, "1 3 h w"], window: int, stride: int
 ) -> Float[Tensor, "1 k h w"]:
     """Class scores of an image: windows averaged by how many of them cover a pixel.
 

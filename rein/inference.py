@@ -21,7 +21,7 @@ from rein.data.listing import ENDINGS
 from rein.data.reading import read_image
 from rein.data.selection import scored_domains
 from rein.device import autocast, select_device
-from rein.evaluation import Score, score_domain, sliding_window
+from rein.evaluation import Halving, Score, score_domain, sliding_window
 from rein.ledger import Run, find
 from rein.merged_file import load_merged
 from rein.models.compiling import compile_blocks
@@ -113,10 +113,11 @@ def predict_images(run: str, images: Sequence[Path], out: Path, machine: Machine
     model, experiment = load_model(run, machine)
     device = select_device(machine.device)
     out.mkdir(parents=True, exist_ok=True)
+    network = Halving(model)
     for path in images:
         image = read_image(path)
         with torch.inference_mode(), autocast(experiment, device):
-            scores = sliding_window(model, image[None].to(device), experiment.window, experiment.stride)
+            scores = sliding_window(network, image[None].to(device), experiment.window, experiment.stride)
         train_ids = scores.argmax(1)[0].to(torch.uint8).cpu().numpy()
         mask, picture = out / f"{path.stem}_mask.png", out / f"{path.stem}_overlay.png"
         save_mask(mask, train_ids, experiment.classes)

@@ -17,15 +17,16 @@ import psutil
 import torch
 from torch import Tensor
 
-from rein import checkpoint, seeds
+from rein import checkpoint
 from rein.config import Experiment, Machine, run_id
 from rein.config_io import check_data
-from rein.data.advstyle import with_adversarial_styles
 from rein.data.loaders import Batch, training_batches
+from rein.data.remarks import Remark, from_text, to_text
 from rein.data.selection import unlabelled
-from rein.device import autocast, select_device
+from rein.device import is_out_of_memory, select_device
 from rein.environment import describe
 from rein.evaluation import Score, evaluate
+from rein.follower import Follower, Unsaved
 from rein.interrupts import Interrupted, Interrupts
 from rein.ledger import LostError, Run, Stopped, write_atomic
 from rein.models.compiling import compile_blocks
@@ -34,7 +35,9 @@ from rein.models.segmenter import Segmenter, build_model
 from rein.models.tuning import count
 from rein.optim import build_optimizer, set_rates
 from rein.panels import save_examples
+from rein.ranks import Ranks
 from rein.remarks import Remarks
+from rein.step import Step
 
 log = logging.getLogger(__name__)
 
@@ -44,26 +47,44 @@ EXAMPLES = 2
 Observer = Callable[[Mapping[str, Any]], None]
 
 
-def train(experiment: Experiment, machine: Machine | None = None, observe: Observer = lambda record: None) -> Run:
+def train(
+    experiment: Experiment,
+    machine: Machine | None = None,
+    observe: Observer = lambda record: None,
+    ranks: Ranks | None = None,
+) -> Run:
     """Train and score an experiment, going on where an earlier attempt was cut; a run that is done is left alone.
 
     `observe` gets every record that metrics.jsonl gets. Whatever ends the run early is recorded in its status
     (`failed`, `oom`, `diverged`, `preempted`) and raised again. Raises BusyError where another process works
     on the run, LostError where one has taken it over from this one, and Stopped where the run was asked to stop.
+
+    Where torch.distributed is set up, all its processes must call this, and share every batch; the first of them alone
+    writes, and the others observe the same records.
     """
     machine = machine or Machine()
-    check_data(experiment, kept=Run(machine.runs / run_id(experiment)).domains)
-    record = Run.create(machine.runs, experiment)
-    if record.state == "done":
-        record.check_domains(experiment)
-        return record
-    with record.claimed():
-        if record.state != "done":  # or another process did it while this one waited
-            _attempt(experiment, machine, record, observe)
+    ranks = ranks or Ranks.here()
+    with ranks.ending_together():
+        if not ranks.first:
+            record = Follower(machine.runs / run_id(experiment))
+            if ranks.exchange([False])[0][0]:
+                _attempt(experiment, machine, record, observe, ranks)
+            return record
+        check_data(experiment, kept=Run(machine.runs / run_id(experiment)).domains)
+        record = Run.create(machine.runs, experiment)
+        if record.state == "done":
+            record.check_domains(experiment)
+            ranks.exchange([False])
+            return record
+        with record.claimed():
+            left = record.state != "done"  # or another process did it while this one waited
+            ranks.exchange([left])
+            if left:
+                _attempt(experiment, machine, record, observe, ranks)
     return record
 
 
-def _attempt(experiment: Experiment, machine: Machine, record: Run, observe: Observer) -> None:
+def _attempt(experiment: Experiment, machine: Machine, record: Run, observe: Observer, ranks: Ranks) -> None:
     started = time.monotonic() - (record.status().get("seconds") or 0.0)  # as if all attempts were one
 
     def seconds() -> float:
@@ -74,7 +95,7 @@ def _attempt(experiment: Experiment, machine: Machine, record: Run, observe: Obs
     try:
         record.start(step=0, steps=experiment.steps)
         with Remarks(record, machine.data) as remarks, Interrupts() as interrupts:
-            _train(experiment, machine, record, remarks, observe, seconds, interrupts)
+            _train(experiment, machine, record, remarks, observe, seconds, interrupts, ranks)
     except LostError:  # the record is another process's now
         raise
     except BaseException as error:
@@ -128,7 +149,7 @@ def _state_of(error: BaseException) -> Any:
             return error.request.state
         case FloatingPointError():
             return "diverged"
-        case torch.cuda.OutOfMemoryError() | MemoryError():
+        case _ if is_out_of_memory(error):
             return "oom"
         case KeyboardInterrupt() | SystemExit():  # by a person, or by Ray when its driver ends
             return "preempted"
@@ -143,6 +164,7 @@ def _train(
     observe: Observer,
     seconds: Callable[[], float],
     interrupts: Interrupts,
+    ranks: Ranks,
 ) -> None:
     record.keep_domains(experiment)
     if machine.threads:
@@ -158,11 +180,13 @@ def _train(
     criterion = build_criterion(experiment.head, len(experiment.classes))
     steps = experiment.steps
     start, losses = checkpoint.resume(record.path / "checkpoint", model, optimizer)
-    checkpoints = checkpoint.Checkpoints(
+    checkpoints = (checkpoint.Checkpoints if ranks.first else Unsaved)(
         record.path / "checkpoint", model, optimizer, machine.checkpoint_seconds, start, record.check_held
     )
+    micro_batch = _together(ranks, start, machine.micro_batch or record.status().get("micro_batch"))
+    make_step = Step(experiment, model, criterion, optimizer, device, ranks, micro_batch)
     record.update(step=start, **_parameters(model))
-    record.environment(describe(experiment, machine, device), resumed=start > 0)
+    record.environment({**describe(experiment, machine, device), "processes": ranks.world}, resumed=start > 0)
 
     for source in experiment.data.sources:
         remarks.add("train", unlabelled(experiment.data, source, "train", machine.data))
@@ -174,58 +198,47 @@ def _train(
         range(start, steps),
         device,
         machine.workers,
-        cache=machine.cache,
+        (ranks.rank, ranks.world),
+        machine.cache,
     )
-
-    def loss_of(images: Tensor, labels: Tensor) -> Tensor:
-        with autocast(experiment, device):
-            output = model(images)
-        return criterion(output, labels)["loss"]
 
     every = experiment.evaluation.every
 
     def score_on_the_way(step: int) -> None:
         with interrupts.anywhere():
-            entry = _score(model, experiment, machine, device, record, remarks, step)[1]
+            entry = _score(model, experiment, machine, device, record, remarks, ranks, step)[1]
         observe(entry)
 
     if every and 0 < start < steps and start % every == 0 and not _is_scored(record, start):  # it was cut before that
-        with _ends_well(record, checkpoints, start, []):
+        with _ends_well(record, checkpoints, start, [], ranks):
             score_on_the_way(start)
 
     log_every = max(1, min(50, steps // 50))
-    # Losses since the last record, left on the device: reading one would wait for it.
-    window = [torch.tensor(loss, device=device) for loss in losses]
+    # Losses since the last record, left on the device: reading one would wait for it. Of each a process has its share.
+    window = [torch.tensor(loss if ranks.first else 0.0, device=device) for loss in losses]
+    remarked: list[Remark] = []  # of this process, which the first has not heard of
     interrupts.stepping = True
     waits = _Waits()
     for step, (images, labels, said) in enumerate(waits.over(batches), start):
         if said:
             remarks.add("train", said)
+            remarked += said
         factor = set_rates(optimizer, experiment.optim, step, steps)
-        torch.manual_seed(seeds.derive(experiment.seed, seeds.STEP, step))
-        images, labels = images.to(device, non_blocking=True), labels.to(device, non_blocking=True)
+        window.append(make_step(step, images, labels))
         done = step + 1
-        try:
-            if experiment.data.augmentation == "advstyle":
-                images, labels = with_adversarial_styles(images, labels, loss_of)
-            loss = loss_of(images, labels)
-        except FloatingPointError as error:
-            raise FloatingPointError(f"step {done}: {error}; a lower optim.lr may help") from error
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        window.append(loss.detach())
 
-        with _ends_well(record, checkpoints, done, window):
+        with _ends_well(record, checkpoints, done, window, ranks):
             if done % log_every == 0 or done == steps:
-                loss_now, rate = _mean(window, done), factor * experiment.optim.lr
-                entry = {"step": done, "loss": loss_now, "lr": rate, "time": time.time()}
+                loss, rate = _mean(window, done, ranks), factor * experiment.optim.lr
+                entry = {"step": done, "loss": loss, "lr": rate, "time": time.time()}
                 window.clear()
+                _report(ranks, remarks, remarked)
                 record.append(entry)
                 peak = max(peak, _memory(device))
                 record.update(
-                    step=done, loss=loss_now, peak_memory_mib=peak, seconds=seconds(), data_wait=waits.share()
-                )
+                    step=done, loss=loss, peak_memory_mib=peak, seconds=seconds(), data_wait=waits.share(),
+                    micro_batch=make_step.micro_batch,
+                )  # fmt: skip
                 remarks.save()
                 observe(entry)
                 if asked := record.asked_to_stop():
@@ -234,20 +247,23 @@ def _train(
                 score_on_the_way(done)
             if not window and done < steps and checkpoints.is_due:
                 checkpoints.save(done)
-            interrupts.check()
+            _obey(interrupts, ranks)
     interrupts.stepping = False
     checkpoints.save(steps, must=True)
-    interrupts.check()
-    scores, entry = _score(model, experiment, machine, device, record, remarks, steps, examples=EXAMPLES)
-    matrices: dict[str, Any] = {score.domain: score.matrix.numpy() for score in scores}
-    packed = io.BytesIO()
-    np.savez_compressed(packed, **matrices)
-    write_atomic(record.path / "confusion.npz", packed.getvalue())
+    _obey(interrupts, ranks)
+    scores, entry = _score(model, experiment, machine, device, record, remarks, ranks, steps, examples=EXAMPLES)
+    if ranks.first:
+        matrices: dict[str, Any] = {score.domain: score.matrix.numpy() for score in scores}
+        packed = io.BytesIO()
+        np.savez_compressed(packed, **matrices)
+        write_atomic(record.path / "confusion.npz", packed.getvalue())
     observe(entry)
 
 
 @contextmanager
-def _ends_well(record: Run, checkpoints: checkpoint.Checkpoints, step: int, window: list[Tensor]) -> Iterator[None]:
+def _ends_well(
+    record: Run, checkpoints: checkpoint.Checkpoints, step: int, window: list[Tensor], ranks: Ranks
+) -> Iterator[None]:
     """What lies between two steps: whoever ends the run here, as a scheduler does in `observe`, leaves a checkpoint.
 
     It ends as what it was asked to, whether it found the request by itself or was told by an exception.
@@ -255,11 +271,23 @@ def _ends_well(record: Run, checkpoints: checkpoint.Checkpoints, step: int, wind
     try:
         yield
     except (SystemExit, Interrupted, Stopped) as error:
-        checkpoints.save(step, [loss.item() for loss in window])
+        losses = [loss.item() for loss in window]
+        if losses and ranks.world > 1:
+            if not isinstance(error, Interrupted):  # the others do not know, and have their shares of these losses
+                raise
+            losses = [sum(shares) for shares in zip(*ranks.exchange(losses), strict=True)]
+        checkpoints.save(step, losses)
         asked = record.asked_to_stop()
         if asked and not isinstance(error, Stopped):
             raise Stopped(asked) from error
         raise
+
+
+def _obey(interrupts: Interrupts, ranks: Ranks) -> None:
+    """Raise Interrupted in every process where a signal came to one."""
+    if any(said[0] for said in ranks.exchange([bool(interrupts.signal)])):
+        interrupts.check()
+        raise Interrupted("another process of the run was ended")
 
 
 def _is_scored(record: Run, step: int) -> bool:
@@ -273,11 +301,12 @@ def _score(
     device: torch.device,
     record: Run,
     remarks: Remarks,
+    ranks: Ranks,
     step: int,
     examples: int = 0,
 ) -> tuple[list[Score], dict[str, Any]]:
     scores = []
-    for score in evaluate(model, experiment, machine.data, device, machine.workers, examples, machine.cache):
+    for score in evaluate(model, experiment, machine.data, device, machine.workers, examples, machine.cache, ranks):
         save_examples(record.path / "predictions", score)
         remarks.scored(score.domain, score.remarks)
         scores.append(replace(score, examples=[]))  # whole images: kept of all domains they would fill the memory
@@ -302,8 +331,25 @@ def _parameters(model: Segmenter) -> dict[str, int]:
     }
 
 
-def _mean(window: list[Tensor], step: int) -> float:
-    mean = torch.stack(window).mean().item()
+def _together(ranks: Ranks, start: int, micro_batch: int | None) -> int | None:
+    """The first process's micro-batch. Raises RuntimeError where not all go on from the same step."""
+    said = ranks.exchange([start, micro_batch or 0])
+    if len(starts := {int(step) for step, _ in said}) > 1:
+        raise RuntimeError(f"the processes would go on from steps {sorted(starts)}: do all nodes see the same runs?")
+    return int(said[0][1]) or None
+
+
+def _report(ranks: Ranks, remarks: Remarks, remarked: list[Remark]) -> None:
+    """Tell the first process what the others have to say of the files that they read."""
+    if ranks.world > 1:
+        for text in ranks.texts(to_text(remarked)):
+            remarks.add("train", from_text(text))
+    remarked.clear()
+
+
+def _mean(window: list[Tensor], step: int, ranks: Ranks) -> float:
+    """The mean loss of some steps, of which every process has its share."""
+    mean = sum(said[0] for said in ranks.exchange([torch.stack(window).mean().item()]))
     if not math.isfinite(mean):
         raise FloatingPointError(f"the training loss is {mean} before step {step}; a lower optim.lr may help")
     return mean

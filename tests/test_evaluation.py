@@ -24,6 +24,7 @@ from rein.data.dataset import WholeImages
 from rein.data.selection import scored_domains, scored_files
 from rein.evaluation import (
     WINDOWS_AT_ONCE,
+    Halving,
     Score,
     evaluate,
     fit_inside,
@@ -97,6 +98,25 @@ def test_a_large_image_goes_through_the_network_in_parts() -> None:
     assert sum(shape[0] for shape in model.shapes) == 36
     assert max(shape[0] for shape in model.shapes) == WINDOWS_AT_ONCE
     assert whole.isfinite().all()
+
+
+def test_short_of_memory_fewer_windows_go_at_once_to_the_same_scores() -> None:
+    class Small(Positional):
+        def logits(self, image: Tensor) -> Tensor:
+            scores = super().logits(image)
+            if len(image) > most:
+                raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+            return scores
+
+    image, most = torch.rand(1, 3, 40, 40), 3
+    small = Small()
+    found = sliding_window(Halving(small), image, 10, 10)
+    assert torch.equal(found, sliding_window(Positional(), image, 10, 10))
+    assert [shape[0] for shape in small.shapes] == [8, 4, *[2] * 8]
+    most = 0
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        sliding_window(Halving(small), image, 10, 10)
+    assert small.shapes[-1][0] == 1
 
 
 def test_an_image_smaller_than_the_window_is_one_smaller_window() -> None:

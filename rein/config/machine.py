@@ -24,6 +24,12 @@ class Machine:
     workers: int | None = None
     #: Threads of torch on the CPU; None leaves torch's choice.
     threads: int | None = None
+    #: Images of a step's batch that go through the network at once, in each process; None: all. Halved by itself where
+    #: the memory is too short. The numbers stay but for rounding.
+    micro_batch: int | None = field(default_factory=lambda: int(os.environ.get("REIN_MICRO_BATCH", "0")) or None)
+    #: Spread what of the backbone does not train over the processes of a run, block by block: for nets that one GPU
+    #: cannot hold.
+    shard: bool = False
     #: Node-local folder of `data.cache` and of corrupted images; None: data.cache takes `rein-cache-<user id>` in the
     #: temporary folder.
     cache: Path | None = field(default_factory=lambda: _place(os.environ.get("REIN_CACHE")))

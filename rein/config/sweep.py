@@ -29,6 +29,7 @@ class Resources:
     __pydantic_config__ = STRICT
     cpu: PositiveFloat = 1
     gpu: GPUs = 0
+    #: Processes of one run, each with this much: they share every batch.
     workers: PositiveInt = 1
 
 

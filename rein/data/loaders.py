@@ -61,9 +61,11 @@ def training_batches(
     )
 
 
-def whole_images(images: WholeImages, device: torch.device, workers: int | None = None) -> Iterator[Item]:
-    """Every image and label, one at a time, in the order of their files."""
-    return _read(DataLoader(images, batch_size=None, **_options(device, workers)))
+def whole_images(
+    images: WholeImages, device: torch.device, workers: int | None = None, only: Sequence[int] | None = None
+) -> Iterator[Item]:
+    """Every image and label, or those at the places `only`, one at a time, in the order of their files."""
+    return _read(DataLoader(images, batch_size=None, sampler=only, **_options(device, workers)))
 
 
 def _collate(crops: Sequence[Item]) -> Batch:

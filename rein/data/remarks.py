@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -28,3 +30,13 @@ def skipped(image: Path, reason: object) -> Remark:
 def unknown_ids(label: Path, unknown: Unknown) -> tuple[Remark, ...]:
     """The remark on a label file with unknown ids; none where it has none."""
     return (Remark("unknown ids", label, f"{label}: {unknown}", unknown),) if unknown else ()
+
+
+def to_text(remarks: Iterable[Remark]) -> str:
+    """Remarks as another process can read them."""
+    return json.dumps([{**asdict(remark), "file": str(remark.file)} for remark in remarks])
+
+
+def from_text(text: str) -> list[Remark]:
+    """The inverse of `to_text`."""
+    return [Remark(one["kind"], Path(one["file"]), one["text"], Unknown(**one["unknown"])) for one in json.loads(text)]

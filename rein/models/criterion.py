@@ -8,12 +8,12 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-import torch.distributed as distributed
 import torch.nn.functional as F
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
 from rein.models.mask2former import Prediction
+from rein.models.part import Part
 
 
 @runtime_checkable
@@ -39,6 +39,19 @@ class UniformDraws:
         return torch.rand(images, points, 2, device=device, generator=self.generator)
 
     loss = matching
+
+
+class PartDraws:
+    """What a part of a batch gets of the points that are drawn for the whole batch."""
+
+    def __init__(self, draws: Draws, part: Part) -> None:
+        self.draws, self.part = draws, part
+
+    def matching(self, layer: int, images: int, points: int, device: torch.device) -> Tensor:
+        return self.part.images(self.draws.matching(layer, self.part.batch, points, device))
+
+    def loss(self, layer: int, masks: int, points: int, device: torch.device) -> Tensor:
+        return self.part.targets(self.draws.loss(layer, int(self.part.counts.sum()), points, device))
 
 
 class Matching(NamedTuple):
@@ -81,8 +94,9 @@ class Criterion(nn.Module):
     """Class cross-entropy, mask cross-entropy and dice of all predictions against a label map.
 
     Each class present in an image is one target. Matching costs and losses share the three weights. Mask
-    terms are divided by the sum over images of max(targets, 1), averaged over ranks; the class term is the
-    mean over all queries of the batch, weighted by `no_object_weight` where a query has no target.
+    terms are divided by the sum over images of max(targets, 1); the class term is the mean over all queries of the
+    batch, weighted by `no_object_weight` where a query has no target. Both are those of the whole batch where a part
+    of it is given.
     """
 
     def __init__(
@@ -108,9 +122,11 @@ class Criterion(nn.Module):
         self.uncertain = int(points * importance)
 
     def forward(
-        self, predictions: Sequence[Prediction], label: Tensor, draws: Draws | None = None
+        self, predictions: Sequence[Prediction], label: Tensor, draws: Draws | None = None, part: Part | None = None
     ) -> dict[str, Tensor]:
         """L predictions and label (B, H, W) long -> the weighted terms and their sum.
+
+        Of a `part` of a batch it is the part's share: those of all parts add up to the batch's.
 
         `loss` = `loss_class` + `loss_mask` + `loss_dice`, each summed over the predictions; `layers_class`,
         `layers_mask`, `layers_dice` (L,) are the same terms one by one, detached. Values of `label` outside
@@ -121,21 +137,28 @@ class Criterion(nn.Module):
             batch = predictions[0].mask_logits.shape[0]
             raise ValueError(f"label must be (B, H, W) with B = {batch}, got {tuple(label.shape)}")
         source: Draws = UniformDraws() if draws is None else draws
+        if part is not None:
+            source = PartDraws(source, part)
         with torch.autocast(label.device.type, enabled=False):
             full = torch.promote_types(predictions[0].mask_logits.dtype, torch.float32)
             classes = torch.stack([p.class_logits for p in predictions]).to(full)  # (L, B, Q, K + 1)
             masks = [p.mask_logits.to(full) for p in predictions]  # L x (B, Q, h, w)
             framed = self._framed(label)
             matching = self._match(classes, masks, framed, source)
-            mask_term, dice_term = self._mask_terms(masks, framed, matching, source)
+            mask_term, dice_term = self._mask_terms(masks, framed, matching, source, part)
             terms = {
-                "class": self.class_weight * self._class_term(classes, matching.labels),
+                "class": self.class_weight * self._class_term(classes, matching.labels, part),
                 "mask": self.mask_weight * mask_term,
                 "dice": self.dice_weight * dice_term,
             }
         total = {f"loss_{name}": term.sum() for name, term in terms.items()}
         layers = {f"layers_{name}": term.detach() for name, term in terms.items()}
         return {"loss": torch.stack(list(total.values())).sum(), **total, **layers}
+
+    def counts(self, label: Tensor) -> Tensor:
+        """How many targets each image has: (B, H, W) long -> (B,) long. What a part must know of the whole batch."""
+        present = torch.zeros(len(label), self.num_classes + 1, dtype=torch.long, device=label.device)
+        return present.scatter_(1, self._framed(label).flatten(1).long(), 1)[:, :-1].sum(1)
 
     def _framed(self, label: Tensor) -> Tensor:
         """Classes (B, H + 2, W + 2), K for void, unknown ids and a frame around the map, which belong to no target."""
@@ -197,19 +220,26 @@ class Criterion(nn.Module):
         tensors = packed.split([array.size for array in arrays])
         return Matching(counts.tolist(), *(t.view(a.shape) for t, a in zip(tensors, arrays, strict=True)))
 
-    def _class_term(self, classes: Tensor, labels: Tensor) -> Tensor:
+    def _class_term(self, classes: Tensor, labels: Tensor, part: Part | None) -> Tensor:
         """Weighted mean cross-entropy over all queries of the batch: (L, B, Q, K + 1), (L, B, Q) -> (L,)."""
         weight = classes.new_ones(self.num_classes + 1)
         weight[-1] = self.no_object_weight
         entropy = F.cross_entropy(classes.flatten(0, 2), labels.flatten(), weight, reduction="none")
-        return entropy.view_as(labels).sum((1, 2)) / weight[labels].sum((1, 2))
+        total = weight[labels].sum((1, 2)) if part is None else self._class_weight(part, classes.shape[2])
+        return entropy.view_as(labels).sum((1, 2)) / total
+
+    def _class_weight(self, part: Part, queries: int) -> float:
+        """The weights of all queries of a batch: as many have a target as its images have, or as there are."""
+        matched = int(part.counts.clamp(max=queries).sum())
+        return matched + self.no_object_weight * (part.batch * queries - matched)
 
     def _mask_terms(
-        self, masks: list[Tensor], framed: Tensor, matching: Matching, draws: Draws
+        self, masks: list[Tensor], framed: Tensor, matching: Matching, draws: Draws, part: Part | None
     ) -> tuple[Tensor, Tensor]:
         """Cross-entropy and dice of the matched masks on uncertain and uniform points -> two of (L,)."""
-        normaliser = self._normaliser(matching.counts, framed.device)  # before any return: every rank must take part
         if not sum(matching.counts):
+            for layer, mask in enumerate(masks):  # other parts of the batch may have targets, and the next draw is then
+                self._drawn(layer, 0, mask.device, draws)  # behind theirs
             zero = torch.stack([mask.sum() * 0 for mask in masks])  # keeps the masks in the graph
             return zero, zero
         layers = len(masks)
@@ -225,22 +255,20 @@ class Criterion(nn.Module):
         probability = logits.sigmoid()
         dice = 1 - (2 * (probability * target).sum(-1) + 1) / (probability.sum(-1) + target.sum(-1) + 1)
         terms = torch.stack((entropy, dice)).view(2, *matching.matched.shape) * matching.matched
-        mask_term, dice_term = terms.sum(-1) / normaliser  # each (L,)
+        counts = matching.counts if part is None else part.counts.tolist()
+        # a tensor: CUDA would multiply by a number's reciprocal
+        total = torch.full((), float(sum(max(count, 1) for count in counts)), device=framed.device)
+        mask_term, dice_term = terms.sum(-1) / total  # each (L,)
         return mask_term, dice_term
 
     @torch.no_grad()
     def _points(self, layer: int, masks: Tensor, draws: Draws) -> Tensor:
         """The candidates with the smallest |logit| and some uniform points: (T, 1, h, w) -> (T, P, 2)."""
-        drawn = draws.loss(layer, len(masks), self.candidates + self.points - self.uncertain, masks.device)
+        drawn = self._drawn(layer, len(masks), masks.device, draws)
         candidates, uniform = drawn[:, : self.candidates], drawn[:, self.candidates :]
         certainty = sample(masks, candidates).squeeze(1).abs_()  # (T, candidates)
         keep = certainty.topk(self.uncertain, largest=False, sorted=False).indices
         return torch.cat((candidates.gather(1, keep[..., None].expand(-1, -1, 2)), uniform), dim=1)
 
-    def _normaliser(self, counts: list[int], device: torch.device) -> Tensor:
-        """Sum over images of max(targets, 1), averaged over ranks."""
-        total = torch.full((), float(sum(max(count, 1) for count in counts)), device=device)
-        if distributed.is_available() and distributed.is_initialized():
-            distributed.all_reduce(total)
-            total = total / distributed.get_world_size()
-        return total.clamp(min=1)
+    def _drawn(self, layer: int, masks: int, device: torch.device, draws: Draws) -> Tensor:
+        return draws.loss(layer, masks, self.candidates + self.points - self.uncertain, device)

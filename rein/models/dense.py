@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rein.models.part import Part
+
 
 class DenseHead(nn.Module):
     """A head that says (B, K, h, w): one logit per class and pixel of its finest map.
@@ -28,18 +30,28 @@ class DenseCriterion(nn.Module):
         super().__init__()
         self.num_classes, self.ignore_index = num_classes, ignore_index
 
-    def forward(self, output: Tensor, label: Tensor) -> dict[str, Tensor]:
-        """Logits (B, K, h, w) and label (B, H, W) long -> `loss` and its only term, `loss_class`; fp32 at least."""
+    def counts(self, label: Tensor) -> Tensor:
+        """How many labelled pixels each image has: (B, H, W) long -> (B,) long."""
+        return self._labelled(label).flatten(1).sum(1)
+
+    def forward(self, output: Tensor, label: Tensor, *, part: Part | None = None) -> dict[str, Tensor]:
+        """Logits (B, K, h, w) and label (B, H, W) long -> `loss` and its only term, `loss_class`; fp32 at least.
+
+        Of a `part` of a batch it is the part's share: those of all parts add up to the batch's.
+        """
         if label.ndim != 3 or label.shape[0] != output.shape[0]:
             raise ValueError(f"label must be (B, H, W) with B = {output.shape[0]}, got {tuple(label.shape)}")
-        labelled = (label >= 0) & (label < self.num_classes) & (label != self.ignore_index)
+        labelled = self._labelled(label)
         target = torch.where(labelled, label, -1)
         with torch.autocast(label.device.type, enabled=False):
             full = torch.promote_types(output.dtype, torch.float32)
             logits = _resized(output.to(full), (label.shape[1], label.shape[2]))
             total = F.cross_entropy(logits, target, ignore_index=-1, reduction="sum")
-            loss = total / labelled.sum().clamp(min=1)
+            loss = total / (labelled if part is None else part.counts).sum().clamp(min=1)
         return {"loss": loss, "loss_class": loss}
+
+    def _labelled(self, label: Tensor) -> Tensor:
+        return (label >= 0) & (label < self.num_classes) & (label != self.ignore_index)
 
 
 def _resized(logits: Tensor, size: tuple[int, int]) -> Tensor:

@@ -46,7 +46,7 @@ class LoopCriterion(Criterion):
             matching = self._match(classes, masks, targets, source)
             mask_term, dice_term = self._mask_terms(masks, targets, matching, source)
             terms = {
-                "class": self.class_weight * self._class_term(classes, matching.labels),
+                "class": self.class_weight * self._class_term(classes, matching.labels, None),
                 "mask": self.mask_weight * mask_term,
                 "dice": self.dice_weight * dice_term,
             }
@@ -112,7 +112,7 @@ class LoopCriterion(Criterion):
     ) -> tuple[Tensor, Tensor]:
         """Cross-entropy and dice of the matched masks on uncertain and uniform points -> two of (L,)."""
         counts, device = targets.counts, targets.masks.device
-        normaliser = self._normaliser(counts, device)  # before any return: every rank must take part
+        normaliser = torch.tensor(sum(max(count, 1) for count in counts), device=device)
         if not sum(counts):
             zero = torch.stack([mask.sum() * 0 for mask in masks])  # keeps the masks in the graph
             return zero, zero

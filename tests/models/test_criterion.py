@@ -12,9 +12,9 @@ from loop_criterion import LoopCriterion
 from torch import Tensor
 from transformers_oracle import FixedDraws, oracle_loss
 
-from rein.models import criterion as criterion_module
 from rein.models.criterion import Criterion, UniformDraws, label_corners, sample
 from rein.models.mask2former import Prediction
+from rein.models.part import Part
 
 torch.set_num_threads(1)
 TERMS = ("layers_class", "layers_mask", "layers_dice")
@@ -311,25 +311,41 @@ def test_autocast_changes_nothing_inside() -> None:
     assert torch.equal(found["loss"], expected["loss"])
 
 
-@pytest.mark.parametrize("void", [False, True])
-def test_the_normaliser_is_averaged_over_ranks(void: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two ranks, of which the other has 20 targets; a rank without targets takes part as well."""
-    label = torch.full_like(labels(), 255) if void else labels()
-    alone = criterion()(predictions(), label, FixedDraws())
-    reduced = []
+PARTS = [[[0], [1], [2]], [[0, 1], [2]], [[0, 2], [1]]]
 
-    def all_reduce(tensor: Tensor) -> None:
-        reduced.append(tensor.item())
-        tensor += 20
 
-    monkeypatch.setattr(criterion_module.distributed, "is_initialized", lambda: True)
-    monkeypatch.setattr(criterion_module.distributed, "get_world_size", lambda: 2)
-    monkeypatch.setattr(criterion_module.distributed, "all_reduce", all_reduce)
-    together = criterion()(predictions(), label, FixedDraws())
-    count = sum(max(len(set(image.flatten().tolist()) - {255}), 1) for image in label)
-    assert reduced == [count]
-    torch.testing.assert_close(together["loss_mask"], alone["loss_mask"] * count / ((count + 20) / 2))
-    torch.testing.assert_close(together["loss_class"], alone["loss_class"])
+def rows(places: list[int]) -> tuple[slice, ...]:
+    return tuple(slice(place, place + 1, 1) for place in places)
+
+
+@pytest.mark.parametrize("queries", [8, 3])
+@pytest.mark.parametrize("parts", PARTS)
+@pytest.mark.parametrize("void", [None, 1, "all"])
+def test_the_losses_and_gradients_of_parts_add_up_to_the_batchs(
+    parts: list[list[int]], void: int | str | None, queries: int
+) -> None:
+    label = labels(3)
+    label[slice(None) if void == "all" else slice(0) if void is None else void] = 255
+    loss = criterion()
+    counts = loss.counts(label)
+    assert counts.tolist() == [len(set(image.flatten().tolist()) - {255}) for image in label]
+    whole, apart = (predictions(batch=3, queries=queries, dtype=torch.float64) for _ in range(2))
+    torch.manual_seed(7)
+    expected = loss(whole, label)
+    after = torch.rand(4)
+    found: dict[str, Tensor] = {}
+    for places in parts:
+        torch.manual_seed(7)
+        mine = [Prediction(classes[places], masks[places]) for classes, masks in apart]
+        for name, term in loss(mine, label[places], part=Part(rows(places), counts)).items():
+            found[name] = found.get(name, torch.zeros(())) + term
+        assert torch.equal(torch.rand(4), after), "what is drawn next is what the whole batch would draw"
+    for name, term in expected.items():
+        torch.testing.assert_close(found[name], term)
+    expected["loss"].backward()
+    found["loss"].backward()
+    for mine, other in zip(itertools.chain(*apart), itertools.chain(*whole), strict=True):
+        torch.testing.assert_close(mine.grad, other.grad)
 
 
 def test_misuse_is_named() -> None:
