@@ -14,7 +14,9 @@ from rich.console import Console
 from rein.config import Experiment, run_id
 from rein.ledger import Run
 from rein.sweeps.plan import Planned
-from rein.sweeps.watch import Watch, clock, failures
+from rein.sweeps.board import clock
+from rein.sweeps.screen import chosen
+from rein.sweeps.watch import Watch, failures
 
 
 def plan(seed: int = 0, point: str = "rein", axes: dict[str, object] | None = None) -> Planned:
@@ -87,14 +89,14 @@ def test_a_screen_too_small_shows_what_runs_or_went_wrong(tmp_path: Path) -> Non
     out = io.StringIO()
     with Watch(plans, tmp_path, None, Console(file=out, width=120, height=10, force_terminal=True), interval=0.01) as w:
         work()
-        assert [run.id for run, _ in w._shown()] == [item.id for item in plans[1:4]]
+        assert [row.id for row in chosen(w.rows, 6)] == [item.id for item in plans[1:4]]
     last = out.getvalue().rpartition("variant")[2]
     assert [item.id for item in plans if item.id not in last] == [], "in the end all are listed"
 
 
 def test_a_terminal_gets_a_table(tmp_path: Path) -> None:
     text = watch([plan(0), plan(1)], tmp_path, None, lambda: finish(tmp_path, plan(0), "done"), terminal=True)
-    assert plan(0).id in text and "9/9" in text and "1.25" in text and "waiting" in text
+    assert plan(0).id in text and "9/9" in text and "1.25" in text and "to do" in text
 
 
 @pytest.mark.parametrize(("skipped", "words"), [({"train": 1}, "1 image skipped"), ({"a": 1, "b": 2}, "3 images skip")])
@@ -145,6 +147,7 @@ def test_a_disk_that_fails_for_a_moment_costs_nothing(tmp_path: Path, monkeypatc
         return status(run)
 
     def work() -> None:
+        finish(tmp_path, plan(), "preempted")
         monkeypatch.setattr(Run, "status", stale)
         time.sleep(0.1)
         finish(tmp_path, plan(), "done")
