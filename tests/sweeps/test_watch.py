@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import re
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -73,7 +75,7 @@ def test_a_long_silence_is_broken_by_how_far_things_are(tmp_path: Path) -> None:
     plans = [plan(seed, axes={"seed": seed}) for seed in (0, 1, 2)]
     with Watch(plans, tmp_path, None, Console(file=out, width=120), interval=0.01, silence=0.1):
         work()
-    assert "1 of 3 ended, about 0:00 left; rein, seed 1 3/9" in out.getvalue()
+    assert re.search(r"1 of 3 ended, about \d+:\d\d left; rein, seed 1 3/9", out.getvalue())
 
 
 def test_a_screen_too_small_shows_what_runs_or_went_wrong(tmp_path: Path) -> None:
@@ -141,14 +143,14 @@ def test_a_disk_that_fails_for_a_moment_costs_nothing(tmp_path: Path, monkeypatc
     status, failed = Run.status, []
 
     def stale(run: Run) -> dict[str, Any]:
-        if len(failed) < 3:
+        if len(failed) < 3 and threading.current_thread().name == "rein-watch":
             failed.append(run.id)
             raise OSError(116, "Stale file handle")
         return status(run)
 
     def work() -> None:
-        finish(tmp_path, plan(), "preempted")
         monkeypatch.setattr(Run, "status", stale)
+        finish(tmp_path, plan(), "preempted")
         time.sleep(0.1)
         finish(tmp_path, plan(), "done")
 
