@@ -9,11 +9,9 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-import os
 import platform
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from rein.config import ConfigError, Machine, Resources
