@@ -8,7 +8,7 @@ from rein.config.machine import Machine
 from rein.config.mappings import flatten, to_dict
 from rein.config.report import Figure, Report, Table
 from rein.config.search import ASHA, PBT, HyperBand, Median, Search
-from rein.config.sweep import Resources, Sweep
+from rein.config.sweep import Resources, Rule, Sweep
 from rein.config.tunings import (
     VPT,
     AdaptFormer,
@@ -27,6 +27,6 @@ from rein.config.tunings import (
 __all__ = [
     "ASHA", "PBT", "SCHEMA_VERSION", "VPT", "AdaptFormer", "Backbone", "BitFit", "ConfigError", "Data", "Evaluation",
     "Experiment", "Figure", "Frozen", "Full", "Head", "HyperBand", "LastBlocks", "Linear", "LoRA", "Machine",
-    "Mask2Former", "Median", "Norm", "Optim", "Partial", "Rein", "Report", "Resources", "Search", "SemFPN", "SoMA",
-    "Sweep", "Table", "Tuning", "flatten", "nearest", "run_id", "to_dict",
+    "Mask2Former", "Median", "Norm", "Optim", "Partial", "Rein", "Report", "Resources", "Rule", "Search", "SemFPN",
+    "SoMA", "Sweep", "Table", "Tuning", "flatten", "nearest", "run_id", "to_dict",
 ]  # fmt: skip
