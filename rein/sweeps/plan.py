@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -115,9 +115,9 @@ def check_domains(planned: Sequence[Planned], root: Path) -> None:
         Run(root / plan.id).check_domains(plan.experiment)
 
 
-def left(planned: Sequence[Planned], root: Path) -> list[Planned]:
-    """The runs that are not done."""
-    return [run for run in planned if Run(root / run.id).state not in FINAL]
+def left(planned: Sequence[Planned], root: Path, final: Collection[str] = FINAL) -> list[Planned]:
+    """The runs that have not come to their end, which a search may have set (`final`)."""
+    return [run for run in planned if Run(root / run.id).state not in final]
 
 
 def check_data(planned: Sequence[Planned], root: Path) -> None:

@@ -69,7 +69,7 @@ def _unlike(experiments: Iterable[Experiment]) -> Iterable[Experiment]:
 
 def _why_not(metric: str, sweep: Sweep) -> str:
     name = metric.partition("/")[0]
-    experiments = _bases(sweep)
+    experiments = bases(sweep)
     if name in OF_TARGETS or any(name in one.data.targets for one in experiments):
         return (
             f"search.metric: `{metric}` is of the domains that are tested on. Runs chosen by it would score there by "
@@ -81,7 +81,7 @@ def _why_not(metric: str, sweep: Sweep) -> str:
     return f"search.metric: unknown `{metric}`{nearest(metric, [METRIC])}; a search chooses by `{METRIC}` alone"
 
 
-def _bases(sweep: Sweep) -> list[Experiment]:
+def bases(sweep: Sweep) -> list[Experiment]:
     """The experiment at each point, whatever varies."""
     base = read_yaml(find_file(Experiment, sweep.experiment))
     return [validate(Experiment, override(base, point)) for point in (sweep.points or {"": {}}).values()]
@@ -91,7 +91,7 @@ def _seeds(sweep: Sweep) -> list[str]:
     """Every seed that a run of the sweep would have, as written."""
     axis = sweep.vary.get("seed")
     found: dict[str, None] = {}
-    for point, experiment in zip((sweep.points or {"": {}}).values(), _bases(sweep), strict=True):
+    for point, experiment in zip((sweep.points or {"": {}}).values(), bases(sweep), strict=True):
         if axis is None or "seed" in point:
             found[str(experiment.seed)] = None
         else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -124,9 +123,9 @@ def draw(axis: list[Any] | Mapping[str, list[Any]], u: float) -> Any:
     low, high = values
     match kind:
         case "uniform":
-            return _rounded(low + u * (high - low), low, high)
+            return rounded(low + u * (high - low), low, high)
         case "loguniform":
-            return _rounded(low * (high / low) ** u, low, high)
+            return rounded(low * (high / low) ** u, low, high)
         case "int":
             return low + int(u * (high - low + 1))
         case _:  # logint: each whole number has the logarithmic width from half below to half above it
@@ -134,18 +133,22 @@ def draw(axis: list[Any] | Mapping[str, list[Any]], u: float) -> Any:
             return min(high, max(low, round(first * (last / first) ** u)))
 
 
-def _rounded(value: float, low: float, high: float) -> float:
+def rounded(value: float, low: float, high: float) -> float:
+    """A drawn number as it is written, still within its bounds."""
     return min(high, max(low, float(f"{value:.{DIGITS}g}")))
 
 
+def is_numeric(axis: list[Any] | Mapping[str, list[Any]]) -> bool:
+    """Whether an axis is a range of numbers, and no list and no `choice`."""
+    return is_drawn(axis) and "choice" not in axis
+
+
 def contains(axis: list[Any] | Mapping[str, list[Any]], value: Any) -> bool:
-    """Whether a validated value lies on an axis; of a list's values the caller knows how they validate."""
-    kind, values = ("choice", axis) if isinstance(axis, list) else next(iter(axis.items()))
-    if kind == "choice":
-        return value in values
-    low, high = values
-    whole = isinstance(value, int) or (isinstance(value, float) and not kind.endswith("int"))
-    return whole and not isinstance(value, bool) and not math.isnan(value) and low <= value <= high
+    """Whether a validated value lies in a range of numbers."""
+    assert isinstance(axis, Mapping)
+    ((kind, (low, high)),) = axis.items()
+    kinds = int if kind.endswith("int") else int | float
+    return isinstance(value, kinds) and not isinstance(value, bool) and low <= value <= high
 
 
 def _uniform(seed: int, index: int, key: str) -> float:
