@@ -1,4 +1,4 @@
-"""What each run of a sweep may use: by the sweep's word, by its rules, and of a GPU by what its like was measured at."""
+"""What each run of a sweep may use: by its word, its rules, and of a GPU by what its like was measured at."""
 
 from __future__ import annotations
 
