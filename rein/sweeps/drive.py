@@ -13,13 +13,15 @@ from typing import Any, Literal
 
 from rich.console import Console
 
-from rein.config import Experiment, Machine, Sweep, run_id
+from rein.config import ConfigError, Experiment, Machine, Sweep, run_id
 from rein.config_io import load
 from rein.ledger import FINAL, PATIENCE, BusyError, Run
 from rein.sweeps.local import one_after_another, several
-from rein.sweeps.plan import Planned, check_data, check_domains, expand, left
+from rein.sweeps.members import is_adaptive, known
+from rein.sweeps.plan import Planned, check_data, check_domains, final, left
 from rein.sweeps.queue import Queue
 from rein.sweeps.resources import Allotment
+from rein.sweeps.search import Adaptive
 from rein.sweeps.watch import Sink, Watch, failures
 from rein.tracking import Tracker, default_uri, is_copied
 
@@ -52,32 +54,42 @@ def drive(
     to keep going.
     """
     sweep = load(Sweep, name, overrides)
-    planned = expand(sweep)
+    search = sweep.search
+    if search and search.scheduler and executor == "local":
+        raise ConfigError(f"search.scheduler: {search.scheduler.method} is Ray's; leave --executor local out, or it")
+    planned = known(sweep, machine.runs)
     allotment = Allotment(sweep, planned)
 
-    def work(todo: Sequence[Planned]) -> None:
+    def work(todo: Sequence[Planned], watch: Watch) -> None:
         allotment.learn(planned, machine.runs)
-        queue = Queue(todo, machine.runs, keep_going=keep_going)
+        source = _source(sweep, todo, machine.runs, keep_going, watch)
         if executor == "ray":
             from rein.sweeps.on_ray.execute import execute
 
-            execute(queue, todo, machine, allotment, address, jobs)
+            execute(source, todo, machine, allotment, address, jobs, sweep)
         elif jobs is None or jobs == 1:
-            one_after_another(queue, machine)
+            one_after_another(source, machine)
         else:
-            several(queue, machine, allotment, jobs)
-        if queue.stopped:
-            log.error("%s", queue.stopped)
+            several(source, machine, allotment, jobs)
+        if source.stopped:
+            log.error("%s", source.stopped)
 
-    todo = _follow(work, planned, machine, track, parent=Path(name).stem)
+    todo = _follow(work, planned, machine, track, Path(name).stem, sweep)
+    planned = known(sweep, machine.runs)
     return _summary(planned, todo, machine.runs)
+
+
+def _source(sweep: Sweep, todo: Sequence[Planned], runs: Path, keep_going: bool, watch: Watch) -> Queue | Adaptive:
+    if is_adaptive(sweep):
+        return Adaptive(sweep, runs, watch.add, keep_going)
+    return Queue(todo, runs, keep_going=keep_going, final=final(sweep))
 
 
 def drive_one(experiment: Experiment, machine: Machine, name: str, track: bool = True) -> dict[str, Any]:
     """Run a single experiment in this process, followed in the same way."""
     plan = Planned(run_id(experiment), name, {}, experiment)
 
-    def work(todo: Sequence[Planned]) -> None:
+    def work(todo: Sequence[Planned], watch: Watch) -> None:
         from rein.training import train
 
         for planned in todo:
@@ -93,7 +105,7 @@ def drive_one(experiment: Experiment, machine: Machine, name: str, track: bool =
 
 def plan_table(name: str, overrides: Sequence[str], machine: Machine) -> list[dict[str, Any]]:
     """Every run of a sweep and what the ledger knows of it."""
-    planned = expand(load(Sweep, name, overrides))
+    planned = known(load(Sweep, name, overrides), machine.runs)
     check_domains(planned, machine.runs)
     return [
         {"run": plan.id, "variant": plan.label, "state": Run(machine.runs / plan.id).state or "to do"}
@@ -102,25 +114,26 @@ def plan_table(name: str, overrides: Sequence[str], machine: Machine) -> list[di
 
 
 def _follow(
-    work: Callable[[Sequence[Planned]], None],
+    work: Callable[[Sequence[Planned], Watch], None],
     planned: Sequence[Planned],
     machine: Machine,
     track: bool,
     parent: str | None = None,
+    sweep: Sweep | None = None,
 ) -> Sequence[Planned]:
     """Do the work on the runs that are left, watched; then bring the tracker up to date. Returns what was left."""
     check_domains(planned, machine.runs)
-    todo = left(planned, machine.runs)
+    todo = left(planned, machine.runs, final(sweep))
     tracker = _LateTracker(machine.runs, parent) if track else None
     complete = False
     try:
-        if todo:
+        if todo or is_adaptive(sweep):
             check_data(todo, machine.data)
             machine.runs.mkdir(parents=True, exist_ok=True)
             console = Console(stderr=True, quiet=not log.isEnabledFor(logging.INFO))
-            with Watch(todo, machine.runs, tracker, console):
+            with Watch(todo, machine.runs, tracker, console) as watch:
                 try:
-                    work(todo)
+                    work(todo, watch)
                 finally:
                     _settle(todo, machine.runs)
         complete = True

@@ -16,9 +16,14 @@ from rein.sweeps.refusals import check_asked
 from rein.sweeps.space import Combination, Space, contains, is_numeric
 
 
+def is_adaptive(sweep: Sweep | None) -> bool:
+    """Whether the next run of a sweep depends on how others ended."""
+    return sweep is not None and sweep.search is not None and sweep.search.sampler == "optuna"
+
+
 def known(sweep: Sweep, root: Path, to_run: bool = True) -> list[Planned]:
     """The runs of any sweep: of a search by optuna, which plans none ahead, those that the ledger has."""
-    if sweep.search is None or sweep.search.sampler != "optuna":
+    if not is_adaptive(sweep):
         return expand(sweep, to_run)
     check_asked(sweep)
     return [plan for plan, _ in Members(sweep, to_run).among(root)]

@@ -64,9 +64,9 @@ def expand(sweep: Sweep, to_run: bool = True) -> list[Planned]:
     return found
 
 
-def final(sweep: Sweep) -> tuple[State, ...]:
+def final(sweep: Sweep | None) -> tuple[State, ...]:
     """States in which a run of the sweep is not taken up again: a table wants runs done that a search has stopped."""
-    return FINAL if sweep.search is not None else ("done",)
+    return FINAL if sweep is not None and sweep.search is not None else ("done",)
 
 
 def _tabled(space: Space, assembly: Assembly) -> list[Planned]:
@@ -115,9 +115,9 @@ def check_domains(planned: Sequence[Planned], root: Path) -> None:
         Run(root / plan.id).check_domains(plan.experiment)
 
 
-def left(planned: Sequence[Planned], root: Path, final: Collection[str] = FINAL) -> list[Planned]:
-    """The runs that have not come to their end, which a search may have set (`final`)."""
-    return [run for run in planned if Run(root / run.id).state not in final]
+def left(planned: Sequence[Planned], root: Path, states: Collection[str] = FINAL) -> list[Planned]:
+    """The runs that are in none of the states from which they are not taken up again."""
+    return [run for run in planned if Run(root / run.id).state not in states]
 
 
 def check_data(planned: Sequence[Planned], root: Path) -> None:
