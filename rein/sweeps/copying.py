@@ -37,6 +37,7 @@ class Copying(Sink):
         self.uri = default_uri(runs)
         self.tracker: Tracker | None = None
         self._pending: dict[str, tuple[Run, str]] = {}
+        self._seen: dict[str, tuple[Run, str]] = {}
         self._closing: tuple[Sequence[tuple[Run, str]], bool] | None = None
         self._news = threading.Condition()
         self._thread = threading.Thread(target=self._work, name="rein-copying", daemon=True)
@@ -46,14 +47,15 @@ class Copying(Sink):
     def sync(self, run: Run, name: str) -> None:
         """Copy what is new of a run, soon."""
         with self._news:
-            self._pending[run.id] = run, name
+            self._pending[run.id] = self._seen[run.id] = run, name
             self._started()
             self._news.notify()
 
     def close(self, planned: Sequence[Planned], complete: bool) -> None:
         """Copy what the tracker still lacks of all the runs, set the parent's status, and wait for that, but not for
         a tracker that does not answer."""
-        records = [(Run(self.runs / plan.id), plan.label) for plan in planned]
+        planned_too = {plan.id: (Run(self.runs / plan.id), plan.label) for plan in planned}
+        records = list({**planned_too, **self._seen}.values())
         missing = {run.id: (run, name) for run, name in records if run.status() and not is_copied(run, self.uri)}
         with self._news:
             self._pending |= missing

@@ -71,10 +71,10 @@ class SweepFolder:
         finally:
             shutil.rmtree(mine, ignore_errors=True)
 
-    def add(self, planned: Iterable[Planned]) -> None:
-        """Write down runs that were thought of on the way, as a search does."""
+    def add(self, plan: Planned) -> None:
+        """Write down a run that was thought of on the way, as a search does."""
         with open(self.path / "runs.jsonl", "a") as file:
-            file.write(_lines(map(Member.of, planned)))
+            file.write(_lines([Member.of(plan)]))
 
     def drivers(self) -> list[Holder]:
         """Who drives it now, on whatever machine."""

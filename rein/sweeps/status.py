@@ -23,7 +23,7 @@ from rein.lease import Holder
 from rein.sweeps import screen
 from rein.sweeps.board import AT_WORK, WRONG, Row, counts, seconds_left
 from rein.sweeps.folder import Member, SweepFolder, sweep_folders
-from rein.sweeps.plan import expand
+from rein.sweeps.members import known
 from rein.sweeps.statuses import Statuses
 
 #: What runs are listed under that no sweep has brought here.
@@ -88,7 +88,7 @@ def planned_members(runs: Path, name: str) -> list[Member]:
     if members := folder.members():
         return members
     try:
-        return [Member.of(plan) for plan in expand(load(Sweep, name), to_run=False)]
+        return [Member.of(plan) for plan in known(load(Sweep, name), runs, to_run=False)]
     except ConfigError as error:
         started = ", ".join(folder.name for folder in sweep_folders(runs))
         raise ConfigError(f"{error}; started in {runs}: {started or 'none'}") from None
