@@ -232,6 +232,9 @@ class Run:
         if error is not None and not isinstance(error, Stopped):
             with suppress(OSError):  # the state is what counts
                 write_atomic(self.path / "traceback.txt", "".join(traceback.format_exception(error)))
+        if state == "pruned":  # stays when a table takes the run to its end: it is what the search has spent on it
+            steps = [record["step"] for record in self.metrics()[0]]
+            facts["pruned_at"] = {"step": max(steps, default=0), "seconds": facts.get("seconds")}
         text = None if error is None else (str(error).strip() or type(error).__name__).splitlines()[0]
         self.update(state=state, ended=time.time(), error=text, **facts)
 

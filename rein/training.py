@@ -318,6 +318,9 @@ def _score(
     targets = [score.miou for score in known if score.role == "target"]
     if targets:  # one number to sort runs by while they run; tables average by themselves
         entry["targets/miou"] = fmean(targets)
+    sources = [score.miou for score in known if score.role == "source"]
+    if sources:  # the only one that a search may choose by
+        entry["source_val"] = fmean(sources)
     record.append(entry)
     return scores, entry
 

@@ -6,22 +6,26 @@ import logging
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any, Literal
 
 from rich.console import Console
 
-from rein.config import Experiment, Machine, Sweep, run_id
+from rein.config import ConfigError, Experiment, Machine, Sweep, run_id
 from rein.config_io import load
 from rein.ledger import FINAL, PATIENCE, BusyError, Run
+from rein.sweeps.copying import Copying
+from rein.sweeps.folder import SweepFolder
 from rein.sweeps.local import one_after_another, several
-from rein.sweeps.plan import Planned, check_data, check_domains, expand, left
+from rein.sweeps.members import is_adaptive, known
+from rein.sweeps.plan import Planned, check_data, check_domains, final, left
 from rein.sweeps.queue import Queue
 from rein.sweeps.resources import Allotment
-from rein.sweeps.watch import Sink, Watch, failures
-from rein.tracking import Tracker, default_uri, is_copied
+from rein.sweeps.search import Adaptive
+from rein.sweeps.stopping import UntilStopped
+from rein.sweeps.watch import Watch, failures
 
 log = logging.getLogger(__name__)
 
@@ -52,32 +56,51 @@ def drive(
     to keep going.
     """
     sweep = load(Sweep, name, overrides)
-    planned = expand(sweep)
+    search = sweep.search
+    if search and search.scheduler and executor == "local":
+        raise ConfigError(f"search.scheduler: {search.scheduler.method} is Ray's; leave --executor local out, or it")
+    planned = known(sweep, machine.runs)
     allotment = Allotment(sweep, planned)
+    folder = SweepFolder(machine.runs, Path(name).stem)
 
-    def work(todo: Sequence[Planned]) -> None:
+    def work(todo: Sequence[Planned], watch: Watch) -> None:
         allotment.learn(planned, machine.runs)
-        queue = Queue(todo, machine.runs, seconds_of=lambda plan: plan.experiment.steps, keep_going=keep_going)
+
+        def begun(plan: Planned) -> None:
+            folder.add(plan)
+            watch.add(plan)
+
+        chosen = _source(sweep, todo, machine.runs, keep_going, begun)
+        source = UntilStopped(chosen, folder)
         if executor == "ray":
             from rein.sweeps.on_ray.execute import execute
 
-            execute(queue, todo, machine, allotment, address, jobs)
+            execute(source, todo, machine, allotment, address, jobs, sweep)
         elif jobs is None or jobs == 1:
-            one_after_another(queue, machine)
+            one_after_another(source, machine)
         else:
-            several(queue, machine, allotment, jobs)
-        if queue.stopped:
-            log.error("%s", queue.stopped)
+            several(source, machine, allotment, jobs)
+        if chosen.stopped:
+            log.error("%s", chosen.stopped)
+        if why := folder.asked_to_stop():
+            log.warning("%s was stopped %s; the same command goes on with it", folder.name, why)
 
-    todo = _follow(work, planned, machine, track, parent=Path(name).stem)
+    todo = _follow(work, planned, machine, track, folder, sweep)
+    planned = known(sweep, machine.runs)
     return _summary(planned, todo, machine.runs)
+
+
+def _source(sweep: Sweep, todo: Sequence[Planned], runs: Path, keep_going: bool, begun: Callable[[Planned], None]) -> Queue | Adaptive:
+    if is_adaptive(sweep):
+        return Adaptive(sweep, runs, begun, keep_going)
+    return Queue(todo, runs, seconds_of=lambda plan: plan.experiment.steps, keep_going=keep_going, final=final(sweep))
 
 
 def drive_one(experiment: Experiment, machine: Machine, name: str, track: bool = True) -> dict[str, Any]:
     """Run a single experiment in this process, followed in the same way."""
     plan = Planned(run_id(experiment), name, {}, experiment)
 
-    def work(todo: Sequence[Planned]) -> None:
+    def work(todo: Sequence[Planned], watch: Watch) -> None:
         from rein.training import train
 
         for planned in todo:
@@ -93,7 +116,7 @@ def drive_one(experiment: Experiment, machine: Machine, name: str, track: bool =
 
 def plan_table(name: str, overrides: Sequence[str], machine: Machine) -> list[dict[str, Any]]:
     """Every run of a sweep and what the ledger knows of it."""
-    planned = expand(load(Sweep, name, overrides))
+    planned = known(load(Sweep, name, overrides), machine.runs)
     check_domains(planned, machine.runs)
     return [
         {"run": plan.id, "variant": plan.label, "state": Run(machine.runs / plan.id).state or "to do"}
@@ -102,25 +125,27 @@ def plan_table(name: str, overrides: Sequence[str], machine: Machine) -> list[di
 
 
 def _follow(
-    work: Callable[[Sequence[Planned]], None],
+    work: Callable[[Sequence[Planned], Watch], None],
     planned: Sequence[Planned],
     machine: Machine,
     track: bool,
-    parent: str | None = None,
+    folder: SweepFolder | None = None,
+    sweep: Sweep | None = None,
 ) -> Sequence[Planned]:
     """Do the work on the runs that are left, watched; then bring the tracker up to date. Returns what was left."""
     check_domains(planned, machine.runs)
-    todo = left(planned, machine.runs)
-    tracker = _LateTracker(machine.runs, parent) if track else None
+    todo = left(planned, machine.runs, final(sweep))
+    tracker = Copying(machine.runs, folder.name if folder else None) if track else None
     complete = False
     try:
-        if todo:
+        if todo or is_adaptive(sweep):
             check_data(todo, machine.data)
             machine.runs.mkdir(parents=True, exist_ok=True)
             console = Console(stderr=True, quiet=not log.isEnabledFor(logging.INFO))
-            with Watch(todo, machine.runs, tracker, console):
+            driven = folder.driven(planned) if folder else nullcontext()
+            with driven, Watch(todo, machine.runs, tracker, console) as watch:
                 try:
-                    work(todo)
+                    work(todo, watch)
                 finally:
                     _settle(todo, machine.runs)
         complete = True
@@ -159,49 +184,3 @@ def _last_scores(record: Run) -> dict[str, Any]:
     scored = [entry for entry in record.metrics()[0] if "loss" not in entry]
     return {key: f"{100 * value:.2f}" for key, value in scored[-1].items() if key.endswith("/miou")} if scored else {}
 
-
-class _LateTracker(Sink):
-    """A tracker that is opened when there is news: MLflow takes seconds to import, and more to create a store.
-
-    The ledger has everything, so a tracker that fails must never cost a run: what it missed is copied later.
-    """
-
-    def __init__(self, runs: Path, parent: str | None) -> None:
-        self.runs, self.parent = runs, parent
-        self.uri = default_uri(runs)
-        self.tracker: Tracker | None = None
-        self.failed = False
-
-    def sync(self, run: Run, name: str) -> None:
-        if not self.failed:
-            with self._forgiving():
-                self._opened().sync(run, name)
-
-    def close(self, planned: Sequence[Planned], complete: bool) -> None:
-        """Copy what the tracker still lacks of all the sweep's runs, and set the parent's status."""
-        records = [(Run(self.runs / plan.id), plan.label) for plan in planned]
-        self.failed = False  # once more: what was away may be back
-        for run, name in records:
-            if run.status() and not is_copied(run, self.uri):
-                self.sync(run, name)
-        if self.parent and self.tracker is not None:
-            failed = any(run.state not in FINAL for run, _ in records)
-            with self._forgiving():
-                for run, _ in records:
-                    self.tracker.adopt(run)
-                self.tracker.close_sweep("KILLED" if not complete else "FAILED" if failed else "FINISHED")
-
-    def _opened(self) -> Tracker:
-        if self.tracker is None:
-            self.tracker = Tracker(self.uri, self.runs)
-            if self.parent:
-                self.tracker.open_sweep(self.parent)
-        return self.tracker
-
-    @contextmanager
-    def _forgiving(self) -> Iterator[None]:
-        try:
-            yield
-        except Exception as error:
-            self.failed = True
-            log.warning("MLflow at %s: %s; the runs go on, and the same command fills it in later", self.uri, error)

@@ -9,21 +9,22 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
-from rich.table import Table
+from rich.text import Text
 
 from rein.ledger import FINAL, Run
+from rein.sweeps import screen
+from rein.sweeps.board import AT_WORK, Row, clock, progress
 from rein.sweeps.plan import Planned
+from rein.sweeps.statuses import Statuses
 
 log = logging.getLogger(__name__)
-
-COLOURS = {"done": "green", "running": "cyan", "failed": "red", "oom": "red", "diverged": "red", "preempted": "yellow"}
 
 
 class Sink(Protocol):
@@ -48,15 +49,26 @@ class Watch:
         interval: float = 1.0,
         silence: float = 60.0,
     ) -> None:
-        self.rows = [(Run(runs / plan.id), plan.label) for plan in planned]
+        self.root = runs
+        self.runs = [(Run(runs / plan.id), plan.label) for plan in planned]
+        self.steps = {plan.id: plan.experiment.steps for plan in planned}
         # What counts as news: by number, since the clocks of a cluster's nodes differ.
-        self.attempts = {run.id: run.status().get("attempt", 0) for run, _ in self.rows}
+        self.attempts = {run.id: run.status().get("attempt", 0) for run, _ in self.runs}
+        self._files = Statuses(runs)
         self.sink, self.console, self.interval, self.silence = sink, console, interval, silence
         self.statuses: dict[str, dict[str, Any]] = {}
         self.began = self.spoke = time.time()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="rein-watch", daemon=True)
         self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
+
+    def add(self, plan: Planned) -> None:
+        """Follow one more run: a search chooses while it goes."""
+        run = Run(self.root / plan.id)
+        if run.id not in self.steps:
+            self.attempts[run.id] = run.status().get("attempt", 0)
+            self.steps[run.id] = plan.experiment.steps
+            self.runs = [*self.runs, (run, plan.label)]
 
     def __enter__(self) -> Watch:
         if self._live:
@@ -72,7 +84,7 @@ class Watch:
         self._tick()
         if self._live:
             self._live.stop()
-            self.console.print(self._table(self.rows))
+            self.console.print(self._drawn(self.rows))
 
     def _follow(self) -> None:
         while not self._stop.wait(self.interval):
@@ -85,79 +97,48 @@ class Watch:
             log.debug("a look at the runs failed: %s", error)
 
     def _look(self) -> None:
-        for run, name in self.rows:
+        present = set(self._files.ids())
+        for run, name in self.runs:
             before = self.statuses.get(run.id, {})
-            if before.get("state") not in (None, "running"):
+            if run.id not in present or before.get("state") in FINAL:
                 continue
-            status = run.status()
+            status = self._files.of(run.id)
             if status.get("attempt", 0) == self.attempts[run.id]:
                 continue  # what an earlier attempt left; this one has not started yet
+            if status is before and status["state"] != "running":
+                continue  # until it is taken up again
             self.statuses[run.id] = status
             self._copy(run, name)
-            for note in status.get("notes", [])[len(before.get("notes", [])) :]:
+            known = before.get("notes", []) if before.get("attempt") == status["attempt"] else []
+            for note in status.get("notes", [])[len(known) :]:
                 if status["pid"] != os.getpid():  # else it was logged here
                     self._say(f"note      {name}  {note}")
             if not self._live and status.get("state") != before.get("state"):
                 # Of a single run the command itself says why it failed.
-                reason = status.get("error") if len(self.rows) > 1 else None
+                reason = status.get("error") if len(self.runs) > 1 else None
                 self._say(_line(name, status, reason))
+        rows = self.rows
         if self._live:
-            self._live.update(self._table(self._shown()), refresh=True)
+            self._live.update(self._drawn(screen.chosen(rows, self.console.height - 4)), refresh=True)
         elif time.time() - self.spoke >= self.silence:
-            running = [f"{name} {_steps(status)}" for name, status in self._running()]
-            self._say("; ".join([self._progress(), *running]))
+            running = [f"{row.name} {row.step}/{row.steps}" for row in rows if row.state in AT_WORK]
+            self._say("; ".join([progress(rows), *running]))
+
+    @property
+    def rows(self) -> list[Row]:
+        """The runs as they were seen last."""
+        return [Row(run.path, name, self.statuses.get(run.id, {}), self.steps[run.id]) for run, name in self.runs]
 
     def _say(self, text: str) -> None:
         self.spoke = time.time()
         self.console.print(f"{time.strftime('%H:%M:%S')}  {text}", highlight=False, soft_wrap=True)
 
-    def _running(self) -> list[tuple[str, dict[str, Any]]]:
-        known = ((name, self.statuses.get(run.id, {})) for run, name in self.rows)
-        return [(name, status) for name, status in known if status.get("state") == "running"]
-
-    def _progress(self) -> str:
-        """`3 of 13 ended, about 2:10 left`: as if the steps that are left took as long each as those behind."""
-        ended = len(self.statuses) - len(self._running())
-        share = (ended + sum(status["step"] / status["steps"] for _, status in self._running())) / len(self.rows)
-        text = f"{ended} of {len(self.rows)} ended"
-        # Short of a twentieth it would be a guess: starting up takes its time too.
-        return f"{text}, about {clock((time.time() - self.began) * (1 / share - 1))} left" if 0.05 < share < 1 else text
-
     def _copy(self, run: Run, name: str) -> None:
         if self.sink is not None:
             self.sink.sync(run, name)
 
-    def _shown(self) -> list[tuple[Run, str]]:
-        """All rows, or where the screen has no room for them those that run or went wrong."""
-        if len(self.rows) <= self.console.height - 4:
-            return self.rows
-        dull = (None, *FINAL)
-        return [row for row in self.rows if self.statuses.get(row[0].id, {}).get("state") not in dull]
-
-    def _table(self, rows: Iterable[tuple[Run, str]]) -> Table:
-        table = Table(box=None, pad_edge=False, header_style="bold", caption=self._progress(), caption_justify="left")
-        for column in ("run", "variant", "state", "step", "loss", "time"):
-            table.add_column(column, justify="right" if column in ("step", "loss", "time") else "left", no_wrap=True)
-        for run, name in rows:
-            status = self.statuses.get(run.id, {})
-            state = status.get("state", "waiting")
-            seconds = (status.get("ended") or time.time()) - status["started"] if status else None
-            table.add_row(
-                run.id,
-                name,
-                f"[{COLOURS.get(state, 'dim')}]{state}[/]{skipped(status)}",
-                _steps(status) if status else "",
-                f"{status['loss']:.2f}" if "loss" in status else "",
-                "" if seconds is None else clock(seconds),
-            )
-        return table
-
-
-def clock(seconds: float) -> str:
-    """`1:23:45` or `3:45`."""
-    minutes, seconds = divmod(max(0, int(seconds)), 60)  # clocks of two nodes may differ
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
+    def _drawn(self, rows: list[Row]) -> Group:
+        return Group(screen.table(rows, self.console.width), Text(progress(self.rows), style="dim italic"))
 
 
 def failures(planned: Iterable[Planned], runs: Path) -> list[tuple[Planned, Run]]:
@@ -170,14 +151,5 @@ def _line(name: str, status: dict[str, Any], reason: str | None) -> str:
     if status["state"] == "running":
         return f"started   {name}"
     took = clock(status["ended"] - status["started"])
-    return f"{status['state']:<9} {name}  {took}" + (f"  {reason}" if reason else "") + skipped(status)
+    return f"{status['state']:<9} {name}  {took}" + (f"  {reason}" if reason else "") + screen.skipped(status)
 
-
-def skipped(status: Mapping[str, Any]) -> str:
-    """`  3 images skipped`; empty for a run that read all of its files."""
-    number = sum(status.get("skipped_files", {}).values())
-    return f"  {number} image{'s' * (number > 1)} skipped" if number else ""
-
-
-def _steps(status: dict[str, Any]) -> str:
-    return f"{status['step']}/{status['steps']}"

@@ -30,6 +30,10 @@ QUIET = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
 }
 
+#: Ray's switch for a Ray of one machine alone, before it is imported: else all its processes listen on every interface,
+#: whatever address is named.
+LOOPBACK = ("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+
 CLIENT = "ray://"
 
 
@@ -42,6 +46,8 @@ def started(address: str | None) -> Iterator[None]:
     """
     for key, value in QUIET.items():
         os.environ.setdefault(key, value)
+    if address is None:
+        os.environ.setdefault(*LOOPBACK)
     import ray
 
     try:

@@ -1,0 +1,217 @@
+"""`rein status`: how all runs of a ledger are doing, by sweep. It reads the ledger alone, so it works from any machine
+that sees the disk, whatever executes the runs.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from rein.config import ConfigError, Sweep
+from rein.config_io import load
+from rein.ledger import Run
+from rein.lease import Holder
+from rein.sweeps import screen
+from rein.sweeps.board import AT_WORK, WRONG, Row, counts, seconds_left
+from rein.sweeps.folder import Member, SweepFolder, sweep_folders
+from rein.sweeps.members import known
+from rein.sweeps.statuses import Statuses
+
+#: What runs are listed under that no sweep has brought here.
+SINGLE = "runs of no sweep"
+#: Seconds between two looks.
+INTERVAL = 2.0
+#: Errors that are written out under a sweep's table on a screen that has to hold everything.
+TROUBLES = 3
+
+
+@dataclass(frozen=True)
+class Board:
+    """One sweep, or the runs that belong to none."""
+
+    name: str
+    rows: Sequence[Row]
+    drivers: Sequence[Holder] = ()
+    #: Why it was asked to stop.
+    stopped: str | None = None
+
+    @property
+    def latest(self) -> tuple[bool, float]:
+        """What sorts by: whether something is worked on, and when anything last began or ended."""
+        times = (row.status.get(key) or 0.0 for row in self.rows for key in ("started", "ended"))
+        return any(row.state in AT_WORK for row in self.rows), max(times, default=0.0)
+
+
+class Ledger:
+    """A runs folder, looked at again and again."""
+
+    def __init__(self, runs: Path, names: Sequence[str] = ()) -> None:
+        self.runs, self.statuses = runs, Statuses(runs)
+        self.names = {name: planned_members(runs, name) for name in names}
+
+    def boards(self) -> list[Board]:
+        """The sweeps that were named, in that order; else all and the other runs, recently active ones first."""
+        if self.names:
+            return [self._board(SweepFolder(self.runs, Path(name).stem), rows) for name, rows in self.names.items()]
+        boards = [self._board(folder) for folder in sweep_folders(self.runs)]
+        known = {row.id for board in boards for row in board.rows}
+        single = [self._row(Member(id, "", 0)) for id, _ in self.statuses.all() if id not in known]
+        return sorted([*boards, *([Board(SINGLE, single)] if single else [])], key=lambda b: b.latest, reverse=True)
+
+    def _board(self, folder: SweepFolder, planned: Sequence[Member] = ()) -> Board:
+        members = folder.members() or planned
+        rows = [self._row(member) for member in members]
+        return Board(folder.name, rows, folder.drivers(), folder.asked_to_stop())
+
+    def _row(self, member: Member) -> Row:
+        status = self.statuses.of(member.id)
+        run = Run(self.runs / member.id)
+        held = status.get("state") == "running" and run.holder() is not None
+        return Row(run.path, member.name, status, member.steps, held)
+
+
+def planned_members(runs: Path, name: str) -> list[Member]:
+    """The runs of a sweep that was started in this ledger, or else of its file.
+
+    Raises ConfigError where there is neither.
+    """
+    folder = SweepFolder(runs, Path(name).stem)
+    if members := folder.members():
+        return members
+    try:
+        return [Member.of(plan) for plan in known(load(Sweep, name), runs, to_run=False)]
+    except ConfigError as error:
+        started = ", ".join(folder.name for folder in sweep_folders(runs))
+        raise ConfigError(f"{error}; started in {runs}: {started or 'none'}") from None
+
+
+def summary(ledger: Ledger) -> dict[str, Any]:
+    """All of it for a program."""
+    return {
+        "runs": str(ledger.runs),
+        "free_bytes": free_bytes(ledger.runs),
+        "sweeps": [
+            {
+                "name": board.name,
+                "counts": counts(board.rows),
+                "seconds_left": seconds_left(board.rows),
+                "drivers": [{"host": driver.host, "pid": driver.pid} for driver in board.drivers],
+                "stopped": board.stopped,
+                "runs": [_facts(row) for row in board.rows],
+            }
+            for board in ledger.boards()
+        ],
+    }
+
+
+def show(ledger: Ledger, console: Console, watch: bool, every_run: bool = False) -> None:
+    """Draw the ledger once, or as one screen again and again until Ctrl-C."""
+    if not watch:
+        console.print(drawn(ledger, console.width, None, every_run), soft_wrap=not console.is_terminal)
+        return
+    with suppress(KeyboardInterrupt), Live(console=console, auto_refresh=False, screen=True) as live:
+        while True:
+            live.update(drawn(ledger, console.width, console.height, every_run), refresh=True)
+            time.sleep(INTERVAL)
+
+
+def drawn(ledger: Ledger, width: int, height: int | None, every_run: bool = False) -> RenderableType:
+    """The whole ledger for a screen of that size; without a height, all there is to say."""
+    boards = ledger.boards()
+    if not boards:
+        return Text(f"no runs in {ledger.runs}; `rein train` and `rein sweep` make some, --runs names another folder")
+    foot = Text(f"{ledger.runs}: {_gigabytes(free_bytes(ledger.runs))} free", style="dim")
+    if height is None:
+        parts = [part for board in boards for part in (*_full(board, width, every_run), Text())]
+        return Group(*parts, foot)
+    return Group(*_fitted(boards, width, height - 2, every_run), foot)
+
+
+def _full(board: Board, width: int, every_run: bool) -> list[RenderableType]:
+    rows = list(board.rows) if every_run else screen.chosen(board.rows, len(board.rows) - 1)
+    wrong = [screen.trouble(_named(row)) for row in board.rows if row.state in WRONG]
+    return [*_head(board), *([screen.table(map(_named, rows), width)] if rows else []), *screen.waits(rows), *wrong]
+
+
+def _fitted(boards: Sequence[Board], width: int, room: int, every_run: bool) -> list[RenderableType]:
+    """The boards from the first on, as far as there is room; each at least by its headline, as long as there is any."""
+    parts: list[RenderableType] = []
+    for number, board in enumerate(boards):
+        others = len(boards) - number - 1
+        if room < 2:
+            parts.append(Text(f"and {others + 1} more sweeps", style="dim"))
+            break
+        head = _head(board)
+        wrong = [screen.trouble(_named(row)) for row in board.rows if row.state in WRONG][:TROUBLES]
+        free = room - len(head) - min(others, 5) - 2
+        notes = [*screen.waits(board.rows)[:TROUBLES], *wrong]
+        lines = sum(_height(note, width) for note in notes)
+        rows = board.rows if every_run else screen.chosen(board.rows, len(board.rows) - 1)
+        wanted = rows if number or len(board.rows) > free - lines else board.rows
+        shown = screen.chosen(wanted, max(0, free - lines))
+        part = [*head, *([screen.table(map(_named, shown), width)] if shown else []), *notes[: max(0, free)]]
+        room -= len(head) + (len(shown) + 1 if shown else 0) + lines + 1
+        parts += [*part, Text()]
+    return parts
+
+
+def _head(board: Board) -> list[RenderableType]:
+    head: list[RenderableType] = [screen.headline(board.name, board.rows)]
+    if board.stopped is not None:
+        head.append(Text(f"stopped ({board.stopped}); `rein sweep {board.name}` goes on with it", style="yellow"))
+    elif board.drivers:
+        head.append(Text(f"driven by {', '.join(map(str, board.drivers))}", style="dim"))
+    return head
+
+
+def _height(text: Text, width: int) -> int:
+    return sum(-(-max(1, len(line)) // width) for line in text.plain.splitlines())
+
+
+def _named(row: Row) -> Row:
+    """A run that no sweep has named, by what it is."""
+    if row.name:
+        return row
+    try:
+        experiment = Run(row.folder).experiment()
+    except (ConfigError, OSError):
+        return row
+    name = f"{experiment.tuning.method}, {experiment.backbone.name}, seed {experiment.seed}"
+    return Row(row.folder, name, row.status, row.planned, row.is_held)
+
+
+def _facts(row: Row) -> dict[str, Any]:
+    status = row.status
+    trace = row.folder / "traceback.txt"
+    return {
+        "run": row.id,
+        "name": row.name,
+        "state": row.state,
+        "step": row.step,
+        "steps": row.steps,
+        "rate": row.rate if row.state in AT_WORK else None,
+        "seconds_left": row.seconds_left,
+        "traceback": str(trace) if row.state in WRONG and trace.is_file() else None,
+        **{key: status.get(key) for key in ("loss", "host", "pid", "device", "data_wait", "error", "attempt")},
+    }
+
+
+def free_bytes(folder: Path) -> int:
+    """What is free on the disk that a folder lies on, or will lie on."""
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
+
+
+def _gigabytes(size: int) -> str:
+    return f"{size / 1e9:,.1f} GB"
+
