@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import psutil
@@ -67,7 +67,7 @@ class Campaign:
                 self._one(plan, cluster, traps)
         finally:
             cluster.close()
-        left = list(self._orphans(set()))
+        left = list(self._orphans(set))
         for process in left:
             self.say(f"WRONG: left over after the cluster was stopped: {process}")
         return not left and self.survived == self.tried
@@ -145,10 +145,14 @@ class Campaign:
 
     def _wrong(self, sweep: Disturbed, cluster: Nodes, traps: Traps) -> Iterator[str]:
         ids = list(sweep.states())
-        yield from (f"orphan: {process}" for process in self._orphans(cluster.at_rest))
-        if not sweep.plan.has("out of memory"):
-            yield from verdict.tables(sweep.file, sweep.runs, self.calm / "runs", sweep.folder / "report")
-            yield from verdict.runs_equal(sweep.runs, self.calm / "runs", ids)
+        yield from (
+            f"orphan: {process}" for process in self._orphans(lambda: cluster.at_rest() | sweep.tracker.processes())
+        )
+        calm = self.calm / "runs"
+        short = {id for id in ids if Run(sweep.runs / id).status().get("micro_batch")}
+        yield from verdict.tables(sweep.file, sweep.runs, calm, sweep.folder / "report", short)
+        yield from verdict.runs_equal(sweep.runs, calm, set(ids) - short)
+        yield from verdict.runs_close(sweep.runs, calm, short)
         yield from verdict.once(traps.trace(sweep.runs), sweep.befallen)
         yield from verdict.leftovers(sweep.runs, self.scratch)
         if sweep.plan.has("diverging run"):
@@ -158,11 +162,11 @@ class Campaign:
             sweep.command().wait()
         yield from verdict.tracked(sweep.tracker.file, sweep.runs, ids)
 
-    def _orphans(self, rest) -> list[str]:
+    def _orphans(self, rest: Callable[[], set[int]]) -> list[str]:
         """Processes of the campaign that should be gone: all but itself and a cluster at rest."""
         until = time.monotonic() + GONE
         while True:
-            allowed = (rest() if callable(rest) else rest) | {os.getpid()}
+            allowed = rest() | {os.getpid()}
             found = [process for process in self._processes() if process.pid not in allowed]
             if not found or time.monotonic() > until:
                 return [_words(process) for process in found]

@@ -92,6 +92,7 @@ def _fill(filler: Path) -> None:
 
 
 def tracker_down(sweep: Disturbed, fault: Fault, caught: Caught) -> None:
+    sweep.tracker.ready()
     sweep.tracker.kill()
     sweep.after(AWAY, sweep.tracker.start)
 

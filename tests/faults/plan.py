@@ -59,11 +59,11 @@ class Planned:
 
 
 def draw(seed: int, faults: int, steps: int, kinds: Sequence[str] = tuple(KINDS)) -> list[Planned]:
-    """So many faults, each kind as often as any other (to one), over sweeps that get one to three of them."""
+    """So many faults, each kind as often as any other (to one), over sweeps that get three or four of them."""
     random_ = random.Random(seed)
     stream, sweeps = _faults(random_, steps, kinds), []
     while faults > 0:
-        share = min(faults, random_.choice((2, 3, 3)))
+        share = min(faults, random_.choice((3, 3, 4)))
         sweeps.append(Planned(len(sweeps), tuple(next(stream) for _ in range(share))))
         faults -= share
     return sweeps

@@ -12,6 +12,12 @@ import time
 import urllib.request
 from pathlib import Path
 
+import psutil
+
+
+#: Without the processes that a server keeps for jobs of its own.
+LEAN = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+
 
 class Tracker:
     """The store of one sweep, as a file (`server=False`) or behind `mlflow server`."""
@@ -21,9 +27,7 @@ class Tracker:
         self.file = folder / ("server.db" if server else "runs/mlflow.db")
         self.process: subprocess.Popen[bytes] | None = None
         self.port = _free_port() if server else 0
-        if server:
-            self.start()
-            self._wait()
+        self.start()
 
     @property
     def environment(self) -> dict[str, str]:
@@ -37,7 +41,9 @@ class Tracker:
         command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{self.file}",
                    "--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"]  # fmt: skip
         with open(self.folder / "server.log", "ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder, start_new_session=True)
+            self.process = subprocess.Popen(
+                command, stdout=log, stderr=log, cwd=self.folder, env={**os.environ, **LEAN}, start_new_session=True
+            )
 
     def kill(self) -> None:
         """SIGKILL to the server and all of its workers."""
@@ -46,6 +52,15 @@ class Tracker:
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
             self.process = None
+
+    def processes(self) -> set[int]:
+        """Ids of the server's processes."""
+        if self.process is None:
+            return set()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            server = psutil.Process(self.process.pid)
+            return {server.pid, *(child.pid for child in server.children(recursive=True))}
+        return set()
 
     def lose(self) -> None:
         """Delete the store; a server that comes back makes a new one."""
