@@ -59,14 +59,19 @@ class Planned:
 
 
 def draw(seed: int, faults: int, steps: int, kinds: Sequence[str] = tuple(KINDS)) -> list[Planned]:
-    """So many faults, each kind as often as any other (to one), over sweeps that get three or four of them."""
+    """So many faults, each kind as often as any other (to one), over sweeps of three to five each."""
     random_ = random.Random(seed)
     stream, sweeps = _faults(random_, steps, kinds), []
     while faults > 0:
-        share = min(faults, random_.choice((3, 3, 4)))
-        sweeps.append(Planned(len(sweeps), tuple(next(stream) for _ in range(share))))
+        share = min(faults, random_.choice((3, 4, 5)))
+        sweeps.append(Planned(len(sweeps), tuple(sorted((next(stream) for _ in range(share)), key=_when))))
         faults -= share
     return sweeps
+
+
+def _when(fault: Fault) -> tuple[int, int]:
+    """What comes late in a run's life is laid last, so that each of a sweep's faults finds its moment."""
+    return (*DRIVE, *WORK).index(fault.phase) if fault.phase in ("end", *DRIVE) else len(DRIVE), fault.step
 
 
 def _faults(random_: random.Random, steps: int, kinds: Sequence[str]) -> Iterator[Fault]:

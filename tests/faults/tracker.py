@@ -14,7 +14,6 @@ from pathlib import Path
 
 import psutil
 
-
 #: Without the processes that a server keeps for jobs of its own.
 LEAN = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 
@@ -65,8 +64,8 @@ class Tracker:
     def lose(self) -> None:
         """Delete the store; a server that comes back makes a new one."""
         self.kill()
-        for file in self.folder.glob(f"{self.file.relative_to(self.folder)}*"):
-            file.unlink()
+        for suffix in ("", "-journal", "-wal", "-shm"):
+            Path(f"{self.file}{suffix}").unlink(missing_ok=True)
         self.start()
 
     def _wait(self) -> None:

@@ -30,7 +30,8 @@ ROUNDING = 0.01
 #: Files and folders that a run may consist of at its end.
 KNOWN = {
     "experiment.yaml", "status.json", "metrics.jsonl", "scores.csv", "confusion.npz", "environment.json",
-    "traceback.txt", "checkpoint", "predictions", "mlflow.json", "lease", "log.txt", "remarks.jsonl", "domains", ".lock",
+    "traceback.txt", "checkpoint", "predictions", "mlflow.json", "lease",
+    "log.txt", "remarks.jsonl", "domains",
 }  # fmt: skip
 
 

@@ -59,26 +59,23 @@ def trace(event: str, **facts: Any) -> None:
 
 def reach(phase: str) -> str:
     """Come to a point of the work where a trap may lie: then stay in it until the campaign lets go, saying how."""
-    for name in os.listdir(HERE / "traps"):
+    for name in os.listdir(HERE / "traps"):  # noqa: PTH208 - at every step of every run
         wanted, step, id = name.split("@")
         if wanted != phase or Work.step < int(step):
             continue
         try:
-            os.rename(HERE / "traps" / name, HERE / "sprung" / f".{id}")
+            (HERE / "traps" / name).rename(HERE / "sprung" / f".{id}")
         except FileNotFoundError:  # another process was faster
             continue
         told = {"pid": os.getpid(), "run": Work.run, "step": Work.step, "phase": phase}
         (HERE / "sprung" / f".{id}").write_text(json.dumps(told))
-        _rename(HERE / "sprung" / f".{id}", HERE / "sprung" / id)
+        (HERE / "sprung" / f".{id}").rename(HERE / "sprung" / id)
         go, until = HERE / "go" / id, now() + HELD
         while now() < until:
             if go.exists():
                 return go.read_text()
             time.sleep(0.005)
     return ""
-
-
-_rename = os.rename
 
 
 def _working() -> bool:
@@ -130,7 +127,7 @@ def _ledger(module: ModuleType) -> None:
     replace = os.replace
 
     def replacing(source: Any, target: Any, **options: Any) -> None:
-        if _working() and os.path.basename(source).startswith("."):
+        if _working() and Path(source).name.startswith("."):
             reach("rename")
         replace(source, target, **options)
 
