@@ -23,7 +23,7 @@ from rein.config_io import check_data
 from rein.data.advstyle import with_adversarial_styles
 from rein.data.loaders import Batch, training_batches
 from rein.data.selection import unlabelled
-from rein.device import autocast, select_device
+from rein.device import autocast, describe_device, select_device
 from rein.environment import describe
 from rein.evaluation import Score, evaluate
 from rein.interrupts import Interrupted, Interrupts
@@ -35,6 +35,7 @@ from rein.models.tuning import count
 from rein.optim import build_optimizer, set_rates
 from rein.panels import save_examples
 from rein.remarks import Remarks
+from rein.run_log import logged
 
 log = logging.getLogger(__name__)
 
@@ -73,8 +74,8 @@ def _attempt(experiment: Experiment, machine: Machine, record: Run, observe: Obs
     logging.getLogger("rein").addHandler(notes)
     try:
         record.start(step=0, steps=experiment.steps)
-        with Remarks(record, machine.data) as remarks, Interrupts() as interrupts:
-            _train(experiment, machine, record, remarks, observe, seconds, interrupts)
+        with logged(record) as run_log, Remarks(record, machine.data) as remarks, Interrupts() as interrupts:
+            _train(experiment, machine, record, remarks, run_log.before(observe), seconds, interrupts)
     except LostError:  # the record is another process's now
         raise
     except BaseException as error:
@@ -108,6 +109,10 @@ class _Waits:
     def share(self) -> float:
         """In 0..1."""
         return round(self.waited / max(time.monotonic() - self.began, 1e-9), 4)
+
+    def rate(self, steps: int) -> float:
+        """Steps a second, of so many since the attempt's first batch was asked for."""
+        return round(steps / max(time.monotonic() - self.began, 1e-9), 4)
 
 
 class _Notes(logging.Handler):
@@ -161,7 +166,7 @@ def _train(
     checkpoints = checkpoint.Checkpoints(
         record.path / "checkpoint", model, optimizer, machine.checkpoint_seconds, start, record.check_held
     )
-    record.update(step=start, **_parameters(model))
+    record.update(step=start, device=describe_device(device), **_parameters(model))
     record.environment(describe(experiment, machine, device), resumed=start > 0)
 
     for source in experiment.data.sources:
@@ -223,8 +228,9 @@ def _train(
                 window.clear()
                 record.append(entry)
                 peak = max(peak, _memory(device))
+                waited, pace = waits.share(), waits.rate(done - start)
                 record.update(
-                    step=done, loss=loss_now, peak_memory_mib=peak, seconds=seconds(), data_wait=waits.share()
+                    step=done, loss=loss_now, peak_memory_mib=peak, seconds=seconds(), data_wait=waited, rate=pace
                 )
                 remarks.save()
                 observe(entry)
