@@ -226,7 +226,13 @@ def sweep(
     track: Track = True,
     as_json: Json = False,
 ) -> None:
-    """Run what a sweep still lacks: skips what is done, goes on with what was cut, adds what the axes gained."""
+    """Run what a sweep still lacks: skips what is done, goes on with what was cut, adds what the axes gained.
+
+    `rein sweep sync [SWEEP]...` copies to MLflow what it lacks, as `rein sync` does.
+    """
+    if name == "sync":  # a sweep of that name is reached by its path
+        sync(overrides, runs, as_json)
+        return
     from rein.sweeps.drive import drive, plan_table
 
     machine = _machine(runs, data, weights, device, workers, cache, compile_blocks)
@@ -237,6 +243,73 @@ def sweep(
     _print(result, as_json)
     if result["failed"]:
         raise typer.Exit(1)
+
+
+@app.command()
+def status(
+    sweeps: Annotated[list[str] | None, typer.Argument(help="Default: all runs, by sweep.")] = None,
+    every_run: Annotated[bool, typer.Option("--all", help="List every run, also what is done or to do.")] = False,
+    watch: Annotated[
+        bool | None, typer.Option("--watch/--once", help="Keep looking until Ctrl-C; default: in a terminal.")
+    ] = None,
+    runs: Runs = Path("runs"),
+    as_json: Json = False,
+) -> None:
+    """What runs where, how far, how long still, and what went wrong; reads the runs folder alone."""
+    from rich.console import Console
+
+    from rein.sweeps.status import Ledger, show, summary
+
+    ledger = Ledger(runs.absolute(), sweeps or ())
+    if as_json:
+        _print(summary(ledger), as_json)
+        return
+    console = Console()
+    show(ledger, console, console.is_terminal if watch is None else watch, every_run)
+
+
+@app.command()
+def stop(
+    names: Annotated[list[str], typer.Argument(metavar="RUN|SWEEP...", help="Ids of runs, names of sweeps.")],
+    wait: Annotated[float, typer.Option(min=0, help="Seconds to wait until they have let go.")] = 600.0,
+    runs: Runs = Path("runs"),
+    as_json: Json = False,
+) -> None:
+    """Ask runs to write a checkpoint and end, and sweeps to start no more; `rein sweep` and `rein train` go on."""
+    from rein.sweeps.stopping import stop as stop_all
+
+    rows = stop_all(names, runs.absolute(), wait, say=lambda text: typer.echo(text, err=True))
+    _print(rows, as_json)
+    if any(row["left"] for row in rows):
+        raise typer.Exit(1)
+
+
+@app.command()
+def logs(
+    run: Annotated[str, typer.Argument(help="A run's id (or its beginning) or folder.")],
+    keep_following: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run ends.")] = False,
+    lines: Annotated[int | None, typer.Option("--lines", "-n", min=0, help="Only the last so many.")] = None,
+    runs: Runs = Path("runs"),
+) -> None:
+    """What a run has said: attempts, records, warnings, the traceback at the end."""
+    from rein.ledger import find
+    from rein.sweeps import logs as run_logs
+
+    found = find(runs.absolute(), run)
+    for line in run_logs.follow(found, lines) if keep_following else run_logs.lines(found, lines):
+        typer.echo(line)
+
+
+@app.command()
+def sync(
+    sweeps: Annotated[list[str] | None, typer.Argument(help="Default: all runs.")] = None,
+    runs: Runs = Path("runs"),
+    as_json: Json = False,
+) -> None:
+    """Copy to MLflow what it lacks of the runs folder: after it was away, or whole after its store was lost."""
+    from rein.sweeps.syncing import sync as sync_all
+
+    _print(sync_all(sweeps or [], runs.absolute(), say=lambda text: typer.echo(text, err=True)), as_json)
 
 
 @app.command()

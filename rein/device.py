@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -16,6 +17,15 @@ def select_device(name: str) -> torch.device:
         return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
     except RuntimeError:
         raise ConfigError(f"device: torch knows no {name!r}; give cpu, cuda, cuda:1 or auto") from None
+
+
+def describe_device(device: torch.device) -> str:
+    """`cpu`, or `cuda:3` by the number that the machine gives it, also where the process sees none of the others."""
+    if device.type != "cuda":
+        return device.type
+    seen = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
+    index = device.index or 0
+    return f"cuda:{seen[index] if index < len(seen) else index}"
 
 
 def autocast(experiment: Experiment, device: torch.device) -> AbstractContextManager[Any]:

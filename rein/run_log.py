@@ -11,7 +11,7 @@ import logging
 import os
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,15 @@ class RunLog(logging.Handler):
                 os.replace(self.path, self.path.with_name(OLD))
             with open(self.path, "a", encoding="utf-8") as file:
                 file.write(lines)
+
+    def before(self, observe: Callable[[Mapping[str, Any]], None]) -> Callable[[Mapping[str, Any]], None]:
+        """An observer that says each record first: whoever observes may end the run."""
+
+        def both(record: Mapping[str, Any]) -> None:
+            self.observe(record)
+            observe(record)
+
+        return both
 
     def observe(self, record: Mapping[str, Any]) -> None:
         """Say a record of metrics.jsonl: `step 40  loss 1.234  lr 0.0001`."""

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from rein.config import flatten
-from rein.ledger import Run, write_atomic
 from rein.lease import BusyError, Lease
+from rein.ledger import Run, write_atomic
 
 log = logging.getLogger(__name__)
 
@@ -116,9 +116,12 @@ class Tracker:
         self._keep(run, note, parent=tags.get("mlflow.parentRunId", self.parent))
 
     def close_sweep(self, status: str) -> None:
-        """Set the parent's final status: FINISHED, FAILED or KILLED."""
+        """Set the parent's status: FINISHED, FAILED or KILLED, or RUNNING where others drive it."""
         assert self.parent is not None
-        self.client.set_terminated(self.parent, status)
+        if status == "RUNNING":
+            self.client.update_run(self.parent, status=status)
+        else:
+            self.client.set_terminated(self.parent, status)
 
     def sync(self, run: Run, name: str, verify: bool = False) -> None:
         """Copy what the run's directory holds and MLflow does not; `name` is what people read in the UI.
@@ -210,7 +213,7 @@ class Tracker:
         return there
 
     def _found_or_created(self, run: Run, name: str) -> str:
-        """The MLflow run of a run without a note: one that was made before a kill, or another driver's, or a new one."""
+        """The MLflow run of a run without a note: made before a kill, by another driver, or now."""
         with _alone(self.runs / ".mlflow"):
             found = [found.info.run_id for found in self._search(f"tags.`rein.folder` = '{run.path}'")]
             id = found[0] if found else self._create(run, name)

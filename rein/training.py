@@ -23,7 +23,7 @@ from rein.config_io import check_data
 from rein.data.loaders import Batch, training_batches
 from rein.data.remarks import Remark, from_text, to_text
 from rein.data.selection import unlabelled
-from rein.device import is_out_of_memory, select_device
+from rein.device import describe_device, is_out_of_memory, select_device
 from rein.environment import describe
 from rein.evaluation import Score, evaluate
 from rein.follower import Follower, Unsaved
@@ -37,6 +37,7 @@ from rein.optim import build_optimizer, set_rates
 from rein.panels import save_examples
 from rein.ranks import Ranks
 from rein.remarks import Remarks
+from rein.run_log import logged
 from rein.step import Step
 
 log = logging.getLogger(__name__)
@@ -94,8 +95,8 @@ def _attempt(experiment: Experiment, machine: Machine, record: Run, observe: Obs
     logging.getLogger("rein").addHandler(notes)
     try:
         record.start(step=0, steps=experiment.steps)
-        with Remarks(record, machine.data) as remarks, Interrupts() as interrupts:
-            _train(experiment, machine, record, remarks, observe, seconds, interrupts, ranks)
+        with logged(record) as run_log, Remarks(record, machine.data) as remarks, Interrupts() as interrupts:
+            _train(experiment, machine, record, remarks, run_log.before(observe), seconds, interrupts, ranks)
     except LostError:  # the record is another process's now
         raise
     except BaseException as error:
@@ -129,6 +130,10 @@ class _Waits:
     def share(self) -> float:
         """In 0..1."""
         return round(self.waited / max(time.monotonic() - self.began, 1e-9), 4)
+
+    def rate(self, steps: int) -> float:
+        """Steps a second, of so many since the attempt's first batch was asked for."""
+        return round(steps / max(time.monotonic() - self.began, 1e-9), 4)
 
 
 class _Notes(logging.Handler):
@@ -185,7 +190,7 @@ def _train(
     )
     micro_batch = _together(ranks, start, machine.micro_batch or record.status().get("micro_batch"))
     make_step = Step(experiment, model, criterion, optimizer, device, ranks, micro_batch)
-    record.update(step=start, **_parameters(model))
+    record.update(step=start, device=describe_device(device), **_parameters(model))
     record.environment({**describe(experiment, machine, device), "processes": ranks.world}, resumed=start > 0)
 
     for source in experiment.data.sources:
@@ -235,8 +240,9 @@ def _train(
                 _report(ranks, remarks, remarked)
                 record.append(entry)
                 peak = max(peak, _memory(device))
+                waited, pace = waits.share(), waits.rate(done - start)
                 record.update(
-                    step=done, loss=loss, peak_memory_mib=peak, seconds=seconds(), data_wait=waits.share(),
+                    step=done, loss=loss, peak_memory_mib=peak, seconds=seconds(), data_wait=waited, rate=pace,
                     micro_batch=make_step.micro_batch,
                 )  # fmt: skip
                 remarks.save()

@@ -1,4 +1,4 @@
-"""Runs are copied to MLflow beside the work, by a thread of its own: a tracker that is slow or hangs slows nothing else.
+"""Runs are copied to MLflow beside the work, by a thread of its own: a tracker that hangs slows nothing else.
 
 The ledger has everything, so what could not be copied is no loss: the same thread tries again while the sweep goes on,
 the next `rein sweep` does, and `rein sync` does.

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from rein.config import ConfigError, Experiment, Machine, Sweep, run_id
 from rein.config_io import load
-from rein.ledger import FINAL, PATIENCE, BusyError, Run
+from rein.ledger import PATIENCE, BusyError, Run
 from rein.sweeps.copying import Copying
 from rein.sweeps.folder import SweepFolder
 from rein.sweeps.local import one_after_another, several
@@ -90,7 +90,9 @@ def drive(
     return _summary(planned, todo, machine.runs)
 
 
-def _source(sweep: Sweep, todo: Sequence[Planned], runs: Path, keep_going: bool, begun: Callable[[Planned], None]) -> Queue | Adaptive:
+def _source(
+    sweep: Sweep, todo: Sequence[Planned], runs: Path, keep_going: bool, begun: Callable[[Planned], None]
+) -> Queue | Adaptive:
     if is_adaptive(sweep):
         return Adaptive(sweep, runs, begun, keep_going)
     return Queue(todo, runs, seconds_of=lambda plan: plan.experiment.steps, keep_going=keep_going, final=final(sweep))
@@ -183,4 +185,3 @@ def _summary(planned: Sequence[Planned], todo: Sequence[Planned], runs: Path) ->
 def _last_scores(record: Run) -> dict[str, Any]:
     scored = [entry for entry in record.metrics()[0] if "loss" not in entry]
     return {key: f"{100 * value:.2f}" for key, value in scored[-1].items() if key.endswith("/miou")} if scored else {}
-

@@ -115,4 +115,3 @@ def _where(row: Row) -> str:
         return ""
     host = str(row.status.get("host", "?")).partition(".")[0][:HOST]
     return f"{host}:{row.status.get('pid', '?')} {row.status.get('device', '')}".strip()
-

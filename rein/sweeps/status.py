@@ -18,8 +18,8 @@ from rich.text import Text
 
 from rein.config import ConfigError, Sweep
 from rein.config_io import load
-from rein.ledger import Run
 from rein.lease import Holder
+from rein.ledger import Run
 from rein.sweeps import screen
 from rein.sweeps.board import AT_WORK, WRONG, Row, counts, seconds_left
 from rein.sweeps.folder import Member, SweepFolder, sweep_folders
@@ -214,4 +214,3 @@ def free_bytes(folder: Path) -> int:
 
 def _gigabytes(size: int) -> str:
     return f"{size / 1e9:,.1f} GB"
-

@@ -1,4 +1,4 @@
-"""The status of many runs, each read again only where its file changed: a second look at 10,000 runs costs stats alone."""
+"""The status of many runs, each read again only where its file changed: a second look costs stats alone."""
 
 from __future__ import annotations
 

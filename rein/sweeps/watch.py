@@ -152,4 +152,3 @@ def _line(name: str, status: dict[str, Any], reason: str | None) -> str:
         return f"started   {name}"
     took = clock(status["ended"] - status["started"])
     return f"{status['state']:<9} {name}  {took}" + (f"  {reason}" if reason else "") + screen.skipped(status)
-

@@ -22,6 +22,7 @@ from rein.config import Experiment, Machine, Sweep, run_id
 from rein.config_io import load
 from rein.data.domain import DataError
 from rein.ledger import Run
+from rein.sweeps import copying
 from rein.sweeps import drive as module
 from rein.sweeps import local, queue
 from rein.sweeps.drive import drive, drive_one, plan_table
@@ -46,10 +47,11 @@ class FakeTracker:
             raise type(self).error
         self.seen: list[tuple[str, str | None]] = []
         self.status: str | None = None
+        self.parent: str | None = None
         type(self).opened.append(self)
 
     def open_sweep(self, name: str) -> None:
-        self.name = name
+        self.name = self.parent = name
 
     def sync(self, run: Run, name: str) -> None:
         if type(self).sync_error:
@@ -68,7 +70,8 @@ def tracker(monkeypatch: pytest.MonkeyPatch) -> type[FakeTracker]:
     class Fake(FakeTracker):
         opened: list[FakeTracker] = []  # noqa: RUF012
 
-    monkeypatch.setattr(module, "Tracker", Fake)
+    monkeypatch.setattr(copying, "Tracker", Fake)
+    monkeypatch.setattr(copying, "AGAIN", 0.05)
     return Fake
 
 

@@ -15,8 +15,8 @@ from rich.console import Console
 
 from rein.config import Experiment, run_id
 from rein.ledger import Run
-from rein.sweeps.plan import Planned
 from rein.sweeps.board import clock
+from rein.sweeps.plan import Planned
 from rein.sweeps.screen import chosen
 from rein.sweeps.watch import Watch, failures
 

@@ -1,0 +1,91 @@
+"""`rein sync`: MLflow is made to show what the ledger holds, from nothing if need be; twice is once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from rein.config import ConfigError, nearest
+from rein.ledger import FINAL, Run
+from rein.sweeps.board import WRONG
+from rein.sweeps.folder import SweepFolder, sweep_folders
+from rein.sweeps.statuses import Statuses
+from rein.tracking import Tracker, default_uri
+
+#: Runs between two words on how far things are.
+SAID = 100
+
+Named = tuple[Run, str]
+
+
+def sync(names: Sequence[str], runs: Path, say: Callable[[str], None] = lambda text: None) -> list[dict[str, Any]]:
+    """Copy the sweeps of those names, or all runs; a row a sweep says how many of its runs MLflow now shows.
+
+    Raises ConfigError where a name is no sweep that was started here, OSError where MLflow cannot be reached; what was
+    copied until then stays.
+    """
+    statuses, uri = Statuses(runs), default_uri(runs)
+    groups = [(folder.name, _members(folder, statuses)) for folder in _folders(names, runs)]
+    if not names and (single := _single(groups, statuses)):
+        groups.append(("", single))
+    if not groups:
+        return []
+    try:
+        tracker = Tracker(uri, runs)
+        tracker.recall(prune=True)
+        return [_copy(tracker, name, members, say) for name, members in groups]
+    except Exception as error:
+        if isinstance(error, ConfigError):
+            raise
+        raise OSError(f"MLflow at {uri}: {error}; `rein sync` goes on where this one ended") from error
+
+
+def _folders(names: Sequence[str], runs: Path) -> list[SweepFolder]:
+    known = {folder.name: folder for folder in sweep_folders(runs)}
+    wanted = [Path(name).stem for name in names] or list(known)
+    for name in wanted:
+        if name not in known:
+            raise ConfigError(f"{name}: no sweep of that name was started in {runs}{nearest(name, known)}")
+    return [known[name] for name in wanted]
+
+
+def _members(folder: SweepFolder, statuses: Statuses) -> list[Named]:
+    members = folder.members()
+    return [(Run(folder.runs / member.id), member.name) for member in members if statuses.of(member.id)]
+
+
+def _single(groups: Sequence[tuple[str, list[Named]]], statuses: Statuses) -> list[Named]:
+    """The runs that belong to no sweep, by what they are."""
+    known = {run.id for _, members in groups for run, _ in members}
+    runs = [Run(statuses.runs / id) for id, _ in statuses.all() if id not in known]
+    return [(run, _name(run)) for run in runs if (run.path / "experiment.yaml").is_file()]
+
+
+def _name(run: Run) -> str:
+    experiment = run.experiment()
+    return f"{experiment.tuning.method}, {experiment.backbone.name}, seed {experiment.seed}"
+
+
+def _copy(tracker: Tracker, name: str, members: Sequence[Named], say: Callable[[str], None]) -> dict[str, Any]:
+    tracker.parent = None
+    if name:
+        tracker.open_sweep(name)
+    for number, (run, title) in enumerate(members, 1):
+        tracker.sync(run, title, verify=True)
+        tracker.adopt(run)
+        if number % SAID == 0:
+            say(f"{name or 'runs of no sweep'}: {number} of {len(members)}")
+    if name:
+        tracker.close_sweep(_status(SweepFolder(tracker.runs, name)))
+    return {"sweep": name or "(none)", "runs": len(members), "tracker": tracker.uri}
+
+
+def _status(folder: SweepFolder) -> str:
+    """How a sweep reads in MLflow: by whether it is driven now, and else by how its runs ended."""
+    states = [Run(folder.runs / member.id).state for member in folder.members()]
+    if folder.drivers():
+        return "RUNNING"
+    if all(state in FINAL for state in states):
+        return "FINISHED"
+    return "FAILED" if any(state in WRONG for state in states) else "KILLED"
