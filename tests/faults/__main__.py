@@ -16,6 +16,7 @@ survived only if all of that is so. What is left out of comparison: times, memor
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -37,6 +38,7 @@ def main() -> int:
     sweeps = draw(chosen.seed, chosen.faults, STEPS, chosen.kind or tuple(KINDS))
     if chosen.sweep:
         sweeps = [plan for plan in sweeps if plan.number in chosen.sweep]
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job's children would be deaf to it
     folder = Path(tempfile.mkdtemp(prefix="rf-"))  # short: Ray's sockets lie below it
     again = f"python -m tests.faults --seed {chosen.seed} --faults {chosen.faults}"
     again += "".join(f" --kind {kind!r}" for kind in chosen.kind or ())

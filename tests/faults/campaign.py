@@ -168,7 +168,7 @@ class Campaign:
             yield from verdict.good_checkpoint(Run(sweep.runs / ids[-1]))
         if sweep.plan.has("tracker down") or sweep.plan.has("tracker's store lost"):
             sweep.tracker.ready()
-            sweep.command().wait()
+            sweep.sync()
         yield from verdict.tracked(sweep.tracker.file, sweep.runs, ids)
 
     def _orphans(self, rest: Callable[[], set[int]]) -> list[str]:

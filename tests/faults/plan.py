@@ -59,11 +59,11 @@ class Planned:
 
 
 def draw(seed: int, faults: int, steps: int, kinds: Sequence[str] = tuple(KINDS)) -> list[Planned]:
-    """So many faults, each kind as often as any other (to one), over sweeps of three to five each."""
+    """So many faults, each kind as often as any other (to one), over sweeps of four to six each."""
     random_ = random.Random(seed)
     stream, sweeps = _faults(random_, steps, kinds), []
     while faults > 0:
-        share = min(faults, random_.choice((3, 4, 5)))
+        share = min(faults, random_.choice((4, 5, 6)))
         sweeps.append(Planned(len(sweeps), tuple(sorted((next(stream) for _ in range(share)), key=_when))))
         faults -= share
     return sweeps

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import time
@@ -78,6 +79,12 @@ class Disturbed:
         self.drivers.append(driver)
         return driver
 
+    def sync(self) -> None:
+        """Have MLflow's view filled in, as a person does whose tracker was away."""
+        command = [sys.executable, "-c", "from rein.cli import main; main()", "sync"]
+        with open(self.folder / "sync.log", "wb") as log:
+            subprocess.run(command, env=self.environment, stdout=log, stderr=log, check=False)
+
     def alive(self) -> list[subprocess.Popen[bytes]]:
         """Drivers that have not ended."""
         return [driver for driver in self.drivers if driver.poll() is None]
@@ -115,8 +122,7 @@ class Disturbed:
                     time.sleep(0.05)
                 if self.settled():
                     self.traps.clear()
-                    meant = sum(fault.kind in ENDING for fault, _ in self.befallen)
-                    return "" if self.again <= meant else f"the command was to be given again {self.again} times"
+                    return self._told()
                 if self.commands >= 3 + 2 * len(self.plan.faults):
                     return f"after {self.commands} commands: {self.states()}"
                 self.again += 1
@@ -125,6 +131,17 @@ class Disturbed:
             time.sleep(0.02)
         self.traps.clear()
         return f"not at its end after {LIMIT} s: {self.states()}"
+
+    def _told(self) -> str:
+        """What is wrong with how the drivers ended: a command more than was due, or not as one that was interrupted."""
+        befallen = [fault.kind for fault, _ in self.befallen]
+        codes = [driver.returncode for driver in self.drivers]
+        if self.again > sum(kind in ENDING for kind in befallen):
+            return f"the command was to be given again {self.again} times"
+        if not set(codes) <= {0, 1, 130, -signal.SIGKILL}:
+            return f"drivers ended with {codes}"
+        asked = any(kind in ("driver terminated", "driver interrupted") for kind in befallen)
+        return "" if asked or 130 not in codes else f"drivers ended with {codes}, though nobody interrupted them"
 
     def settled(self) -> bool:
         """Whether every run came to the end that is meant for it."""

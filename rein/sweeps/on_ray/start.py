@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -60,10 +62,17 @@ def started(address: str | None) -> Iterator[None]:
             f"--address {address}: no Ray cluster answers ({reason}); start one (docs/clusters.md), or leave "
             "--address out to run on this machine"
         ) from error
+    _hear_sigterm()
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _hear_sigterm() -> None:
+    """Have SIGTERM mean again what it did before Ray: its own handler aborts the process three seconds later."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM) or signal.SIG_DFL)
 
 
 def _arguments(address: str | None) -> dict[str, Any]:
