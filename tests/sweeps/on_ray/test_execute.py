@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,9 +20,8 @@ import yaml
 from safetensors.torch import load_file
 
 from rein import checkpoint
-from rein.config import ConfigError, Experiment, Machine, Resources, run_id, to_dict
+from rein.config import Experiment, Machine, run_id, to_dict
 from rein.ledger import Run
-from rein.sweeps.on_ray.execute import _check_fits
 from rein.training import train
 
 Tiny = Callable[..., Experiment]
@@ -182,17 +180,3 @@ def test_a_sweep_killed_with_all_its_processes_ends_as_if_it_had_never_been_cut(
         files = [load_file(checkpoint.newest(one.path / "checkpoint")) for one in (cut, uncut)]
         assert [name for name, tensor in files[0].items() if not torch.equal(tensor, files[1][name])] == []
         assert (cut.path / "scores.csv").read_text() == (uncut.path / "scores.csv").read_text()
-
-
-NODES = [{"Alive": True, "Resources": {"CPU": 4.0, "GPU": 1.0}}, {"Alive": False, "Resources": {"CPU": 64.0}}]
-
-
-@pytest.mark.parametrize("resources", [Resources(), Resources(cpu=4, gpu=1), Resources(gpu=0.5)])
-def test_what_a_node_can_hold_passes(resources: Resources) -> None:
-    _check_fits(NODES, resources)
-
-
-@pytest.mark.parametrize("resources", [Resources(cpu=8), Resources(gpu=2), replace(Resources(), cpu=4.5)])
-def test_what_no_living_node_can_hold_is_refused_at_once(resources: Resources) -> None:
-    with pytest.raises(ConfigError, match=r"resources: .*4 CPU, 1 GPU.*lower"):
-        _check_fits(NODES, resources)
