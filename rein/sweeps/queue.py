@@ -35,6 +35,9 @@ PARTICULARS = re.compile(r"\S*/\S*|\b(?=\w*\d)\w+(\.\w+)*")
 class Source(Protocol):
     """Where runs come from."""
 
+    #: Why it stopped before its end, in words; None where it did not.
+    stopped: str | None
+
     def next(self) -> Planned | None:
         """The run to start now; None where there is nothing to hand out at present."""
         ...

@@ -46,8 +46,7 @@ def started(address: str | None) -> Iterator[None]:
     Tokens and certificates of a cluster are Ray's own environment variables (`RAY_AUTH_MODE`, `RAY_AUTH_TOKEN`,
     `RAY_AUTH_TOKEN_PATH`, `RAY_TLS_*`): it reads them here, and its nodes have their own.
     """
-    for key, value in QUIET.items():
-        os.environ.setdefault(key, value)
+    quieten()
     if address is None:
         os.environ.setdefault(*LOOPBACK)
     import ray
@@ -73,6 +72,12 @@ def _hear_sigterm() -> None:
     """Have SIGTERM mean again what it did before Ray: its own handler aborts the process three seconds later."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM) or signal.SIG_DFL)
+
+
+def quieten() -> None:
+    """Set Ray's environment variables for this process and those that it starts; what a person has set stays."""
+    for key, value in QUIET.items():
+        os.environ.setdefault(key, value)
 
 
 def _arguments(address: str | None) -> dict[str, Any]:
