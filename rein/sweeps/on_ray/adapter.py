@@ -82,6 +82,10 @@ class Suggestions(Searcher):
         """The runs that are worked on or about to be."""
         return [plan for plan, _ in self._out.values()]
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune writes its searcher down, and nobody reads it."""
+        return {}
+
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the ledger is the state."""
 
