@@ -11,11 +11,14 @@ from rein.config.strict import STRICT
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """Rows of variants against columns of domains, of classes (mean over the targets), or of the training loss."""
+    """Rows of variants against columns of domains, of classes (mean over the targets), or of the training loss.
+
+    Of a sweep with a `search`: its trials, or its `cost` beside that of all runs to their end.
+    """
 
     __pydantic_config__ = STRICT
     name: str
-    kind: Literal["domains", "classes", "convergence"] = "domains"
+    kind: Literal["domains", "classes", "convergence", "search", "cost"] = "domains"
     caption: str = ""
     #: Columns of the results that name a row; `point` is the sweep's own name of a variant.
     rows: tuple[str, ...] = ("point",)

@@ -18,7 +18,8 @@ from rein.data.classes import CLASSES
 from rein.data.selection import scored_domains
 from rein.ledger import Run
 from rein.results import FACTS
-from rein.sweeps.plan import Planned, expand
+from rein.sweeps.members import known
+from rein.sweeps.plan import Planned
 
 #: The column of the mean over the targets in a wide frame of (role, domain).
 AVERAGE = ("target", "Avg.")
@@ -80,7 +81,9 @@ def gather(report: Report, runs_root: Path) -> Study:
     """
     sweep = load(Sweep, report.sweep)
     sweep = sweep if report.vary is None else replace(sweep, vary=report.vary)
-    planned = expand(sweep, to_run=False)
+    planned = known(sweep, runs_root, to_run=False)
+    if not planned:
+        raise ConfigError(f"{report.sweep}: this search has no run in {runs_root} yet; `rein sweep` starts it")
     _make_domains_known(planned, runs_root)
     rows, statuses = [], {}
     for item in planned:

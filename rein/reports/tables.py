@@ -13,6 +13,7 @@ from rein import results
 from rein.config import ConfigError, Table
 from rein.reports.grid import MISSING, Cell, Column, Grid
 from rein.reports.notes import files_note
+from rein.reports.searches import cost, searched_note, trials
 from rein.reports.statistics import count
 from rein.reports.study import AVERAGE, Study, final_loss, miou, trajectory
 
@@ -41,7 +42,8 @@ class Measure:
 
 def table(study: Study, wanted: Table) -> Grid:
     """Build the table that a report asks for."""
-    return {"domains": domains, "classes": classes, "convergence": convergence}[wanted.kind](study, wanted)
+    kinds = {"domains": domains, "classes": classes, "convergence": convergence, "search": trials, "cost": cost}
+    return kinds[wanted.kind](study, wanted)
 
 
 def domains(study: Study, wanted: Table) -> Grid:
@@ -160,7 +162,7 @@ def _grid(study: Study, wanted: Table, wide: pd.DataFrame, measures: list[Measur
         notes.append("n counts finished runs, of those planned.")
     if lead:
         notes.append("Trainable are the backbone's parameters that train; the head's are not counted.")
-    notes.append(files_note(study))
+    notes += [searched_note(study), files_note(study)]
     text = " ".join(note.strip() for note in notes if note.strip())
     return Grid(wanted.name, text, tuple(head), tuple(cells), _values(rows, wanted.rows, blocks))
 

@@ -18,6 +18,7 @@ from rein.reports.markup import Format, Raw, escape, slug
 from rein.reports.notes import files_mark, files_note
 from rein.reports.study import Study, environments, gather
 from rein.reports.tables import SELECTION, table
+from rein.sweeps.plan import final
 
 if TYPE_CHECKING:
     import jinja2
@@ -99,8 +100,9 @@ def write(report: Report, runs_root: Path, out: Path, name: str = "") -> list[Pa
 def progress(study: Study) -> str:
     """`partial: 7 of 12 runs done (1 failed, 4 not started); files were skipped in 2 of 7 runs`; empty once all are
     done and have read all files."""
-    done, planned = len(study.done), len(study.runs)
-    others = Counter(state for state in study.runs["state"] if state != "done")
+    states, ends = study.runs["state"], final(study.sweep)  # a search is through with what it has stopped
+    done, planned = states.isin(ends).sum(), len(study.runs)
+    others = Counter(state for state in states if state not in ends)
     counts = ", ".join(f"{number} {state}" for state, number in others.items())
     partial = f"partial: {done} of {planned} runs done ({counts})" if done < planned else ""
     return "; ".join(filter(None, (partial, files_mark(study))))

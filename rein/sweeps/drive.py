@@ -86,8 +86,8 @@ def drive(
             log.warning("%s was stopped %s; the same command goes on with it", folder.name, why)
 
     todo = _follow(work, planned, machine, track, folder, sweep)
-    planned = known(sweep, machine.runs)
-    return _summary(planned, todo, machine.runs)
+    before = len(planned) - len(todo)
+    return _summary(known(sweep, machine.runs), before, machine.runs)
 
 
 def _source(
@@ -168,7 +168,7 @@ def _settle(todo: Sequence[Planned], runs: Path) -> None:
                 log.info("%s (%s) was cut; the same command goes on with it", plan.id, plan.label)
 
 
-def _summary(planned: Sequence[Planned], todo: Sequence[Planned], runs: Path) -> dict[str, Any]:
+def _summary(planned: Sequence[Planned], before: int, runs: Path) -> dict[str, Any]:
     failed = failures(planned, runs)
     for plan, run in failed:
         trace = run.path / "traceback.txt"
@@ -179,7 +179,7 @@ def _summary(planned: Sequence[Planned], todo: Sequence[Planned], runs: Path) ->
     states = Counter(status.get("state", "to do") for status in statuses)
     skipping = sum(bool(status.get("skipped_files")) for status in statuses)
     said = {"runs that skipped files": skipping} if skipping else {}
-    return {"runs": len(planned), "already done": len(planned) - len(todo), **states, "failed": len(failed), **said}
+    return {"runs": len(planned), "already done": before, **states, "failed": len(failed), **said}
 
 
 def _last_scores(record: Run) -> dict[str, Any]:
