@@ -93,8 +93,17 @@ def test_the_times_are_the_runs_own(tracker: Tracker, make: Callable[..., Run]) 
 )
 def test_states_read_as_mlflows(tracker: Tracker, make: Callable[..., Run], state: str | None, status: str) -> None:
     run = make(state)
-    tracker.sync(run, "r")
+    with run.claimed():
+        tracker.sync(run, "r")
     assert only(tracker, run).info.status == status
+
+
+def test_a_run_that_was_cut_with_its_process_does_not_read_as_running(
+    tracker: Tracker, make: Callable[..., Run]
+) -> None:
+    run = make(None)
+    tracker.sync(run, "r", verify=True)
+    assert only(tracker, run).info.status == "KILLED"
 
 
 def test_syncing_twice_adds_nothing(tracker: Tracker, make: Callable[..., Run]) -> None:
@@ -120,7 +129,8 @@ def test_another_attempt_goes_on_in_the_same_mlflow_run(tracker: Tracker, make: 
     run = make("preempted")
     tracker.sync(run, "r")
     run.start(step=0, steps=2)
-    tracker.sync(run, "r")
+    with run.claimed():
+        tracker.sync(run, "r")
     assert only(tracker, run).info.status == "RUNNING"
     run.finish("done")
     tracker.sync(run, "r")
