@@ -23,3 +23,8 @@ def autocast(experiment: Experiment, device: torch.device) -> AbstractContextMan
     if experiment.optim.precision == "fp32":
         return nullcontext()
     return torch.autocast(device.type, torch.bfloat16)
+
+
+def full_precision(device: torch.device) -> AbstractContextManager[Any]:
+    """No autocast, whatever precision surrounds it; the meta device knows none."""
+    return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)

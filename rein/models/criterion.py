@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
+from rein.device import full_precision
 from rein.models.mask2former import Prediction
 
 
@@ -121,7 +122,7 @@ class Criterion(nn.Module):
             batch = predictions[0].mask_logits.shape[0]
             raise ValueError(f"label must be (B, H, W) with B = {batch}, got {tuple(label.shape)}")
         source: Draws = UniformDraws() if draws is None else draws
-        with torch.autocast(label.device.type, enabled=False):
+        with full_precision(label.device):
             full = torch.promote_types(predictions[0].mask_logits.dtype, torch.float32)
             classes = torch.stack([p.class_logits for p in predictions]).to(full)  # (L, B, Q, K + 1)
             masks = [p.mask_logits.to(full) for p in predictions]  # L x (B, Q, h, w)

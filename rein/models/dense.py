@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rein.device import full_precision
+
 
 class DenseHead(nn.Module):
     """A head that says (B, K, h, w): one logit per class and pixel of its finest map.
@@ -34,7 +36,7 @@ class DenseCriterion(nn.Module):
             raise ValueError(f"label must be (B, H, W) with B = {output.shape[0]}, got {tuple(label.shape)}")
         labelled = (label >= 0) & (label < self.num_classes) & (label != self.ignore_index)
         target = torch.where(labelled, label, -1)
-        with torch.autocast(label.device.type, enabled=False):
+        with full_precision(label.device):
             full = torch.promote_types(output.dtype, torch.float32)
             logits = _resized(output.to(full), (label.shape[1], label.shape[2]))
             total = F.cross_entropy(logits, target, ignore_index=-1, reduction="sum")
