@@ -160,4 +160,3 @@ class _Attention(torch.autograd.Function):
         ctx.counted.flops += 2 * ctx.products
         inputs = zip(ctx.saved_tensors[:4], ctx.needs_input_grad[1:], strict=True)
         return None, *(torch.empty_like(tensor) if needed else None for tensor, needed in inputs)
-
