@@ -144,7 +144,7 @@ def _attended(
 
 
 class _Attention(torch.autograd.Function):
-    """Shapes and FLOPs of softmax(Q K^T) V: two products forward, four backward (what kernels compute anew left out)."""
+    """Shapes and FLOPs of softmax(Q K^T) V: two products forward, four backward; what kernels compute anew is no work."""
 
     @staticmethod
     def forward(ctx: Any, counted: Count, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:

@@ -5,6 +5,7 @@ Nothing is measured here: the records that every run leaves have the times of it
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -65,7 +66,7 @@ def _step(records: Sequence[Mapping[str, Any]]) -> float | None:
     """Seconds a step between records of the loss with no score between them."""
     pairs = [
         (after["time"] - before["time"], after["step"] - before["step"])
-        for before, after in zip(records, records[1:], strict=False)
+        for before, after in itertools.pairwise(records)
         if "loss" in before and "loss" in after and after["step"] > before["step"]
     ]
     if not pairs:
@@ -78,7 +79,7 @@ def _step(records: Sequence[Mapping[str, Any]]) -> float | None:
 def _score(records: Sequence[Mapping[str, Any]]) -> float:
     taken = [
         after["time"] - before["time"]
-        for before, after in zip(records, records[1:], strict=False)
+        for before, after in itertools.pairwise(records)
         if "loss" in before and "loss" not in after and after["step"] == before["step"]
     ]
     return fmean(taken) if taken else 0.0
