@@ -85,7 +85,9 @@ def _on_toy_images(experiment: Experiment) -> Experiment:
     names = [member for name in experiment.data.targets for member in expand(name)]
     sizes = [size for name in names if (size := find(name).evaluation_size)]
     size = experiment.evaluation.size or max(sizes, default=None)
-    data = replace(experiment.data, sources=("toy-game",), targets=("toy-day",), weights=None, fraction=1.0, holdout=0.0)
+    data = replace(
+        experiment.data, sources=("toy-game",), targets=("toy-day",), weights=None, fraction=1.0, holdout=0.0
+    )
     return replace(experiment, data=data, evaluation=replace(experiment.evaluation, size=size))
 
 

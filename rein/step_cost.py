@@ -19,6 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 from torch.utils.flop_counter import flop_registry
 
+from rein import checkpoint
 from rein.config import Experiment
 from rein.data.advstyle import with_adversarial_styles
 from rein.models import vfm
@@ -28,6 +29,8 @@ from rein.models.tuning import count
 
 #: Tensors that AdamW keeps of every parameter that trains.
 MOMENTS = 2
+#: Of a number in fp32, which parameters, gradients and moments are kept in.
+BYTES = 4
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,8 @@ class StepCost:
     flops: int
     #: Bytes of tensors that are held at once at most: parameters, moments, gradients, activations in fp32.
     memory: int
+    #: Bytes of the checkpoints that a run keeps.
+    checkpoints: int
     #: What the hub calls the pretrained weights; None for shipped ones, or a model without any.
     hub: str | None
 
@@ -65,7 +70,8 @@ def step_cost(experiment: Experiment) -> StepCost:
         trainable=count(model.backbone, trainable_only=True),
         trained=trained,
         flops=counted.flops,
-        memory=counted.peak + MOMENTS * 4 * trained,
+        memory=counted.peak + MOMENTS * BYTES * trained,
+        checkpoints=checkpoint.KEPT * (1 + MOMENTS) * BYTES * trained,
         hub=vfm.hub_name(experiment.backbone.name),
     )
 

@@ -14,9 +14,11 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 from rein.config import Experiment, Machine, run_id, to_dict
@@ -99,15 +101,13 @@ def _answers(jobs: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """What a process of `rein.probing` answers, job by job; where it dies (out of memory), that is the answer."""
     command = [sys.executable, "-m", "rein.probing"]
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as process:
         assert process.stdin is not None and process.stdout is not None
         for job in jobs:
-            try:
+            with suppress(BrokenPipeError):  # it died at the job before
                 process.stdin.write(json.dumps(job) + "\n")
                 process.stdin.flush()
-            except BrokenPipeError:
-                pass
             line = process.stdout.readline()
             yield json.loads(line) if line else {"error": f"the process ended with status {process.wait()}"}
         process.stdin.close()
@@ -117,9 +117,7 @@ def _side_by_side(
     streams: Sequence[Iterator[dict[str, Any]]], of: Sequence[Sequence[Experiment]], at_once: int | None = None
 ) -> Iterator[tuple[Experiment, dict[str, Any]]]:
     """The answers of several processes as they come, each with what it is the answer to."""
-    import queue
-
-    arrived: queue.SimpleQueue[tuple[Experiment, dict[str, Any]]] = queue.SimpleQueue()
+    arrived: SimpleQueue[tuple[Experiment, dict[str, Any]]] = SimpleQueue()
 
     def read(stream: Iterator[dict[str, Any]], experiments: Sequence[Experiment]) -> None:
         for experiment, answer in zip(experiments, stream, strict=False):

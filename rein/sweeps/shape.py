@@ -6,7 +6,7 @@ weights' values. The network's shape leaves out besides what is read and scored:
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import fields, is_dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -20,6 +20,7 @@ FREE_HEAD = ("class_weight", "mask_weight", "dice_weight", "no_object_weight")
 FREE_TUNING = ("alpha", "scale")
 
 _DEFAULT = Experiment()
+GROUPS = [field.name for field in fields(Experiment) if is_dataclass(getattr(_DEFAULT, field.name))]
 
 
 def shape(experiment: Experiment) -> Experiment:
@@ -32,6 +33,24 @@ def shape(experiment: Experiment) -> Experiment:
         optim=Optim(precision=experiment.optim.precision),
         evaluation=_evaluation(experiment.evaluation),
     )
+
+
+class Shapes:
+    """The shapes of many runs: equal ones are one object, and runs that share their groups of keys are not looked at
+    twice."""
+
+    def __init__(self) -> None:
+        self._by_groups: dict[tuple[Any, ...], Experiment] = {}
+        self._equal: dict[Experiment, Experiment] = {}
+        self._kept: list[Experiment] = []  # so that no other group gets the identity of one that is gone
+
+    def __call__(self, experiment: Experiment) -> Experiment:
+        groups = tuple(id(getattr(experiment, name)) for name in GROUPS)
+        if groups not in self._by_groups:
+            found = shape(experiment)
+            self._by_groups[groups] = self._equal.setdefault(found, found)
+            self._kept.append(experiment)
+        return self._by_groups[groups]
 
 
 def network(experiment: Experiment) -> Experiment:

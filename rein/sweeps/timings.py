@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any
 from rein.config import ConfigError, Experiment
 from rein.ledger import Run
 from rein.sweeps.plan import Planned
-from rein.sweeps.shape import differences, network, shape
+from rein.sweeps.shape import Shapes, differences, network, shape
 
 #: Runs of one shape that are read: more would say the same.
 READ = 5
@@ -124,33 +124,33 @@ class Seen:
 class Timings:
     """What is known of shapes on a device: by runs of the shape, else by a probe of it, else by runs like it.
 
-    `probed`: shapes that were tried out on the device; `flops`: of a step, by network.
+    `probed` has what was tried out of a shape on a device, `flops` those of a step of a network.
     """
 
     def __init__(
         self,
         runs: Iterable[Seen],
-        device: str,
-        probed: Mapping[Experiment, Timing] | None = None,
-        flops: Mapping[Experiment, int] | None = None,
+        probed: Callable[[Experiment, str], Timing | None] = lambda shape, device: None,
+        flops: Callable[[Experiment], int | None] = lambda network: None,
     ) -> None:
-        self.runs, self.device, self.probed, self.flops = list(runs), device, dict(probed or {}), dict(flops or {})
+        self.runs, self.probed, self.flops = list(runs), probed, flops
         self._by_kind: dict[tuple[Experiment, str], list[Timing]] = {}
         for seen in self.runs:
             self._by_kind.setdefault((shape(seen.experiment), seen.timing.device), []).append(seen.timing)
-        self._found: dict[Experiment, Timing | None] = {}
+        self._found: dict[tuple[Experiment, str], Timing | None] = {}
 
-    def of(self, wanted: Experiment) -> Timing | None:
+    def of(self, wanted: Experiment, device: str) -> Timing | None:
         """The timing of a shape, with its origin in words; None where nothing is known that comes near."""
-        if wanted not in self._found:
-            here = self._by_kind.get((wanted, self.device))
-            found = _mean(here, _runs(len(here))) if here else self.probed.get(wanted)
-            self._found[wanted] = found or self._alike(wanted)
-        return self._found[wanted]
+        key = wanted, device
+        if key not in self._found:
+            here = self._by_kind.get(key)
+            found = _mean(here, _runs(len(here))) if here else self.probed(wanted, device)
+            self._found[key] = found or self._alike(wanted, device)
+        return self._found[key]
 
-    def seconds_of(self, plan: Planned) -> float:
+    def seconds_of(self, plan: Planned, device: str) -> float:
         """Seconds of a planned run, for an order: of one that nothing is known of more than of all others."""
-        found = self.of(shape(plan.experiment))
+        found = self.of(shape(plan.experiment), device)
         return found.seconds(plan.experiment) if found else float("inf")
 
     def ratios(self) -> list[float]:
@@ -160,24 +160,22 @@ class Timings:
     def _ratio(self, seen: Seen) -> float | None:
         if seen.whole is None:
             return None
-        others = Timings([run for run in self.runs if run is not seen], seen.timing.device, self.probed, self.flops)
-        expected = others.of(shape(seen.experiment))
+        others = Timings([run for run in self.runs if run is not seen], self.probed, self.flops)
+        expected = others.of(shape(seen.experiment), seen.timing.device)
         return seen.whole / expected.seconds(seen.experiment) if expected else None
 
-    def _alike(self, wanted: Experiment) -> Timing | None:
+    def _alike(self, wanted: Experiment, device: str) -> Timing | None:
         """By the nearest shape of the same backbone, head, crop, batch and precision, on this device if there is any
         on it; by the ratio of the FLOPs, where both are counted."""
-        kinds = [
-            (_distance(of, wanted) + ELSEWHERE * (device != self.device), of, device) for of, device in self._by_kind
-        ]
-        distance, of, device = min(kinds, key=lambda kind: kind[0], default=(FAR, wanted, ""))
+        kinds = [(_distance(of, wanted) + ELSEWHERE * (on != device), of, on) for of, on in self._by_kind]
+        distance, of, on = min(kinds, key=lambda kind: kind[0], default=(FAR, wanted, ""))
         if distance >= FAR:
             return None
-        near = self._by_kind[of, device]
+        near = self._by_kind[of, on]
         factor = self._by_flops(of, wanted)
         words = [
             _runs(len(near)),
-            f"on {device}" if device != self.device else "",
+            f"on {on}" if on != device else "",
             f"of other {', '.join(keys)}" if (keys := differences(of, wanted)) else "",
             "by FLOPs" if factor != 1 else "",
         ]
@@ -185,7 +183,7 @@ class Timings:
         return replace(mean, step=mean.step * factor)
 
     def _by_flops(self, of: Experiment, wanted: Experiment) -> float:
-        known, asked = (self.flops.get(network(each)) for each in (of, wanted))
+        known, asked = (self.flops(network(each)) for each in (of, wanted))
         return asked / known if known and asked else 1.0
 
 
@@ -224,12 +222,13 @@ def _runs(number: int) -> str:
 def read(planned: Sequence[Planned], statuses: Mapping[str, Mapping[str, Any]], root: Path) -> list[Seen]:
     """The sweep's own runs that have a timing, done ones first, a few of each shape; and of other runs in the folder
     those with a backbone of the sweep, where its own leave a shape open."""
-    wanted = {shape(plan.experiment) for plan in planned}
+    shapes = Shapes()
+    wanted = {id(of): of for plan in planned if (of := shapes(plan.experiment))}.values()
     started = [plan for plan in planned if plan.id in statuses]
     started.sort(key=lambda plan: statuses[plan.id].get("state") != "done")
     own: dict[Experiment, list[Seen]] = {}
     for plan in started:
-        seen = own.setdefault(shape(plan.experiment), [])
+        seen = own.setdefault(shapes(plan.experiment), [])
         if len(seen) < READ and (one := _seen(Run(root / plan.id), statuses[plan.id], plan.experiment)):
             seen.append(one)
     found = [one for seen in own.values() for one in seen]
