@@ -150,7 +150,7 @@ def _attended(
 
 
 class _Attention(torch.autograd.Function):
-    """Shapes and FLOPs of softmax(Q K^T) V: two products forward, four backward; what kernels compute anew is no work."""
+    """Shapes and FLOPs of softmax(Q K^T) V: two products forward, four backward (none twice)."""
 
     @staticmethod
     def forward(ctx: Any, counted: Count, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:

@@ -19,7 +19,7 @@ from rein.sweeps import states
 from rein.sweeps.plan import Planned
 from rein.sweeps.resources import Node, slots
 from rein.sweeps.room import wall_seconds
-from rein.sweeps.shape import Shapes, network
+from rein.sweeps.shape import Shapes
 from rein.sweeps.timings import Timing, Timings
 
 #: Images of a domain that a run keeps with label and prediction, and the bytes a pixel that the three PNGs take.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
@@ -24,7 +23,7 @@ _OF_STATE: dict[str, Word] = {
 def statuses(planned: Iterable[Planned], root: Path) -> dict[str, dict[str, Any]]:
     """The status of every run that has one, by id."""
     try:
-        there = set(os.listdir(root))
+        there = {path.name for path in root.iterdir()}
     except FileNotFoundError:
         return {}
     found = ((plan.id, Run(root / plan.id).status()) for plan in planned if plan.id in there)
