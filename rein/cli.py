@@ -209,7 +209,7 @@ def sweep(
     cache: Cache = None,
     compile_blocks: Compile = False,
     executor: Annotated[
-        Executor, typer.Option(help="ray, or local: one run after another in this process.")
+        Executor, typer.Option(help="ray, or local: without Ray, one run after another in this process.")
     ] = Executor.ray,
     address: Annotated[
         str | None, typer.Option(help="A Ray cluster: auto, ray://host:10001; else this machine.")
@@ -217,6 +217,9 @@ def sweep(
     jobs: Annotated[
         int | None, typer.Option(min=1, help="At most so many runs at once; default: what the resources hold.")
     ] = None,
+    keep_going: Annotated[
+        bool, typer.Option("--keep-going", help="Go on though the first runs failed alike and none is done.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the runs and what is left of them; start none.")
     ] = False,
@@ -230,7 +233,7 @@ def sweep(
     if dry_run:
         _print(plan_table(name, overrides or [], machine), as_json)
         return
-    result = drive(name, overrides or [], machine, executor.value, address, jobs, track)
+    result = drive(name, overrides or [], machine, executor.value, address, jobs, track, keep_going)
     _print(result, as_json)
     if result["failed"]:
         raise typer.Exit(1)

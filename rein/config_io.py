@@ -39,17 +39,22 @@ def build(kind: type[T], values: Mapping[str, Any], where: str = "config", to_ru
 
     An experiment that was run before (`to_run` False) need not name domains that are known here.
     """
-    if kind is Experiment:
-        values = _with_default_methods(values)
-    try:
-        value = _adapter(kind).validate_python(values)
-    except ValidationError as error:
-        raise ConfigError("\n".join(f"{where}: {_explain(kind, item)}" for item in error.errors())) from None
-    if kind is Experiment:
-        _check(value, where)
+    value = validate(kind, values, where)
+    if isinstance(value, Experiment):
+        check_numbers(value, where)
         if to_run:
             check_data(value, where)
     return value
+
+
+def validate(kind: type[T], values: Mapping[str, Any], where: str = "config") -> T:
+    """As `build`, every key by itself: nothing of how an experiment's groups and domains go together."""
+    if kind is Experiment:
+        values = _with_default_methods(values)
+    try:
+        return _adapter(kind).validate_python(values)
+    except ValidationError as error:
+        raise ConfigError("\n".join(f"{where}: {_explain(kind, item)}" for item in error.errors())) from None
 
 
 def dump(value: Any) -> str:
@@ -109,7 +114,7 @@ def parse_overrides(items: Iterable[str]) -> dict[str, Any]:
 def override(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """A copy of nested `values` with dotted `changes`. Naming another `method` drops the old method's own fields."""
     result = json.loads(json.dumps(values))
-    defaults = flatten(Experiment())
+    defaults = _default_methods()
     # Methods first: `tuning.rank=4 tuning.method=lora` means LoRA of rank 4 in any order.
     for key in sorted(changes, key=lambda key: not key.endswith(".method")):
         *parents, leaf = key.split(".")
@@ -236,16 +241,21 @@ def _adapter(kind: type) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 
+@cache
+def _default_methods() -> dict[str, str]:
+    return {key: value for key, value in flatten(Experiment()).items() if key.endswith(".method")}
+
+
 def _with_default_methods(values: Mapping[str, Any]) -> dict[str, Any]:
     """Groups with a choice of methods (`tuning`, `head`) that name none get the default's, as other keys would."""
-    methods = {key.split(".")[0]: value for key, value in flatten(Experiment()).items() if key.endswith(".method")}
+    methods = {key.split(".")[0]: value for key, value in _default_methods().items()}
     return {
         key: {"method": methods[key], **group} if key in methods and isinstance(group, dict) else group
         for key, group in values.items()
     }
 
 
-def _check(experiment: Experiment, where: str) -> None:
+def check_numbers(experiment: Experiment, where: str) -> None:
     """What types cannot say: the domains have the splits they are used for, and numbers fit each other."""
     low, high = experiment.data.scale
     if low > high or any(scale < 0.1 or abs(10 * scale - round(10 * scale)) > 1e-6 for scale in (low, high)):

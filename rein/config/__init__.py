@@ -7,6 +7,7 @@ from rein.config.heads import Head, Linear, Mask2Former, SemFPN
 from rein.config.machine import Machine
 from rein.config.mappings import flatten, to_dict
 from rein.config.report import Figure, Report, Table
+from rein.config.search import ASHA, PBT, HyperBand, Median, Search
 from rein.config.sweep import Resources, Rule, Sweep
 from rein.config.tunings import (
     VPT,
@@ -24,8 +25,8 @@ from rein.config.tunings import (
 )  # fmt: skip
 
 __all__ = [
-    "SCHEMA_VERSION", "VPT", "AdaptFormer", "Backbone", "BitFit", "ConfigError", "Data", "Evaluation", "Experiment",
-    "Figure", "Frozen", "Full", "Head", "LastBlocks", "Linear", "LoRA", "Machine", "Mask2Former", "Norm", "Optim",
-    "Partial", "Rein", "Report", "Resources", "Rule", "SemFPN", "SoMA", "Sweep", "Table", "Tuning", "flatten",
-    "nearest", "run_id", "to_dict",
+    "ASHA", "PBT", "SCHEMA_VERSION", "VPT", "AdaptFormer", "Backbone", "BitFit", "ConfigError", "Data", "Evaluation",
+    "Experiment", "Figure", "Frozen", "Full", "Head", "HyperBand", "LastBlocks", "Linear", "LoRA", "Machine",
+    "Mask2Former", "Median", "Norm", "Optim", "Partial", "Rein", "Report", "Resources", "Rule", "Search", "SemFPN",
+    "SoMA", "Sweep", "Table", "Tuning", "flatten", "nearest", "run_id", "to_dict",
 ]  # fmt: skip

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -130,13 +131,30 @@ def run_id(experiment: Experiment) -> str:
     """
     # Validated once more, so that a 0 written for a 0.0 in Python names the same run as in YAML.
     values = to_dict(_experiment_adapter().validate_python(to_dict(experiment)))
-    values["backbone"]["weights"] = Path(values["backbone"]["weights"]).name
-    for key, default in YOUNGER.items():
-        group, name = key.split(".")
-        if values[group][name] == default:
-            del values[group][name]
-    canonical = json.dumps({"schema": SCHEMA_VERSION, **values}, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+    return id_of({name: canonical(name, value) for name, value in values.items()})
+
+
+def canonical(name: str, value: Any) -> str:
+    """The JSON of one field of an experiment (plain: a group's mapping, or a number) as it enters the run id."""
+    if isinstance(value, dict):
+        younger = _YOUNGER[name]
+        value = {key: one for key, one in value.items() if key not in younger or one != younger[key]}
+        if name == "backbone":
+            value["weights"] = Path(value["weights"]).name
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def id_of(parts: Mapping[str, str]) -> str:
+    """The run id of all fields of an experiment as `canonical` gives them."""
+    everything = sorted({"schema": str(SCHEMA_VERSION), **parts}.items())
+    text = ",".join(f'"{name}":{part}' for name, part in everything)
+    return hashlib.sha256(f"{{{text}}}".encode()).hexdigest()[:12]
+
+
+#: The same by group: its younger keys and their defaults.
+_YOUNGER: defaultdict[str, dict[str, Any]] = defaultdict(dict)
+for _key, _default in YOUNGER.items():
+    _YOUNGER[_key.split(".")[0]][_key.split(".")[1]] = _default
 
 
 @cache

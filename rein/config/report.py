@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
+from rein.config.search import Axis
 from rein.config.strict import STRICT
 
 
@@ -40,7 +41,7 @@ class Report:
     title: str
     sweep: str
     #: Axes in place of the sweep's own: what `rein sweep` was given as `vary=...`.
-    vary: dict[str, list[Any]] | None = None
+    vary: dict[str, Axis] | None = None
     text: str = ""
     #: Which checkpoint of a run counts: its `last`, the best on the sources' val split, or (labelled) the best on test.
     selection: Literal["last", "source_val", "oracle"] = "last"

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import PlainValidator, PositiveFloat, PositiveInt
 
+from rein.config.search import Axis, Search
 from rein.config.strict import STRICT
 
 
@@ -53,8 +54,13 @@ class Sweep:
     experiment: str
     #: Name of a variant -> its overrides; the name is the variant's row in a table.
     points: dict[str, dict[str, Any]] = field(default_factory=dict)
-    #: Dotted key -> values; lists make a grid.
-    vary: dict[str, list[Any]] = field(default_factory=dict)
+    #: Dotted key -> values, which make a grid, or a distribution (`{loguniform: [1e-5, 1e-2]}`), which a search draws
+    #: from. A key that a run's tuning or head does not have is no axis of that run.
+    vary: dict[str, Axis] = field(default_factory=dict)
+    #: Runs that are left out: those in which all keys of an entry have these values; text may hold `*`.
+    exclude: tuple[dict[str, Any], ...] = ()
+    #: How the runs are chosen and stopped; None tables them all.
+    search: Search | None = None
     resources: Resources = field(default_factory=Resources)
     #: Resources of runs of some kind; of several rules that fit a run, the last one counts.
     rules: list[Rule] = field(default_factory=list)

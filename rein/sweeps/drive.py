@@ -13,10 +13,15 @@ from typing import Any, Literal
 
 from rich.console import Console
 
-from rein.config import Experiment, Machine, Sweep, run_id
+from rein.config import ConfigError, Experiment, Machine, Sweep, run_id
 from rein.config_io import load
 from rein.ledger import FINAL, PATIENCE, BusyError, Run
-from rein.sweeps.plan import Planned, check_data, check_domains, expand, left
+from rein.sweeps.local import one_after_another, several
+from rein.sweeps.members import is_adaptive, known
+from rein.sweeps.plan import Planned, check_data, check_domains, final, left
+from rein.sweeps.queue import Queue
+from rein.sweeps.resources import Allotment
+from rein.sweeps.search import Adaptive
 from rein.sweeps.watch import Sink, Watch, failures
 from rein.tracking import Tracker, default_uri, is_copied
 
@@ -39,34 +44,52 @@ def drive(
     address: str | None = None,
     jobs: int | None = None,
     track: bool = True,
+    keep_going: bool = False,
 ) -> dict[str, Any]:
     """Run a sweep to its end; returns how many runs are done, how many were done already, and what failed.
 
     `executor`: `ray` runs as many at once as the resources hold, at most `jobs`, on this machine or on the cluster at
-    `address`; `local` runs one after another in this process, where a debugger reaches them.
+    `address`; `local` needs no Ray and runs one after another in this process, where a debugger reaches them, or
+    `jobs` at once in processes of their own. Where the first runs fail alike the others are not started, unless it is
+    to keep going.
     """
     sweep = load(Sweep, name, overrides)
-    planned = expand(sweep)
+    search = sweep.search
+    if search and search.scheduler and executor == "local":
+        raise ConfigError(f"search.scheduler: {search.scheduler.method} is Ray's; leave --executor local out, or it")
+    planned = known(sweep, machine.runs)
+    allotment = Allotment(sweep, planned)
 
-    def work(todo: Sequence[Planned]) -> None:
-        if executor == "local":
-            _one_after_another(todo, machine)
-            return
-        from rein.sweeps.on_ray.execute import execute
+    def work(todo: Sequence[Planned], watch: Watch) -> None:
+        allotment.learn(planned, machine.runs)
+        source = _source(sweep, todo, machine.runs, keep_going, watch)
+        if executor == "ray":
+            from rein.sweeps.on_ray.execute import execute
 
-        for plan in todo:
-            Run.create(machine.runs, plan.experiment)
-        execute(todo, machine, sweep.resources, address, jobs)
+            execute(source, todo, machine, allotment, address, jobs, sweep)
+        elif jobs is None or jobs == 1:
+            one_after_another(source, machine)
+        else:
+            several(source, machine, allotment, jobs)
+        if source.stopped:
+            log.error("%s", source.stopped)
 
-    todo = _follow(work, planned, machine, track, parent=Path(name).stem)
+    todo = _follow(work, planned, machine, track, Path(name).stem, sweep)
+    planned = known(sweep, machine.runs)
     return _summary(planned, todo, machine.runs)
+
+
+def _source(sweep: Sweep, todo: Sequence[Planned], runs: Path, keep_going: bool, watch: Watch) -> Queue | Adaptive:
+    if is_adaptive(sweep):
+        return Adaptive(sweep, runs, watch.add, keep_going)
+    return Queue(todo, runs, keep_going=keep_going, final=final(sweep))
 
 
 def drive_one(experiment: Experiment, machine: Machine, name: str, track: bool = True) -> dict[str, Any]:
     """Run a single experiment in this process, followed in the same way."""
     plan = Planned(run_id(experiment), name, {}, experiment)
 
-    def work(todo: Sequence[Planned]) -> None:
+    def work(todo: Sequence[Planned], watch: Watch) -> None:
         from rein.training import train
 
         for planned in todo:
@@ -82,7 +105,7 @@ def drive_one(experiment: Experiment, machine: Machine, name: str, track: bool =
 
 def plan_table(name: str, overrides: Sequence[str], machine: Machine) -> list[dict[str, Any]]:
     """Every run of a sweep and what the ledger knows of it."""
-    planned = expand(load(Sweep, name, overrides))
+    planned = known(load(Sweep, name, overrides), machine.runs)
     check_domains(planned, machine.runs)
     return [
         {"run": plan.id, "variant": plan.label, "state": Run(machine.runs / plan.id).state or "to do"}
@@ -91,25 +114,26 @@ def plan_table(name: str, overrides: Sequence[str], machine: Machine) -> list[di
 
 
 def _follow(
-    work: Callable[[Sequence[Planned]], None],
+    work: Callable[[Sequence[Planned], Watch], None],
     planned: Sequence[Planned],
     machine: Machine,
     track: bool,
     parent: str | None = None,
+    sweep: Sweep | None = None,
 ) -> Sequence[Planned]:
     """Do the work on the runs that are left, watched; then bring the tracker up to date. Returns what was left."""
     check_domains(planned, machine.runs)
-    todo = left(planned, machine.runs)
+    todo = left(planned, machine.runs, final(sweep))
     tracker = _LateTracker(machine.runs, parent) if track else None
     complete = False
     try:
-        if todo:
+        if todo or is_adaptive(sweep):
             check_data(todo, machine.data)
             machine.runs.mkdir(parents=True, exist_ok=True)
             console = Console(stderr=True, quiet=not log.isEnabledFor(logging.INFO))
-            with Watch(todo, machine.runs, tracker, console):
+            with Watch(todo, machine.runs, tracker, console) as watch:
                 try:
-                    work(todo)
+                    work(todo, watch)
                 finally:
                     _settle(todo, machine.runs)
         complete = True
@@ -117,16 +141,6 @@ def _follow(
         if tracker:
             tracker.close(planned, complete)
     return todo
-
-
-def _one_after_another(todo: Sequence[Planned], machine: Machine) -> None:
-    from rein.training import train
-
-    for plan in todo:
-        try:
-            train(plan.experiment, machine)
-        except Exception:  # the run's status.json and traceback.txt say how it ended
-            log.debug("%s ended early", plan.id, exc_info=True)
 
 
 def _settle(todo: Sequence[Planned], runs: Path) -> None:

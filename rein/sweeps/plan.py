@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rein.config import ConfigError, Experiment, Sweep, run_id
-from rein.config_io import build, find, override, read_yaml
+from rein.config import ConfigError, Experiment, Sweep
 from rein.data.selection import scored_domains, scored_files, training_files
-from rein.ledger import FINAL, Run
+from rein.ledger import FINAL, Run, State
+from rein.sweeps.assembly import Assembly
+from rein.sweeps.refusals import check_asked, check_searched
+from rein.sweeps.space import Combination, Space
+
+#: So many draws in a row without a new run, and the space is taken for exhausted.
+PATIENT = 1000
 
 
 @dataclass(frozen=True)
@@ -40,26 +45,68 @@ class Planned:
 def expand(sweep: Sweep, to_run: bool = True) -> list[Planned]:
     """Every run of a sweep: each named point crossed with each combination of the axes, in the file's order.
 
-    A point's own values win over the axes' (a control that needs one seed names it); equal runs are planned once.
-    Where nothing is to run, their domains need not be known here.
+    A point's own values win over the axes' (a control that needs one seed names it), an axis that a run's tuning or
+    head does not have is none of that run, and equal runs are planned once. A random search's runs are its draws, one
+    after the other. Where nothing is to run, their domains need not be known here.
+
+    Raises ConfigError for a search by optuna, which chooses while it goes: `rein.sweeps.search.members` has its runs.
     """
-    path = find(Experiment, sweep.experiment)
-    base = read_yaml(path)
-    combinations = [dict(zip(sweep.vary, values, strict=True)) for values in itertools.product(*sweep.vary.values())]
-    for key, values in sweep.vary.items():
-        if not values:
-            raise ConfigError(f"vary: {key} has no values; give it some, or take the axis out")
+    check_asked(sweep)
+    space = Space(sweep)
+    assembly = Assembly(space.base, to_run)
+    random = sweep.search is not None and sweep.search.sampler == "random"
+    found = _drawn(space, assembly) if random else _tabled(space, assembly)
+    space.check_used()
+    if not found:
+        raise ConfigError("exclude: leaves no run of this sweep; take an entry out")
+    if sweep.search is not None and to_run:
+        check_searched(sweep.search, [plan.experiment for plan in found])
+    return found
+
+
+def final(sweep: Sweep | None) -> tuple[State, ...]:
+    """States in which a run of the sweep is not taken up again: a table wants runs done that a search has stopped."""
+    return FINAL if sweep is not None and sweep.search is not None else ("done",)
+
+
+def _tabled(space: Space, assembly: Assembly) -> list[Planned]:
+    """The grid."""
+    axes = space.sweep.vary
     planned: dict[str, Planned] = {}
-    for point, changes in (sweep.points or {"": {}}).items():
-        for combination in combinations:
-            where = f"point {point!r} (over {path})" if point else str(path)
-            experiment = build(Experiment, override(base, {**combination, **changes}), where, to_run)
-            id = run_id(experiment)
-            axes = {key: value for key, value in combination.items() if len(sweep.vary[key]) > 1 and key not in changes}
-            same = planned.setdefault(id, Planned(id, point, axes, experiment))
+    for point in space.points:
+        for values in itertools.product(*axes.values()):
+            combination = space.combination(point, dict(zip(axes, values, strict=True)))
+            plan = plan_of(space, assembly, combination)
+            if plan is None:
+                continue
+            same = planned.setdefault(plan.id, plan)
             if same.point != point:
                 raise ConfigError(f"points: {same.point!r} and {point!r} are one and the same run; take one out")
     return list(planned.values())
+
+
+def _drawn(space: Space, assembly: Assembly) -> list[Planned]:
+    """As many different runs as `trials`; fewer where `PATIENT` draws in a row bring none that is new."""
+    assert space.sweep.search is not None and space.sweep.search.trials is not None
+    planned: dict[str, Planned] = {}
+    in_vain = 0
+    for point, values in space.draws():
+        plan = plan_of(space, assembly, space.combination(point, values))
+        in_vain = in_vain + 1 if plan is None or plan.id in planned else 0
+        if plan is not None:
+            planned.setdefault(plan.id, plan)
+        if len(planned) == space.sweep.search.trials or in_vain == PATIENT:
+            break
+    return list(planned.values())
+
+
+def plan_of(space: Space, assembly: Assembly, combination: Combination) -> Planned | None:
+    """A combination as a run; None where `exclude` leaves it out."""
+    id, experiment = assembly.experiment(combination.changes, space.where(combination.point))
+    if space.sweep.exclude and space.excluded(experiment):
+        return None
+    axes = {key: value for key, value in combination.axes.items() if key in space.varied}
+    return Planned(id, combination.point, axes, experiment)
 
 
 def check_domains(planned: Sequence[Planned], root: Path) -> None:
@@ -68,9 +115,9 @@ def check_domains(planned: Sequence[Planned], root: Path) -> None:
         Run(root / plan.id).check_domains(plan.experiment)
 
 
-def left(planned: Sequence[Planned], root: Path) -> list[Planned]:
-    """The runs that are not done."""
-    return [run for run in planned if Run(root / run.id).state not in FINAL]
+def left(planned: Sequence[Planned], root: Path, states: Collection[str] = FINAL) -> list[Planned]:
+    """The runs that are in none of the states from which they are not taken up again."""
+    return [run for run in planned if Run(root / run.id).state not in states]
 
 
 def check_data(planned: Sequence[Planned], root: Path) -> None:

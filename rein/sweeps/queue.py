@@ -10,7 +10,7 @@ import logging
 import re
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -62,8 +62,9 @@ class Queue(Source):
         runs: Path,
         seconds_of: Callable[[Planned], float] | None = None,
         keep_going: bool = False,
+        final: Collection[str] = FINAL,
     ) -> None:
-        self.runs = runs
+        self.runs, self.final = runs, final
         self._waiting = deque(planned if seconds_of is None else sorted(planned, key=seconds_of, reverse=True))
         self._held: list[tuple[float, str, Planned]] = []  # when to look again, id, plan: a heap
         self._out: set[str] = set()
@@ -77,7 +78,7 @@ class Queue(Source):
         while self._waiting:
             plan = self._waiting.popleft()
             run = Run(self.runs / plan.id)
-            if run.state in FINAL:
+            if run.state in self.final:
                 continue
             if is_held(run):
                 self._hold(plan)
@@ -90,7 +91,7 @@ class Queue(Source):
         self._out.discard(plan.id)
         run = Run(self.runs / plan.id)
         status = run.status()
-        if status.get("state") not in FINAL and is_held(run):
+        if status.get("state") not in self.final and is_held(run):
             self._hold(plan)
         else:
             self._judge(status)
@@ -113,7 +114,7 @@ class Queue(Source):
             _, _, plan = heapq.heappop(self._held)
             run = Run(self.runs / plan.id)
             state = run.state
-            if state in FINAL:
+            if state in self.final:
                 continue
             if is_held(run):
                 self._hold(plan)
@@ -125,7 +126,7 @@ class Queue(Source):
         if self._first is None:
             return
         state = status.get("state")
-        if state in FINAL:
+        if state in self.final:
             self._first = None
         elif state in FAILED or state is None:
             self._first.append((state, _kind(status.get("error") or "")))

@@ -1,4 +1,4 @@
-"""What each run of a sweep may use: by the sweep's word, by its rules, and of a GPU by what its like was measured at."""
+"""What each run of a sweep may use: by its word, its rules, and of a GPU by what its like was measured at."""
 
 from __future__ import annotations
 
@@ -39,8 +39,11 @@ class Allotment:
     batch, precision), a whole one until a run of its like was measured.
     """
 
-    def __init__(self, sweep: Sweep) -> None:
+    def __init__(self, sweep: Sweep, planned: Sequence[Planned] = ()) -> None:
+        """Raises ConfigError where a rule names a key that none of the planned runs has."""
         self.sweep = sweep
+        if planned:
+            _check_rules(sweep.rules, planned)
         self._shares: dict[str, float] = {}  # of a GPU, by kind of run
 
     def learn(self, planned: Iterable[Planned], runs: Path) -> None:
@@ -89,11 +92,11 @@ class Allotment:
                 raise ConfigError(_too_large(plan, needs, where, nodes))
 
 
-def check_rules(sweep: Sweep, planned: Sequence[Planned]) -> None:
+def _check_rules(rules: Sequence[Rule], planned: Iterable[Planned]) -> None:
     """Raise ConfigError for a rule that names a key no run has: a typo would change nothing, silently."""
-    known = {key: None for kind in {type(p.experiment.tuning): p.experiment for p in planned}.values()
-             for key in flatten(kind)}  # fmt: skip
-    for index, rule in enumerate(sweep.rules):
+    kinds = {type(plan.experiment.tuning): plan.experiment for plan in planned}  # the keys differ by the tuning's
+    known = {key for experiment in kinds.values() for key in flatten(experiment)}
+    for index, rule in enumerate(rules):
         for key in rule.when:
             if key not in known:
                 raise ConfigError(f"rules[{index}].when: no run has the key {key}{nearest(key, known)}")

@@ -48,6 +48,7 @@ class Watch:
         interval: float = 1.0,
         silence: float = 60.0,
     ) -> None:
+        self.root = runs
         self.rows = [(Run(runs / plan.id), plan.label) for plan in planned]
         # What counts as news: by number, since the clocks of a cluster's nodes differ.
         self.attempts = {run.id: run.status().get("attempt", 0) for run, _ in self.rows}
@@ -57,6 +58,13 @@ class Watch:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="rein-watch", daemon=True)
         self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
+
+    def add(self, plan: Planned) -> None:
+        """Follow one more run: a search chooses while it goes."""
+        run = Run(self.root / plan.id)
+        if all(run.id != other.id for other, _ in self.rows):
+            self.attempts[run.id] = run.status().get("attempt", 0)
+            self.rows = [*self.rows, (run, plan.label)]
 
     def __enter__(self) -> Watch:
         if self._live:

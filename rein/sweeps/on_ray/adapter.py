@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-import os
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +28,13 @@ LOSSES = 3
 def bundles(config: Mapping[str, Any]) -> tune.PlacementGroupFactory:
     """What Tune must find free before it starts a trial. Several workers take theirs themselves, all at once."""
     resources = Resources(**config["resources"])
-    if resources.workers > 1:
-        return tune.PlacementGroupFactory([{"CPU": 0.001}])
-    return tune.PlacementGroupFactory([{"CPU": resources.cpu, "GPU": float(resources.gpu)}])
+    return _bundle(0.001, 0.0) if resources.workers > 1 else _bundle(resources.cpu, float(resources.gpu))
+
+
+@cache
+def _bundle(cpu: float, gpu: float) -> tune.PlacementGroupFactory:
+    """One object for all trials of a kind: Tune keeps it with each trial that ever was."""
+    return tune.PlacementGroupFactory([{"CPU": cpu, "GPU": gpu} if gpu else {"CPU": cpu}])
 
 
 class Suggestions(Searcher):

@@ -9,15 +9,14 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-import os
 import platform
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
-from rein.config import ConfigError, Machine, Resources
-from rein.ledger import Run
+from rein.config import ConfigError, Machine, Resources, Sweep
+from rein.ledger import Run, Stopped
+from rein.sweeps.members import known
 from rein.sweeps.on_ray.start import CLIENT, check_shared, nodes, started
 from rein.sweeps.plan import Planned
 from rein.sweeps.queue import Source
@@ -36,7 +35,7 @@ def execute(
     allotment: Allotment,
     address: str | None = None,
     jobs: int | None = None,
-    scheduler: Any = None,
+    sweep: Sweep | None = None,
 ) -> None:
     """Run what the source hands out, at most `jobs` at once, and return when it is exhausted and each has ended.
 
@@ -48,7 +47,16 @@ def execute(
         allotment.check(planned, cluster)
         if address and address.startswith(CLIENT):
             check_shared(machine.runs)
-        fit(source, machine, allotment, jobs, scheduler)
+        fit(source, machine, allotment, jobs, _scheduler(sweep, machine) if sweep else None)
+
+
+def _scheduler(sweep: Sweep, machine: Machine) -> Any:
+    """The scheduler that a sweep's search asks for."""
+    if sweep.search is None or sweep.search.scheduler is None:
+        return None
+    from rein.sweeps.on_ray.schedulers import scheduler
+
+    return scheduler(sweep, known(sweep, machine.runs), machine.runs)
 
 
 def fit(
@@ -75,7 +83,8 @@ def fit(
                 num_samples=-1,
                 scheduler=scheduler,
                 # A reused process saves seconds of imports a run, but would keep GPU memory of the one before.
-                reuse_actors=not allotment.takes_gpus,
+                # The one of a run that is set aside may still be at its last checkpoint.
+                reuse_actors=not allotment.takes_gpus and not (scheduler and scheduler.pauses),
                 trial_dirname_creator=str,
             ),
             # Only a lost process counts as a failure here: the run goes on from its last checkpoint.
@@ -98,20 +107,39 @@ def _trial(config: Mapping[str, Any], machine: Machine, work: Work, observed: bo
     if config.get("given_up"):
         return
 
-    def observe(record: Mapping[str, Any]) -> None:
-        if observed and "source_val" in record:
-            tune.report({"step": record["step"], "source_val": record["source_val"]})
-
     try:
         if not run.path.is_dir():  # the driver made it
             raise ConfigError(
                 f"{machine.runs}: not shared with {platform.node()}; --runs must lie on a disk all nodes see"
             )
+        observe = _reporter(run) if observed else _silent
         work(run, share_of_machine(machine, resources), resources, observe)
     except Exception as error:
         log.info("a run ended early; its status.json and traceback.txt say how", exc_info=True)
         if not run.path.is_dir():
             tune.report({"error": str(error)})
+
+
+def _silent(record: Mapping[str, Any]) -> None:
+    """Of a plain sweep Tune need know nothing."""
+
+
+def _reporter(run: Run) -> Callable[[Mapping[str, Any]], None]:
+    """Tells a scheduler the scores on the way, and nothing of a target; raises Stopped where it then asks for that.
+
+    The last score is not told: all that a scheduler could do is to stop a run that is done.
+    """
+    from ray import tune
+
+    steps = run.experiment().steps
+
+    def observe(record: Mapping[str, Any]) -> None:
+        if "source_val" in record and record["step"] < steps:
+            tune.report({"step": record["step"], "source_val": record["source_val"]})
+            if asked := run.asked_to_stop():
+                raise Stopped(asked)
+
+    return observe
 
 
 def _train(run: Run, machine: Machine, resources: Resources, observe: Callable[[Mapping[str, Any]], None]) -> None:

@@ -1,0 +1,175 @@
+"""Tune's schedulers by name, which stop hopeless runs early: by `source_val` over `step`, and through the ledger.
+
+A scheduler's word is not carried out by Tune, which would end the process wherever it is: the run is asked to stop, and
+ends by itself as `pruned`, with a checkpoint that a table can go on from.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import AsyncHyperBandScheduler, HyperBandScheduler, MedianStoppingRule, TrialScheduler
+
+from rein.config import ASHA, ConfigError, HyperBand, Median, Sweep
+from rein.ledger import FINAL, BusyError, Run
+from rein.sweeps.outcome import curve
+from rein.sweeps.plan import Planned
+from rein.sweeps.refusals import METRIC, bases
+
+log = logging.getLogger(__name__)
+
+#: What every scheduler goes by.
+SIGHT: Any = {"time_attr": "step", "metric": METRIC, "mode": "max"}
+
+
+def scheduler(sweep: Sweep, planned: Sequence[Planned], runs: Path) -> Asking:
+    """The scheduler that a sweep's search asks for, warmed with what the ledger has of its runs."""
+    assert sweep.search is not None and sweep.search.scheduler is not None
+    experiments = [plan.experiment for plan in planned] or bases(sweep)
+    steps = max(experiment.steps for experiment in experiments)
+    first = min(experiment.evaluation.every or steps for experiment in experiments)
+    match sweep.search.scheduler:
+        case ASHA(grace_period=grace, reduction_factor=factor, brackets=brackets):
+            grace = grace or first
+            if grace >= steps:
+                raise ConfigError(f"search.scheduler.grace_period is {grace}: no run has more than {steps} steps")
+            inner = AsyncHyperBandScheduler(
+                max_t=steps, grace_period=grace, reduction_factor=factor, brackets=brackets, **SIGHT
+            )
+        case HyperBand(reduction_factor=factor):
+            inner = HyperBandScheduler(max_t=steps, reduction_factor=factor, **SIGHT)
+        case Median(grace_period=grace, min_samples=samples):
+            inner = MedianStoppingRule(grace_period=grace or first, min_samples_required=samples, **SIGHT)
+        case other:
+            raise ConfigError(f"search.scheduler: {other.method} does not stop runs")
+    asking = Asking(inner, runs, sweep.search.scheduler.method)
+    if not asking.pauses:
+        asking.warm(planned)
+    return asking
+
+
+class _Ghost:
+    """A trial as far as a scheduler looks at one that has ended."""
+
+    def __init__(self, id: str) -> None:
+        self.trial_id, self.status = id, Trial.RUNNING
+
+
+class Asking(TrialScheduler):
+    """One of Tune's schedulers, of which each stop is a request in the run's folder."""
+
+    def __init__(self, inner: TrialScheduler, runs: Path, name: str) -> None:
+        super().__init__()
+        self.inner, self.runs, self.name = inner, runs, name
+        self._asked: set[str] = set()
+
+    @property
+    def pauses(self) -> bool:
+        """Whether runs are set aside in the middle, and go on from the ledger's checkpoint in another process."""
+        return isinstance(self.inner, HyperBandScheduler)
+
+    def warm(self, planned: Iterable[Planned]) -> None:
+        """Show the scheduler how the runs went that have ended, as if they had run under it."""
+        for plan in planned:
+            run = Run(self.runs / plan.id)
+            if run.state not in FINAL:
+                continue
+            ghost, nobody = cast(Trial, _Ghost(plan.id)), cast(Any, None)
+            scores = curve(run, plan.experiment.data.sources)
+            told = [{"step": step, METRIC: value} for step, value in scores.items() if step < plan.experiment.steps]
+            self.inner.on_trial_add(nobody, ghost)
+            for result in told:
+                self.inner.on_trial_result(nobody, ghost, result)
+            if told:
+                self.inner.on_trial_complete(nobody, ghost, told[-1])
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        """The scheduler's decision, but that a stop is asked for and left to the run."""
+        if trial.trial_id in self._asked:
+            return self.CONTINUE
+        decision = self.inner.on_trial_result(self._prudent(tune_controller), trial, result)
+        if decision != self.STOP:
+            return decision
+        self.ask(trial, result)
+        return self.CONTINUE
+
+    def ask(self, trial: Trial, result: dict[str, Any]) -> None:
+        """Ask a running trial's run to stop."""
+        self._asked.add(trial.trial_id)
+        why = f"{self.name} stopped it at step {result['step']}, {METRIC} {100 * result[METRIC]:.1f}"
+        self._run(trial).ask_to_stop("pruned", why)
+
+    def prune(self, trial: Trial) -> None:
+        """Mark the run of a trial that was set aside, and is not to go on."""
+        run = self._run(trial)
+        try:
+            with run.claimed():
+                if run.state not in FINAL:
+                    run.finish("pruned")
+        except BusyError:  # its process has not noticed yet that it was set aside
+            run.ask_to_stop("pruned", f"{self.name} stopped it")
+
+    def _prudent(self, controller: Any) -> Any:
+        return _Prudent(controller, self)
+
+    def _run(self, trial: Trial) -> Run:
+        return Run(self.runs / trial.config["run"])
+
+    # ---------------------------------------------------------------- as the scheduler does
+
+    @property
+    def metric(self) -> str | None:
+        return METRIC
+
+    @property
+    def supports_buffered_results(self) -> bool:
+        return False
+
+    def set_search_properties(self, metric: str | None, mode: str | None, **spec: Any) -> bool:
+        return self.inner.set_search_properties(metric, mode, **spec)
+
+    def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
+        self.inner.on_trial_add(self._prudent(tune_controller), trial)
+
+    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
+        self.inner.on_trial_error(self._prudent(tune_controller), trial)
+
+    def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
+        if METRIC in result and trial.trial_id not in self._asked:  # else it ended before its first score
+            self.inner.on_trial_complete(self._prudent(tune_controller), trial, result)
+        else:
+            self.inner.on_trial_remove(self._prudent(tune_controller), trial)
+
+    def on_trial_remove(self, tune_controller: Any, trial: Trial) -> None:
+        self.inner.on_trial_remove(self._prudent(tune_controller), trial)
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
+        return self.inner.choose_trial_to_run(self._prudent(tune_controller))
+
+    def debug_string(self) -> str:
+        return self.inner.debug_string()
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the ledger is the state."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing."""
+
+
+class _Prudent:
+    """Tune's controller, as a scheduler sees it that also stops trials which are set aside."""
+
+    def __init__(self, controller: Any, scheduler: Asking) -> None:
+        self._controller, self._scheduler = controller, scheduler
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._controller, name)
+
+    def stop_trial(self, trial: Trial) -> None:
+        """Mark the run, then stop the trial."""
+        self._scheduler.prune(trial)
+        self._controller.stop_trial(trial)
