@@ -24,6 +24,8 @@ from rein.sweeps.timings import Timing, Timings
 
 #: Images of a domain that a run keeps with label and prediction, and the bytes a pixel that the three PNGs take.
 PICTURES, PICTURE_BYTES = 2, 2.0
+#: Where a memory comes from that no run had.
+COUNTED = "counted"
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,9 @@ class Bill:
     wall_seconds: float | None
     longest_seconds: float | None
     at_once: int
+    #: Bytes that the runs that are left will take, and that are free where they go.
     disk: int
+    disk_free: int | None
     #: Real by predicted time of the runs that are done, each predicted from the others.
     ratios: list[float]
     #: What stands in the way: no node can hold a run, files are missing.
@@ -109,12 +113,13 @@ def price(
     cost: Mapping[str, Any] | None,
     timing: Timing | None,
     needs: Resources,
+    probed: Mapping[str, Any] | None = None,
 ) -> Price:
-    """The figures of a shape from its count (`rein.step_cost.StepCost` as a mapping) and its timing."""
+    """The figures of a shape from its count (`StepCost` as a mapping), its timing, or what a probe in vain said."""
     known = {} if cost is None or "error" in cost else cost
     memory, origin = (timing.memory_mib, timing.origin) if timing else (None, "")
     if memory is None and known:
-        memory, origin = known["memory"] / 2**20, "counted"
+        memory, origin = known["memory"] / 2**20, COUNTED
     return Price(
         backbone=known.get("backbone"),
         trainable=known.get("trainable"),
@@ -123,7 +128,7 @@ def price(
         memory_from=origin,
         disk=known["checkpoints"] + pictures(of) if known else None,
         timing=timing,
-        problem=(cost or {}).get("error"),
+        problem=(cost or {}).get("error") or (probed or {}).get("error"),
         needs=needs,
     )
 
@@ -184,6 +189,7 @@ def draw_up(
         longest_seconds=max(known, default=None),
         at_once=at_once([one.needs for one in left], nodes, jobs),
         disk=sum(one.disk or 0 for one in left),
+        disk_free=None,
         ratios=timings.ratios(),
     )
 
@@ -250,6 +256,7 @@ def as_json(bill: Bill) -> dict[str, Any]:
         "longest_seconds": bill.longest_seconds,
         "at_once": bill.at_once,
         "disk_bytes": bill.disk,
+        "disk_free_bytes": bill.disk_free,
         "predictions_off_by": accuracy(bill.ratios),
         "problems": bill.problems,
         **bill.facts,

@@ -2,149 +2,166 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Sequence
 
-from rein.config import ConfigError, Experiment, Machine, Resources, Sweep
+from rich.console import Console
+
+from rein.config import ConfigError, Experiment, Machine, Sweep
 from rein.config_io import load
 from rein.ledger import Run
 from rein.sweeps import ready, room, states
 from rein.sweeps.bill import Bill, Price, draw_up, price
-from rein.sweeps.figures import Figures, Progress
-from rein.sweeps.plan import Planned, expand
-from rein.sweeps.resources import Allotment, Node, share_of_machine
-from rein.sweeps.room import Device
-from rein.sweeps.shape import Shapes, network, shape
-from rein.sweeps.timings import Seen, Timings, device_name, read
+from rein.sweeps.figures import Figures
+from rein.sweeps.members import is_adaptive, known
+from rein.sweeps.place import Place
+from rein.sweeps.plan import Planned, final
+from rein.sweeps.refusals import bases
+from rein.sweeps.resources import Allotment, Node
+from rein.sweeps.shape import Shapes, network
+from rein.sweeps.timings import Timings, read
 
-#: Networks that are counted for one bill: each takes a second or two, and a person reads no longer table.
+log = logging.getLogger(__name__)
+
+#: Networks that are counted for one bill: each takes a second or two, and no person reads a longer table.
 MOST_COUNTED = 60
 
-
-@dataclass(frozen=True)
-class Place:
-    """Where the runs would execute: on Ray here, on the cluster at `address`, or one by one in this process."""
-
-    machine: Machine
-    executor: str = "ray"
-    address: str | None = None
-    jobs: int | None = None
-    nodes: Sequence[Node] = field(default=())
-    gpus: Sequence[Device] = field(default=())
-
-    @classmethod
-    def find(cls, machine: Machine, executor: str, address: str | None, jobs: int | None) -> Place:
-        """Ask this machine, or the cluster, what it has."""
-        if address:
-            return cls(machine, executor, address, jobs, nodes=_cluster(address))
-        node, gpus = room.this_machine()
-        return cls(machine, executor, None, jobs if executor == "ray" else 1, [node], gpus)
-
-    def on_gpu(self, needs: Resources) -> bool:
-        """Whether a run that may use so much would compute on a GPU."""
-        if self.machine.device != "auto":
-            return self.machine.device.startswith("cuda")
-        return bool(needs.gpu) if self.executor == "ray" else bool(self.gpus)
-
-    def device(self, needs: Resources, seen: Sequence[Seen]) -> str:
-        """The device's name as timings have it; of a cluster the one that most of the runs saw."""
-        if not self.on_gpu(needs):
-            return device_name("cpu", self.threads(needs))
-        if self.gpus:
-            return self.gpus[0].name
-        names = Counter(run.timing.device for run in seen if not run.timing.device.startswith("cpu"))
-        return names.most_common(1)[0][0] if names else "a GPU"
-
-    def threads(self, needs: Resources) -> int:
-        """Threads of torch in a run."""
-        if self.executor == "ray":
-            return share_of_machine(self.machine, needs).threads or 1
-        return self.machine.threads or int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0)))
-
-    def __str__(self) -> str:
-        if not self.address:
-            gpus = ", ".join(f"{n} x {gpu.name} {gpu.memory_mib >> 10} GiB" for gpu, n in Counter(self.gpus).items())
-            return f"this one: {self.nodes[0].cpu:g} CPU, {room.memory_mib() >> 10} GiB, {gpus or 'no GPU'}"
-        kinds = Counter((node.cpu, node.gpu) for node in self.nodes)
-        return f"{self.address}: " + "; ".join(f"{n} x {cpu:g} CPU, {gpu:g} GPU" for (cpu, gpu), n in kinds.items())
+#: What is heard of figures that are found out: counted or probed, how many, of how many.
+News = Callable[[str, int, int], None]
 
 
-def _cluster(address: str) -> list[Node]:
-    from rein.sweeps.on_ray.start import nodes, started
+class Estimate:
+    """All that is known of a sweep's runs at a place; `count` and `probe` find out more."""
 
-    with started(address):
-        return nodes()
+    def __init__(self, name: str, overrides: Sequence[str], place: Place) -> None:
+        self.place, self.root = place, place.machine.runs
+        self.sweep = load(Sweep, name, overrides)
+        self.planned = _planned(self.sweep, place)
+        self.statuses = states.statuses(self.planned, self.root)
+        started = [plan for plan in self.planned if plan.id in self.statuses]
+        for plan in started:
+            Run(self.root / plan.id).check_domains(plan.experiment)
+        self.allotment = Allotment(self.sweep, self.planned)
+        self.allotment.learn(started, self.root)
+        self.figures = Figures(self.root)
+        self.seen = read(self.planned, self.statuses, self.root)
+        self.timings = Timings(self.seen, self.figures.timing, self._flops)
+        shapes = Shapes()
+        #: A run of each shape.
+        self.kinds = {id(of): (of, plan) for plan in reversed(self.planned) if (of := shapes(plan.experiment))}.values()
 
+    def count(self, news: News) -> None:
+        """Count the networks that were not counted before."""
+        networks = list(dict.fromkeys(network(of) for of, _ in self.kinds))[:MOST_COUNTED]
+        self.figures.count(networks, len(os.sched_getaffinity(0)), lambda *far: news("counted", *far))
 
-def bill_of(
-    name: str,
-    overrides: Sequence[str],
-    place: Place,
-    probe: bool = False,
-    counting: Progress = lambda done, of: None,
-    probing: Progress = lambda done, of: None,
-) -> Bill:
-    """The bill of a sweep. Networks that were not counted before are counted now; with `probe` a run of each shape
-    that no run tells of is tried out on this machine."""
-    sweep = load(Sweep, name, overrides)
-    planned = expand(sweep)
-    machine, root = place.machine, place.machine.runs
-    known = states.statuses(planned, root)
-    for plan in planned:
-        if plan.id in known:
-            Run(root / plan.id).check_domains(plan.experiment)
-    allotment = Allotment(sweep)
-    allotment.learn([plan for plan in planned if plan.id in known], root)
-    shapes, figures = Shapes(), Figures(root)
-    first = {id(of): (of, plan) for plan in reversed(planned) if (of := shapes(plan.experiment))}
-    kinds = [(of, plan, allotment.of(plan.experiment)) for of, plan in reversed(first.values())]
-    figures.count(_networks(of for of, _, _ in kinds), len(os.sched_getaffinity(0)), counting)
-    seen = read(planned, known, root)
-    timings = Timings(seen, figures.timing, lambda net: (figures.cost(net) or {}).get("flops"))
-    if probe:
-        _probe(kinds, place, seen, timings, figures, probing)
-    fits = Fit(place, allotment, planned)
-
-    def price_of(plan: Planned, of: Experiment) -> Price:
-        needs = allotment.of(plan.experiment)
-        device = place.device(needs, seen)
-        return price(of, figures.cost(network(of)), timings.of(of, device), needs, figures.failed(of, device))
-
-    bill = draw_up(planned, known, root, price_of, timings, place.nodes, place.jobs)
-    _look_around(bill, [plan.experiment for _, plan, _ in kinds], place, figures, fits)
-    return bill
-
-
-def _networks(shapes: Iterable[Experiment]) -> list[Experiment]:
-    return list(dict.fromkeys(map(network, shapes)))[:MOST_COUNTED]
-
-
-def _probe(
-    kinds: Sequence[tuple[Experiment, Planned, Resources]],
-    place: Place,
-    seen: Sequence[Seen],
-    timings: Timings,
-    figures: Figures,
-    progress: Progress,
-) -> None:
-    """Try out one run of each shape that was never run where it would be."""
-    if place.address:
-        raise ConfigError(
-            "--probe measures on this machine, not on the cluster's: give the whole command to a node that is like the "
-            "others, as `ray job submit -- rein sweep ... --dry-run --probe`, with the same --runs"
-        )
-    wanted = [(of, share_of_machine(place.machine, needs), place.device(needs, seen), place.on_gpu(needs))
-              for of, _, needs in kinds]  # fmt: skip
-    for device in dict.fromkeys(device for _, _, device, _ in wanted):
-        of_device = [(of, on, gpu) for of, on, name, gpu in wanted if name == device and not timings.has(of, device)]
-        if any(gpu for _, _, gpu in of_device) and not place.gpus:
+    def probe(self, news: News) -> None:
+        """Try out a run of each shape that was never run where it would be."""
+        place = self.place
+        if place.address:
             raise ConfigError(
-                "--probe: the runs are to use a GPU, and nvidia-smi shows none here; probe on a machine that has one, "
-                "or measure the CPU's time by --device cpu"
+                "--probe measures on this machine, not on the cluster's: give the command to a node that is like the "
+                "others (`ray job submit -- rein sweep ... --dry-run --probe`, with the same --runs)"
             )
-        at_once = 1 if place.gpus else int(place.nodes[0].cpu)
-        figures.probe([(of, on) for of, on, _ in of_device], device, at_once, progress)
+        wanted: dict[str, list[tuple[Experiment, Machine]]] = {}
+        for of, plan in self.kinds:
+            needs = place.needs(self.allotment.of(plan.experiment))
+            device = place.device(needs, self.seen)
+            if place.on_gpu(needs) and not place.gpus:
+                raise ConfigError(
+                    "--probe: the runs are to use a GPU, and nvidia-smi shows none here; probe on a machine that has "
+                    "one, or measure the CPU by --device cpu"
+                )
+            if not self.timings.has(of, device):
+                wanted.setdefault(device, []).append((of, place.run_machine(needs)))
+        at_once = 1 if place.gpus or place.alone else max(1, int(place.nodes[0].cpu))
+        for device, runs in wanted.items():
+            self.figures.probe(runs, device, min(at_once, place.jobs or at_once), lambda *far: news("probed", *far))
+        self.timings = Timings(self.seen, self.figures.timing, self._flops)
+
+    def price(self, plan: Planned, of: Experiment) -> Price:
+        """The figures of a run of a shape."""
+        needs = self.place.needs(self.allotment.of(plan.experiment))
+        device = self.place.device(needs, self.seen)
+        timing = self.timings.of(of, device)
+        failed = None if timing else self.figures.probed(of, device)
+        return price(of, self.figures.cost(network(of)), timing, needs, failed)
+
+    def bill(self) -> Bill:
+        """The bill, with what there is to say of machine, disk, weights and data."""
+        again: list[states.Word] = [word for word in states.WORDS if word not in ("held", *final(self.sweep))]
+        local = self.place.executor == "local"
+        nodes = [Node(float("inf"), float("inf"))] if local else self.place.nodes
+        bill = draw_up(self.planned, self.statuses, self.root, self.price, self.timings, nodes, self.place.jobs, again)
+        self._look_around(bill)
+        return bill
+
+    def _look_around(self, bill: Bill) -> None:
+        experiments = [plan.experiment for _, plan in self.kinds]
+        bill.facts["machine"] = f"{self.place}"
+        bill.problems += self._room(bill)
+        free = room.free_bytes(self.root)
+        bill.disk_free = free
+        if bill.disk > free:
+            bill.problems.append(f"{self.root}: {bill.disk / 1e9:.1f} GB are due, {free / 1e9:.1f} GB are free")
+        said, missing = ready.weights(
+            experiments, self.place.machine.weights, lambda one: self.figures.cost(network(one))
+        )
+        bill.facts["weights"] = "; ".join(said)
+        there, absent = ready.data(experiments, self.place.machine.data)
+        bill.facts["data"] = ", ".join(there)
+        bill.problems += [*missing, *absent]
+
+    def _room(self, bill: Bill) -> list[str]:
+        """Why no machine can hold a run, or not so many at once."""
+        left = [plan for plan, line in zip(self.planned, bill.lines, strict=True) if line.seconds_left != 0]
+        if self.place.executor == "ray":
+            try:
+                self.allotment.check(left, self.place.nodes)
+            except ConfigError as error:
+                return [str(error)]
+        return [said for said in {self._memory(one.price, bill.at_once) for one in bill.variants if one.left} if said]
+
+    def _memory(self, one: Price, at_once: int) -> str | None:
+        if one.memory_mib is None or self.place.address:
+            return None
+        if self.place.on_gpu(one.needs):
+            have = min((gpu.memory_mib for gpu in self.place.gpus), default=None)
+            return _too_much(one.memory_mib, have * min(1.0, float(one.needs.gpu)) if have else None, "its GPU share")
+        return _too_much(one.memory_mib * at_once, room.memory_mib(), f"{at_once} at once here")
+
+    def _flops(self, net: Experiment) -> int | None:
+        return (self.figures.cost(net) or {}).get("flops")
+
+
+def _too_much(need: float, have: float | None, what: str) -> str | None:
+    if have is None or need <= have:
+        return None
+    return f"memory: {need / 1024:.1f} GiB are due, {have / 1024:.1f} GiB are there ({what})"
+
+
+def _planned(sweep: Sweep, place: Place) -> list[Planned]:
+    """The runs; of a search that chooses while it goes, those that are there and as many like its base as are left."""
+    found = list(known(sweep, place.machine.runs))
+    if is_adaptive(sweep) and sweep.search and sweep.search.trials:
+        base = next(iter(bases(sweep)))
+        rest = range(len(found) + 1, sweep.search.trials + 1)
+        found += [Planned(f"trial {number}", "yet to be chosen", {}, base) for number in rest]
+    return found
+
+
+def bill_of(name: str, overrides: Sequence[str], place: Place, probe: bool = False) -> Bill:
+    """The bill of a sweep; how far counting and probing are is shown on stderr while they take time."""
+    estimate = Estimate(name, overrides, place)
+    console = Console(stderr=True, quiet=not log.isEnabledFor(logging.INFO))
+    with console.status("counting what a step costs") as status:
+
+        def news(what: str, done: int, of: int) -> None:
+            status.update(f"{what} {done} of {of}")
+
+        estimate.count(news)
+        if probe:
+            status.update("probing: a few steps of a run of each shape")
+            estimate.probe(news)
+    return estimate.bill()

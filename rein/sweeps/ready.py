@@ -32,8 +32,8 @@ def weights(
                 said[f"{Path(backbone.weights).name} is there"] = None
             case _:
                 problems[
-                    f"backbone.weights: no file {backbone.weights!r}, here or in {folder}; give its path, or the folder "
-                    f"that holds it by --weights or REIN_WEIGHTS"
+                    f"backbone.weights: no file {backbone.weights!r}, here or in {folder}; give its path, or the "
+                    f"folder that holds it by --weights or REIN_WEIGHTS"
                 ] = None
     return list(said), list(problems)
 

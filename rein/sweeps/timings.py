@@ -148,6 +148,10 @@ class Timings:
             self._found[key] = found or self._alike(wanted, device)
         return self._found[key]
 
+    def has(self, wanted: Experiment, device: str) -> bool:
+        """Whether runs of the shape itself tell of it."""
+        return (wanted, device) in self._by_kind
+
     def seconds_of(self, plan: Planned, device: str) -> float:
         """Seconds of a planned run, for an order: of one that nothing is known of more than of all others."""
         found = self.of(shape(plan.experiment), device)
