@@ -221,7 +221,11 @@ def sweep(
         bool, typer.Option("--keep-going", help="Go on though the first runs failed alike and none is done.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the runs and what is left of them; start none.")
+        bool,
+        typer.Option("--dry-run", help="Print what is left and what it takes: time, memory, disk; run nothing."),
+    ] = False,
+    probe: Annotated[
+        bool, typer.Option("--probe", help="As --dry-run, trying a few steps of what no run tells of.")
     ] = False,
     track: Track = True,
     as_json: Json = False,
@@ -233,11 +237,19 @@ def sweep(
     if name == "sync":  # a sweep of that name is reached by its path
         sync(overrides, runs, as_json)
         return
-    from rein.sweeps.drive import drive, plan_table
+    from rein.sweeps.drive import drive
 
     machine = _machine(runs, data, weights, device, workers, cache, compile_blocks)
-    if dry_run:
-        _print(plan_table(name, overrides or [], machine), as_json)
+    if dry_run or probe:
+        from rein.sweeps import bill, bill_screen
+        from rein.sweeps.estimate import bill_of
+        from rein.sweeps.place import Place
+
+        drawn = bill_of(name, overrides or [], Place.find(machine, executor.value, address, jobs), probe)
+        if as_json:
+            _print(bill.as_json(drawn), as_json)
+        else:
+            bill_screen.show(drawn, Path(name).stem)
         return
     result = drive(name, overrides or [], machine, executor.value, address, jobs, track, keep_going)
     _print(result, as_json)

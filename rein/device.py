@@ -46,3 +46,8 @@ def free(device: torch.device) -> None:
     """Give back what torch keeps of a device's memory for later use."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
+
+
+def full_precision(device: torch.device) -> AbstractContextManager[Any]:
+    """No autocast, whatever precision surrounds it; the meta device knows none."""
+    return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
+from rein.device import full_precision
 from rein.models.mask2former import Prediction
 from rein.models.part import Part
 
@@ -139,7 +140,7 @@ class Criterion(nn.Module):
         source: Draws = UniformDraws() if draws is None else draws
         if part is not None:
             source = PartDraws(source, part)
-        with torch.autocast(label.device.type, enabled=False):
+        with full_precision(label.device):
             full = torch.promote_types(predictions[0].mask_logits.dtype, torch.float32)
             classes = torch.stack([p.class_logits for p in predictions]).to(full)  # (L, B, Q, K + 1)
             masks = [p.mask_logits.to(full) for p in predictions]  # L x (B, Q, h, w)

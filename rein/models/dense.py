@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rein.device import full_precision
 from rein.models.part import Part
 
 
@@ -43,7 +44,7 @@ class DenseCriterion(nn.Module):
             raise ValueError(f"label must be (B, H, W) with B = {output.shape[0]}, got {tuple(label.shape)}")
         labelled = self._labelled(label)
         target = torch.where(labelled, label, -1)
-        with torch.autocast(label.device.type, enabled=False):
+        with full_precision(label.device):
             full = torch.promote_types(output.dtype, torch.float32)
             logits = _resized(output.to(full), (label.shape[1], label.shape[2]))
             total = F.cross_entropy(logits, target, ignore_index=-1, reduction="sum")

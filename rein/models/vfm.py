@@ -6,7 +6,7 @@ import contextlib
 import io
 import itertools
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -239,10 +239,23 @@ def convert(name: str, state: Mapping[str, Tensor], patch: int | None, image_siz
         return converter(dict(state), net)
 
 
+def hub_name(name: str) -> str | None:
+    """What the hub calls a model's pretrained weights; None where there are none, or they are shipped."""
+    cfg = timm.get_pretrained_cfg(name, allow_unregistered=True)
+    return cfg.hf_hub_id if cfg and name not in SHIPPED_WEIGHTS else None
+
+
 def _outline(name: str, **sizes: Any) -> Any:
     """A model of shapes without values."""
-    with torch.device("meta"), _NoValues():
+    with without_values():
         return timm.create_model(name, num_classes=0, **sizes)
+
+
+@contextlib.contextmanager
+def without_values() -> Iterator[None]:
+    """What is built inside has shapes alone: it lies on the meta device, and nothing is drawn for it."""
+    with torch.device("meta"), _NoValues():
+        yield
 
 
 class _NoValues(TorchFunctionMode):
@@ -250,7 +263,8 @@ class _NoValues(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = getattr(func, "__name__", "")
-        if name.endswith("_") and not name.endswith("__") and args and isinstance(args[0], Tensor):
+        draws = name.endswith("_") and not name.endswith("__") and name != "requires_grad_"
+        if draws and args and isinstance(args[0], Tensor):
             return args[0]
         return func(*args, **(kwargs or {}))
 

@@ -116,16 +116,6 @@ def drive_one(experiment: Experiment, machine: Machine, name: str, track: bool =
     return {"run": plan.id, "state": record.state, "folder": str(record.path), **_last_scores(record), **skipped}
 
 
-def plan_table(name: str, overrides: Sequence[str], machine: Machine) -> list[dict[str, Any]]:
-    """Every run of a sweep and what the ledger knows of it."""
-    planned = known(load(Sweep, name, overrides), machine.runs)
-    check_domains(planned, machine.runs)
-    return [
-        {"run": plan.id, "variant": plan.label, "state": Run(machine.runs / plan.id).state or "to do"}
-        for plan in planned
-    ]
-
-
 def _follow(
     work: Callable[[Sequence[Planned], Watch], None],
     planned: Sequence[Planned],
