@@ -209,7 +209,7 @@ def sweep(
     cache: Cache = None,
     compile_blocks: Compile = False,
     executor: Annotated[
-        Executor, typer.Option(help="ray, or local: one run after another in this process.")
+        Executor, typer.Option(help="ray, or local: without Ray, one run after another in this process.")
     ] = Executor.ray,
     address: Annotated[
         str | None, typer.Option(help="A Ray cluster: auto, ray://host:10001; else this machine.")
@@ -217,6 +217,9 @@ def sweep(
     jobs: Annotated[
         int | None, typer.Option(min=1, help="At most so many runs at once; default: what the resources hold.")
     ] = None,
+    keep_going: Annotated[
+        bool, typer.Option("--keep-going", help="Go on though the first runs failed alike and none is done.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the runs and what is left of them; start none.")
     ] = False,
@@ -230,7 +233,7 @@ def sweep(
     if dry_run:
         _print(plan_table(name, overrides or [], machine), as_json)
         return
-    result = drive(name, overrides or [], machine, executor.value, address, jobs, track)
+    result = drive(name, overrides or [], machine, executor.value, address, jobs, track, keep_going)
     _print(result, as_json)
     if result["failed"]:
         raise typer.Exit(1)
@@ -355,6 +358,23 @@ def bench_loader(
     found = measure(Case(images, workers, (int(width), int(height)), cache))
     for rows in [found] if as_json else found.values():
         _print(rows, as_json)
+
+
+@bench.command("overhead")
+def bench_overhead(
+    few: Annotated[int, typer.Option(min=1, help="Runs of the smaller sweep.")] = 4,
+    many: Annotated[int, typer.Option(min=2, help="Runs of the larger one.")] = 16,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of a run.")] = 3,
+    repeats: Annotated[int, typer.Option(min=1, help="Sweeps of each side and size; medians are printed.")] = 3,
+    as_json: Json = False,
+) -> None:
+    """Time a sweep beside a bare loop of subprocesses that runs the same tiny trials."""
+    from rein.bench.overhead import Case, measure
+    from rein.config import ConfigError
+
+    if many <= few:
+        raise ConfigError(f"--many {many}: must be more than --few {few}, for a line goes through both")
+    _print(measure(Case(few, many, repeats, steps)), as_json)
 
 
 def main() -> None:

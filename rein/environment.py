@@ -39,11 +39,17 @@ def describe(experiment: Experiment, machine: Machine, device: torch.device) -> 
         "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
         "platform": platform.platform(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "device_memory_mib": _memory(device),
         "threads": torch.get_num_threads(),
         "weights": None if weights is None else {"file": weights.name, "sha256": digest(weights)},
         "classes": list(experiment.classes),
         "data": describe_data(experiment, machine.data),
     }
+
+
+def _memory(device: torch.device) -> int | None:
+    """What the GPU has in all, in MiB."""
+    return torch.cuda.get_device_properties(device).total_memory >> 20 if device.type == "cuda" else None
 
 
 def describe_data(experiment: Experiment, root: Path) -> dict[str, Any]:

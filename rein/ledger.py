@@ -7,22 +7,27 @@ instant can be read and continued. Nothing here knows torch, Ray or MLflow.
 from __future__ import annotations
 
 import csv
-import fcntl
+import errno
 import io
 import json
 import logging
 import os
+import secrets
 import socket
 import time
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
 from rein import domain_files
 from rein.config import ConfigError, Experiment, nearest, run_id
 from rein.config_io import build, dump, read_yaml
+from rein.lease import BusyError, Holder, Lease, LostError
+
+__all__ = ["FINAL", "PATIENCE", "BusyError", "GoneError", "Holder", "LostError", "Request", "Run", "State", "Stopped"]
 
 log = logging.getLogger(__name__)
 
@@ -35,12 +40,30 @@ FINAL = ("done", "pruned")
 SCORE_COLUMNS = ("step", "domain", "role", "class", "metric", "value")
 
 
+#: Lost processes in a row without a step of progress after which a run has failed.
+LOSSES = 3
 #: Seconds that a killed process is given to let go of a run.
 PATIENCE = 10.0
 
 
-class BusyError(RuntimeError):
-    """Another process works on the run; the message says which and where."""
+@dataclass(frozen=True)
+class Request:
+    """What whoever works on a run was asked to end it as, and why."""
+
+    state: State
+    why: str
+
+
+class Stopped(Exception):
+    """The run was asked to stop, and did: it has a checkpoint and the state that was asked for."""
+
+    def __init__(self, request: Request) -> None:
+        super().__init__(request.why)
+        self.request = request
+
+
+class GoneError(RuntimeError):
+    """The processes that worked on the run were lost, one after another, without having got anywhere."""
 
 
 class Run:
@@ -48,6 +71,7 @@ class Run:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._lease: Lease | None = None
 
     @property
     def id(self) -> str:
@@ -135,27 +159,57 @@ class Run:
 
     @contextmanager
     def claimed(self, patience: float | None = None) -> Iterator[None]:
-        """Work on the run alone; a process that is killed lets go by itself, if not at once.
+        """Work on the run alone; meanwhile what this object writes is written only while the run is still its own.
 
-        Raises BusyError where another one still holds the run after `patience` seconds (`PATIENCE` by default).
+        Raises BusyError where another process holds the run after `patience` seconds; without a number, after
+        `PATIENCE` seconds where that shows that it lives, or else when its lease is over (`rein.lease`).
         """
-        deadline = time.monotonic() + (PATIENCE if patience is None else patience)
-        with open(self.path / ".lock", "w") as file:
-            while not _lock(file):
-                if time.monotonic() > deadline:
-                    status = self.status()
-                    who = f"process {status.get('pid', '?')} on {status.get('host', 'another machine')}"
-                    raise BusyError(f"{self.id}: {who} works on this run; wait for it, or stop it")
-                time.sleep(0.1)
-            yield
+        lease = Lease(self.path / "lease")
+        with lease.held(PATIENCE if patience is None else patience, strictly=patience is not None):
+            self._lease = lease
+            try:
+                yield
+            finally:
+                self._lease = None
+
+    def holder(self) -> Holder | None:
+        """Who works on the run now, as far as this process has seen; None where nobody does. Waits for nothing."""
+        return Lease(self.path / "lease").holder()
+
+    def check_held(self) -> None:
+        """Raise LostError where the run was claimed and another process may have taken it over since."""
+        if self._lease is not None:
+            self._lease.check()
+
+    def ask_to_stop(self, state: State, why: str) -> None:
+        """Ask whoever works on the run to write a checkpoint at the next record, and to end it as `state`."""
+        write_atomic(self.path / "stop.json", json.dumps(asdict(Request(state, why))))
+
+    def asked_to_stop(self) -> Request | None:
+        """What this attempt was asked for."""
+        try:
+            return Request(**json.loads((self.path / "stop.json").read_text()))
+        except FileNotFoundError:
+            return None
 
     def start(self, **facts: Any) -> None:
-        """Mark the run as running; counts the attempts."""
-        attempt = self.status().get("attempt", 0) + 1
-        (self.path / "traceback.txt").unlink(missing_ok=True)
-        self._drop_partial_record()
-        place = {"host": socket.gethostname(), "pid": os.getpid(), "attempt": attempt}
-        self.update(state="running", started=time.time(), ended=None, error=None, notes=[], **place, **facts)
+        """Mark the run as running; counts the attempts, and those whose process was lost.
+
+        Raises GoneError where that happened `LOSSES` times in a row and none got further than the ones before.
+        """
+        before = self.status()
+        for name in ("traceback.txt", "stop.json"):
+            (self.path / name).unlink(missing_ok=True)
+        self._clear_up()
+        place = {"host": socket.gethostname(), "pid": os.getpid(), "attempt": before.get("attempt", 0) + 1}
+        losses = _losses(before)
+        self.update(state="running", started=time.time(), ended=None, error=None, notes=[], **place, **losses, **facts)
+        if losses["lost"] >= LOSSES:
+            raise GoneError(
+                f"its process was lost {LOSSES} times in a row at step {losses['furthest']} or before, without a word: "
+                f"mostly it is the system that ends a process which takes more memory than there is; give the run more "
+                f"(fewer runs at once, fewer loader processes, a smaller crop or batch) and repeat the command"
+            )
 
     def keep_domains(self, experiment: Experiment) -> None:
         """Keep copies of the files that describe the run's domains. Raises ConfigError as `check_domains`."""
@@ -169,30 +223,36 @@ class Run:
 
     def update(self, **facts: Any) -> None:
         """Merge facts into status.json."""
+        self.check_held()
         write_atomic(self.path / "status.json", json.dumps({**self.status(), **facts}, indent=1))
 
-    def finish(self, state: State, error: BaseException | None = None) -> None:
+    def finish(self, state: State, error: BaseException | None = None, **facts: Any) -> None:
         """Set the final state; of a failure the traceback is kept with the run, since a worker's node may vanish."""
-        if error is not None:
-            write_atomic(self.path / "traceback.txt", "".join(traceback.format_exception(error)))
+        self.check_held()
+        if error is not None and not isinstance(error, Stopped):
+            with suppress(OSError):  # the state is what counts
+                write_atomic(self.path / "traceback.txt", "".join(traceback.format_exception(error)))
         text = None if error is None else (str(error).strip() or type(error).__name__).splitlines()[0]
-        self.update(state=state, ended=time.time(), error=text)
+        self.update(state=state, ended=time.time(), error=text, **facts)
 
-    def _drop_partial_record(self) -> None:
-        """Cut off what a kill in the middle of an `append` left, so that the next record begins a line of its own."""
+    def _clear_up(self) -> None:
+        """Drop what a kill in the middle of a write left; so the next record begins a line of its own."""
+        for leftover in self.path.glob(".*"):
+            with suppress(OSError):
+                leftover.unlink()
         for path in (self.path / "metrics.jsonl", self.path / "remarks.jsonl"):
             if path.is_file():
                 os.truncate(path, path.read_bytes().rfind(b"\n") + 1)
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Append one record to metrics.jsonl."""
-        with open(self.path / "metrics.jsonl", "a") as file:
-            file.write(json.dumps(record) + "\n")
+        self.check_held()
+        _append(self.path / "metrics.jsonl", json.dumps(record) + "\n")
 
     def remark(self, records: Iterable[Mapping[str, Any]]) -> None:
         """Append records to remarks.jsonl."""
-        with open(self.path / "remarks.jsonl", "a") as file:
-            file.write("".join(json.dumps(record) + "\n" for record in records))
+        self.check_held()
+        _append(self.path / "remarks.jsonl", "".join(json.dumps(record) + "\n" for record in records))
 
     def environment(self, facts: Mapping[str, Any], resumed: bool) -> None:
         """Write environment.json; say so where the steps that are gone on from had other data or weights."""
@@ -205,6 +265,7 @@ class Run:
 
     def scores(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Put scores into scores.csv; rows of a step already there are replaced (a resumed run scores it again)."""
+        self.check_held()
         new = [dict(row) for row in rows]
         steps = {str(row["step"]) for row in new}
         path = self.path / "scores.csv"
@@ -239,18 +300,41 @@ def find(root: Path, name: str) -> Run:
     )
 
 
-def _lock(file: IO[str]) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError as error:  # a file system without locks: there nobody is kept from starting a run twice
-        log.debug("%s: cannot be locked (%s)", file.name, error)
-    return True
+def _losses(before: Mapping[str, Any]) -> dict[str, int]:
+    """How often in a row the run's process was lost at no later a step than the one before, and the latest step."""
+    step, furthest = before.get("step", 0), before.get("furthest", 0)
+    if before.get("state") != "running":  # an end of its own, and whoever starts it again has seen it
+        return {"lost": 0, "furthest": 0}
+    return {"lost": 1 if step > furthest else before.get("lost", 0) + 1, "furthest": max(step, furthest)}
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
-    """Write a file so that readers see the old content or the new, never a part."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(content.encode() if isinstance(content, str) else content)
-    os.replace(temporary, path)
+    """Write a file so that readers see the old content or the new, never a part; what fails leaves the old."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
+    try:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+        os.replace(temporary, path)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise _explained(error, path) from error
+
+
+def _append(path: Path, text: str) -> None:
+    """Append all of a text or nothing."""
+    with open(path, "ab", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
+        try:
+            if (written := file.write(text.encode())) != len(text.encode()):
+                raise OSError(errno.ENOSPC, f"only {written} of {len(text)} bytes were taken")
+        except OSError as error:
+            with suppress(OSError):
+                os.ftruncate(file.fileno(), size)
+            raise _explained(error, path) from error
+
+
+def _explained(error: OSError, path: Path) -> OSError:
+    """The error with the file it is about, and what to do where the disk is full."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    hint = "; make room, and the same command goes on from the last checkpoint" if full else ""
+    return OSError(error.errno, f"{error.strerror or error}{hint}", str(path))

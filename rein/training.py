@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from statistics import fmean
 from typing import Any
@@ -24,7 +26,8 @@ from rein.data.selection import unlabelled
 from rein.device import autocast, select_device
 from rein.environment import describe
 from rein.evaluation import Score, evaluate
-from rein.ledger import Run
+from rein.interrupts import Interrupted, Interrupts
+from rein.ledger import LostError, Run, Stopped, write_atomic
 from rein.models.compiling import compile_blocks
 from rein.models.heads import build_criterion
 from rein.models.segmenter import Segmenter, build_model
@@ -46,7 +49,7 @@ def train(experiment: Experiment, machine: Machine | None = None, observe: Obser
 
     `observe` gets every record that metrics.jsonl gets. Whatever ends the run early is recorded in its status
     (`failed`, `oom`, `diverged`, `preempted`) and raised again. Raises BusyError where another process works
-    on the run.
+    on the run, LostError where one has taken it over from this one, and Stopped where the run was asked to stop.
     """
     machine = machine or Machine()
     check_data(experiment, kept=Run(machine.runs / run_id(experiment)).domains)
@@ -61,7 +64,6 @@ def train(experiment: Experiment, machine: Machine | None = None, observe: Obser
 
 
 def _attempt(experiment: Experiment, machine: Machine, record: Run, observe: Observer) -> None:
-    record.start(step=0, steps=experiment.steps)
     started = time.monotonic() - (record.status().get("seconds") or 0.0)  # as if all attempts were one
 
     def seconds() -> float:
@@ -70,15 +72,20 @@ def _attempt(experiment: Experiment, machine: Machine, record: Run, observe: Obs
     notes = _Notes(record)
     logging.getLogger("rein").addHandler(notes)
     try:
-        with Remarks(record, machine.data) as remarks:
-            _train(experiment, machine, record, remarks, observe, seconds)
+        record.start(step=0, steps=experiment.steps)
+        with Remarks(record, machine.data) as remarks, Interrupts() as interrupts:
+            _train(experiment, machine, record, remarks, observe, seconds, interrupts)
+    except LostError:  # the record is another process's now
+        raise
     except BaseException as error:
-        record.finish(_state_of(error), error)
+        try:
+            record.finish(_state_of(error), error, seconds=seconds())
+        except OSError as full:  # without a holder it counts as cut
+            log.error("%s: how the run ended cannot be written: %s", record.id, full)
         raise
     finally:
         logging.getLogger("rein").removeHandler(notes)
-        record.update(seconds=seconds())
-    record.finish("done")
+    record.finish("done", seconds=seconds())
 
 
 class _Waits:
@@ -111,11 +118,14 @@ class _Notes(logging.Handler):
         self.record = record
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.record.note(record.getMessage())
+        with suppress(OSError, LostError):  # what is to be said may be that the disk is full
+            self.record.note(record.getMessage())
 
 
 def _state_of(error: BaseException) -> Any:
     match error:
+        case Stopped():
+            return error.request.state
         case FloatingPointError():
             return "diverged"
         case torch.cuda.OutOfMemoryError() | MemoryError():
@@ -132,6 +142,7 @@ def _train(
     remarks: Remarks,
     observe: Observer,
     seconds: Callable[[], float],
+    interrupts: Interrupts,
 ) -> None:
     record.keep_domains(experiment)
     if machine.threads:
@@ -146,8 +157,11 @@ def _train(
     optimizer = build_optimizer(model, experiment.optim)
     criterion = build_criterion(experiment.head, len(experiment.classes))
     steps = experiment.steps
-    start = checkpoint.resume(record.path / "checkpoint", model, optimizer)
-    record.update(**_parameters(model))
+    start, losses = checkpoint.resume(record.path / "checkpoint", model, optimizer)
+    checkpoints = checkpoint.Checkpoints(
+        record.path / "checkpoint", model, optimizer, machine.checkpoint_seconds, start, record.check_held
+    )
+    record.update(step=start, **_parameters(model))
     record.environment(describe(experiment, machine, device), resumed=start > 0)
 
     for source in experiment.data.sources:
@@ -168,9 +182,21 @@ def _train(
             output = model(images)
         return criterion(output, labels)["loss"]
 
+    every = experiment.evaluation.every
+
+    def score_on_the_way(step: int) -> None:
+        with interrupts.anywhere():
+            entry = _score(model, experiment, machine, device, record, remarks, step)[1]
+        observe(entry)
+
+    if every and 0 < start < steps and start % every == 0 and not _is_scored(record, start):  # it was cut before that
+        with _ends_well(record, checkpoints, start, []):
+            score_on_the_way(start)
+
     log_every = max(1, min(50, steps // 50))
-    saved = time.monotonic()
-    window: list[Tensor] = []  # losses since the last record, left on the device: reading one would wait for it
+    # Losses since the last record, left on the device: reading one would wait for it.
+    window = [torch.tensor(loss, device=device) for loss in losses]
+    interrupts.stepping = True
     waits = _Waits()
     for step, (images, labels, said) in enumerate(waits.over(batches), start):
         if said:
@@ -190,29 +216,54 @@ def _train(
         optimizer.zero_grad(set_to_none=True)
         window.append(loss.detach())
 
-        if done % log_every == 0 or done == steps:
-            entry = {"step": done, "loss": _mean(window, done), "lr": factor * experiment.optim.lr, "time": time.time()}
-            window.clear()
-            record.append(entry)
-            peak = max(peak, _memory(device))
-            record.update(
-                step=done, loss=entry["loss"], peak_memory_mib=peak, seconds=seconds(), data_wait=waits.share()
-            )
-            remarks.save()
-            observe(entry)
-        every = experiment.evaluation.every
-        if every and done % every == 0 and done < steps:
-            observe(_score(model, experiment, machine, device, record, remarks, done)[1])
-        # Only right behind a record: a resumed run then averages its losses over the same steps as an uncut one.
-        if not window and done < steps and time.monotonic() - saved >= machine.checkpoint_seconds:
-            checkpoint.save(record.path / "checkpoint", done, model, optimizer)
-            saved = time.monotonic()
-    if start < steps:
-        checkpoint.save(record.path / "checkpoint", steps, model, optimizer)
+        with _ends_well(record, checkpoints, done, window):
+            if done % log_every == 0 or done == steps:
+                loss_now, rate = _mean(window, done), factor * experiment.optim.lr
+                entry = {"step": done, "loss": loss_now, "lr": rate, "time": time.time()}
+                window.clear()
+                record.append(entry)
+                peak = max(peak, _memory(device))
+                record.update(
+                    step=done, loss=loss_now, peak_memory_mib=peak, seconds=seconds(), data_wait=waits.share()
+                )
+                remarks.save()
+                observe(entry)
+                if asked := record.asked_to_stop():
+                    raise Stopped(asked)
+            if every and done % every == 0 and done < steps:
+                score_on_the_way(done)
+            if not window and done < steps and checkpoints.is_due:
+                checkpoints.save(done)
+            interrupts.check()
+    interrupts.stepping = False
+    checkpoints.save(steps, must=True)
+    interrupts.check()
     scores, entry = _score(model, experiment, machine, device, record, remarks, steps, examples=EXAMPLES)
     matrices: dict[str, Any] = {score.domain: score.matrix.numpy() for score in scores}
-    np.savez_compressed(record.path / "confusion.npz", **matrices)
+    packed = io.BytesIO()
+    np.savez_compressed(packed, **matrices)
+    write_atomic(record.path / "confusion.npz", packed.getvalue())
     observe(entry)
+
+
+@contextmanager
+def _ends_well(record: Run, checkpoints: checkpoint.Checkpoints, step: int, window: list[Tensor]) -> Iterator[None]:
+    """What lies between two steps: whoever ends the run here, as a scheduler does in `observe`, leaves a checkpoint.
+
+    It ends as what it was asked to, whether it found the request by itself or was told by an exception.
+    """
+    try:
+        yield
+    except (SystemExit, Interrupted, Stopped) as error:
+        checkpoints.save(step, [loss.item() for loss in window])
+        asked = record.asked_to_stop()
+        if asked and not isinstance(error, Stopped):
+            raise Stopped(asked) from error
+        raise
+
+
+def _is_scored(record: Run, step: int) -> bool:
+    return any(entry["step"] == step and "loss" not in entry for entry in record.metrics()[0])
 
 
 def _score(

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from rein import checkpoint
+from rein.checkpoint import Place
 from rein.config import Backbone, ConfigError, Experiment
 from rein.models.segmenter import Segmenter, build_model
 from rein.models.tuning import trainable
@@ -38,10 +39,10 @@ class Trained:
         with torch.no_grad():
             for _, parameter in trainable(self.model):
                 parameter.fill_(step)
-        checkpoint.save(self.folder, step, self.model, self.optimizer)
+        checkpoint.save(self.folder, Place(step), self.model, self.optimizer)
 
     def resume(self) -> int:
-        return checkpoint.resume(self.folder, self.model, self.optimizer)
+        return checkpoint.resume(self.folder, self.model, self.optimizer).step
 
     def weights(self) -> set[float]:
         return {float(p.detach().unique()) for _, p in trainable(self.model) if p.detach().unique().numel() == 1}
@@ -217,7 +218,7 @@ def test_newest_says_what_to_do_without_a_checkpoint(tmp_path: Path) -> None:
 def test_the_state_holds_the_step(trained: Callable[..., Trained]) -> None:
     run = trained()
     run.save(7)
-    assert json.loads((run.folder / "step_0000007" / "state.json").read_text()) == {"step": 7}
+    assert json.loads((run.folder / "step_0000007" / "state.json").read_text()) == {"step": 7, "losses": []}
 
 
 def test_a_rein_on_a_vit_l_takes_less_than_12_mb_beside_its_head(tmp_path: Path) -> None:

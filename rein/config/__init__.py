@@ -7,7 +7,7 @@ from rein.config.heads import Head, Linear, Mask2Former, SemFPN
 from rein.config.machine import Machine
 from rein.config.mappings import flatten, to_dict
 from rein.config.report import Figure, Report, Table
-from rein.config.sweep import Resources, Sweep
+from rein.config.sweep import Resources, Rule, Sweep
 from rein.config.tunings import (
     VPT,
     AdaptFormer,
@@ -26,6 +26,6 @@ from rein.config.tunings import (
 __all__ = [
     "SCHEMA_VERSION", "VPT", "AdaptFormer", "Backbone", "BitFit", "ConfigError", "Data", "Evaluation", "Experiment",
     "Figure", "Frozen", "Full", "Head", "LastBlocks", "Linear", "LoRA", "Machine", "Mask2Former", "Norm", "Optim",
-    "Partial", "Rein", "Report", "Resources", "SemFPN", "SoMA", "Sweep", "Table", "Tuning", "flatten", "nearest",
-    "run_id", "to_dict",
+    "Partial", "Rein", "Report", "Resources", "Rule", "SemFPN", "SoMA", "Sweep", "Table", "Tuning", "flatten",
+    "nearest", "run_id", "to_dict",
 ]  # fmt: skip

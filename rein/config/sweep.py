@@ -3,20 +3,45 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from pydantic import PositiveFloat
+from pydantic import PlainValidator, PositiveFloat, PositiveInt
 
 from rein.config.strict import STRICT
 
 
+def _gpus(value: object) -> float | Literal["auto"]:
+    if value == "auto":
+        return "auto"
+    if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
+        return value
+    raise ValueError("give a number of GPUs, 0.5 for two runs a GPU, or `auto`")
+
+
+#: Fractions share a GPU; `auto` gives a run the share that its like was measured to need, a whole one before.
+GPUs = Annotated[float | Literal["auto"], PlainValidator(_gpus)]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Resources:
-    """What one run may use; fractions of a GPU share it."""
+    """What one run may use: `workers` processes, each with that much."""
 
     __pydantic_config__ = STRICT
     cpu: PositiveFloat = 1
-    gpu: float = 0
+    gpu: GPUs = 0
+    workers: PositiveInt = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """Other resources for some of a sweep's runs; what it leaves out stays as it was."""
+
+    __pydantic_config__ = STRICT
+    #: Dotted key -> a value, or a pattern such as `*giant*`; a run must fulfil all of them.
+    when: dict[str, Any]
+    cpu: PositiveFloat | None = None
+    gpu: GPUs | None = None
+    workers: PositiveInt | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,3 +56,5 @@ class Sweep:
     #: Dotted key -> values; lists make a grid.
     vary: dict[str, list[Any]] = field(default_factory=dict)
     resources: Resources = field(default_factory=Resources)
+    #: Resources of runs of some kind; of several rules that fit a run, the last one counts.
+    rules: list[Rule] = field(default_factory=list)

@@ -16,7 +16,10 @@ from rich.console import Console
 from rein.config import Experiment, Machine, Sweep, run_id
 from rein.config_io import load
 from rein.ledger import FINAL, PATIENCE, BusyError, Run
+from rein.sweeps.local import one_after_another, several
 from rein.sweeps.plan import Planned, check_data, check_domains, expand, left
+from rein.sweeps.queue import Queue
+from rein.sweeps.resources import Allotment
 from rein.sweeps.watch import Sink, Watch, failures
 from rein.tracking import Tracker, default_uri, is_copied
 
@@ -39,24 +42,32 @@ def drive(
     address: str | None = None,
     jobs: int | None = None,
     track: bool = True,
+    keep_going: bool = False,
 ) -> dict[str, Any]:
     """Run a sweep to its end; returns how many runs are done, how many were done already, and what failed.
 
     `executor`: `ray` runs as many at once as the resources hold, at most `jobs`, on this machine or on the cluster at
-    `address`; `local` runs one after another in this process, where a debugger reaches them.
+    `address`; `local` needs no Ray and runs one after another in this process, where a debugger reaches them, or
+    `jobs` at once in processes of their own. Where the first runs fail alike the others are not started, unless it is
+    to keep going.
     """
     sweep = load(Sweep, name, overrides)
     planned = expand(sweep)
+    allotment = Allotment(sweep, planned)
 
     def work(todo: Sequence[Planned]) -> None:
-        if executor == "local":
-            _one_after_another(todo, machine)
-            return
-        from rein.sweeps.on_ray.execute import execute
+        allotment.learn(planned, machine.runs)
+        queue = Queue(todo, machine.runs, seconds_of=lambda plan: plan.experiment.steps, keep_going=keep_going)
+        if executor == "ray":
+            from rein.sweeps.on_ray.execute import execute
 
-        for plan in todo:
-            Run.create(machine.runs, plan.experiment)
-        execute(todo, machine, sweep.resources, address, jobs)
+            execute(queue, todo, machine, allotment, address, jobs)
+        elif jobs is None or jobs == 1:
+            one_after_another(queue, machine)
+        else:
+            several(queue, machine, allotment, jobs)
+        if queue.stopped:
+            log.error("%s", queue.stopped)
 
     todo = _follow(work, planned, machine, track, parent=Path(name).stem)
     return _summary(planned, todo, machine.runs)
@@ -117,16 +128,6 @@ def _follow(
         if tracker:
             tracker.close(planned, complete)
     return todo
-
-
-def _one_after_another(todo: Sequence[Planned], machine: Machine) -> None:
-    from rein.training import train
-
-    for plan in todo:
-        try:
-            train(plan.experiment, machine)
-        except Exception:  # the run's status.json and traceback.txt say how it ended
-            log.debug("%s ended early", plan.id, exc_info=True)
 
 
 def _settle(todo: Sequence[Planned], runs: Path) -> None:

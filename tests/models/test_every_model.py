@@ -117,7 +117,7 @@ def test_it_trains_what_it_names_and_survives_copy_and_file(
     scores = model.logits(odd)
     assert scores.shape == (1, 19, 50, 61) and scores.isfinite().all()
     assert torch.equal(copy.deepcopy(model).logits(odd), scores)
-    checkpoint.save(tmp_path / "checkpoint", 1, model, optimizer)
+    checkpoint.save(tmp_path / "checkpoint", checkpoint.Place(1), model, optimizer)
     loaded = build_model(made).eval()
     checkpoint.fill(loaded, checkpoint.newest(tmp_path / "checkpoint"))
     torch.testing.assert_close(loaded.logits(odd), scores, atol=1e-5, rtol=1e-4)

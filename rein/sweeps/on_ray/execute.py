@@ -1,7 +1,7 @@
 """Run experiments through Ray Tune.
 
-Ray only executes: which runs there are, and how each ended, is the ledger's to say. So a trial swallows its error
-(the ledger has it), `Tuner.restore` is never used, and of Ray's own results only errors are looked at.
+Ray only executes: which runs there are, and how each ended, is the ledger's to say. So a trial carries a run's id and
+little more, swallows its error (the ledger has it), `Tuner.restore` is never used, and Ray's results are not read.
 """
 
 from __future__ import annotations
@@ -9,120 +9,152 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-import os
 import platform
 import tempfile
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, replace
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from rein import domain_files
-from rein.config import ConfigError, Experiment, Machine, Resources, run_id, to_dict
-from rein.config_io import build
+from rein.config import ConfigError, Machine, Resources
 from rein.ledger import Run
+from rein.sweeps.on_ray.start import CLIENT, check_shared, nodes, quieten, started
 from rein.sweeps.plan import Planned
+from rein.sweeps.queue import Source
+from rein.sweeps.resources import Allotment, share_of_machine
 
 log = logging.getLogger(__name__)
 
-#: Ray phones home, prints a table of its own and writes loggers' files unless told not to.
-QUIET = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    # Ctrl-C must reach the driver: Tune would end the trials in peace, and `rein` would exit as if all were done.
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",
-    # Relative paths mean the folder that the sweep was started in.
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",
-}
+#: Seconds that runs get to reach their next record when the sweep is interrupted; who does not is ended with Ray, which
+#: gives it some more.
+GRACE = 10.0
+
+#: What a trial does: the run's record, the machine as it may use it, what it may use, and who is told of its records.
+Work = Callable[[Run, Machine, Resources, Callable[[Mapping[str, Any]], None]], None]
 
 
 def execute(
-    planned: Iterable[Planned],
+    source: Source,
+    planned: Sequence[Planned],
     machine: Machine,
-    resources: Resources,
+    allotment: Allotment,
     address: str | None = None,
     jobs: int | None = None,
+    scheduler: Any = None,
 ) -> None:
-    """Run every planned experiment, at most `jobs` at once, and return when each has ended, well or not.
+    """Run what the source hands out, at most `jobs` at once, and return when it is exhausted and each has ended.
 
-    Raises ConfigError where no machine of the cluster can hold a run, which Ray would wait for without end.
+    Raises ConfigError where the cluster cannot hold one of the planned runs, which Ray would wait for without end, and
+    where its nodes do not see the runs folder.
     """
-    for key, value in QUIET.items():
-        os.environ.setdefault(key, value)
+    with started(address):
+        allotment.check(planned, nodes())
+        try:
+            if address and address.startswith(CLIENT):
+                check_shared(machine.runs)
+                _fit_there(source, machine, allotment, jobs, scheduler)
+            else:
+                fit(source, machine, allotment, jobs, scheduler)
+        except KeyboardInterrupt:
+            cut(planned, machine.runs)
+            raise
+
+
+def _fit_there(source: Source, machine: Machine, allotment: Allotment, jobs: int | None, scheduler: Any) -> None:
+    """Let a process of the cluster drive: behind a client's door Tune would ask this one for every word."""
     import ray
+
+    def there() -> str | None:
+        quieten()
+        fit(source, machine, allotment, jobs, scheduler)
+        return source.stopped
+
+    source.stopped = ray.get(ray.remote(num_cpus=0, max_retries=0)(there).remote())
+
+
+def cut(planned: Sequence[Planned], runs: Path) -> None:
+    """Ask the runs that are worked on to write a checkpoint and end as preempted; wait for it, but not for long."""
+    held = [run for run in (Run(runs / plan.id) for plan in planned) if run.holder()]
+    for run in held:
+        run.ask_to_stop("preempted", "the sweep was interrupted")
+    deadline = time.monotonic() + GRACE
+    while any(run.holder() for run in held) and time.monotonic() < deadline:
+        time.sleep(0.2)
+
+
+def fit(
+    source: Source,
+    machine: Machine,
+    allotment: Allotment,
+    jobs: int | None = None,
+    scheduler: Any = None,
+    work: Work | None = None,
+) -> None:
+    """Let Tune run what the source hands out, on the cluster that is connected."""
     from ray import tune
 
-    # Without an address Ray would join any cluster that it finds.
-    ray.init(
-        address or "local",
-        include_dashboard=None if address else False,
-        log_to_driver=False,
-        runtime_env=_environment(),
-        logging_level=logging.ERROR,
-    )
-    try:
-        _check_fits(ray.nodes(), resources)
-        with tempfile.TemporaryDirectory(prefix="rein-ray-") as scratch:
-            tuner = tune.Tuner(
-                tune.with_resources(_trial, {"cpu": resources.cpu, "gpu": resources.gpu}),
-                param_space={
-                    "experiment": tune.grid_search([to_dict(run.experiment) for run in planned]),
-                    "machine": asdict(_share(machine, resources)),
-                },
-                # A reused process saves some ten seconds of imports a run, but would keep GPU memory of the one before.
-                tune_config=tune.TuneConfig(
-                    reuse_actors=resources.gpu == 0, trial_dirname_creator=str, max_concurrent_trials=jobs
-                ),
-                # Only a lost process counts as a failure here: the run goes on from its last checkpoint.
-                run_config=tune.RunConfig(
-                    storage_path=scratch, verbose=0, failure_config=tune.FailureConfig(max_failures=3)
-                ),
-            )
-            with contextlib.redirect_stdout(io.StringIO()):  # Ray's own summary; `rein` prints what the ledger says
-                grid = tuner.fit()
-            for error in grid.errors:  # of what never reached the ledger: a node without the package or the disk
-                log.error("%s", str(error).strip().splitlines()[-1])
-    finally:
-        ray.shutdown()
+    from rein.sweeps.on_ray.adapter import Losses, Suggestions, bundles
+
+    def trial(config: Mapping[str, Any]) -> None:
+        _trial(config, machine, work or _train, observed=scheduler is not None)
+
+    with tempfile.TemporaryDirectory(prefix="rein-ray-") as scratch:
+        tuner = tune.Tuner(
+            tune.with_resources(trial, bundles),
+            tune_config=tune.TuneConfig(
+                search_alg=Suggestions(source, machine.runs, allotment, nodes(), jobs),
+                num_samples=-1,
+                scheduler=scheduler,
+                # A reused process saves seconds of imports a run, but would keep GPU memory of the one before.
+                reuse_actors=not allotment.takes_gpus,
+                trial_dirname_creator=str,
+            ),
+            # Only a lost process counts as a failure here: the run goes on from its last checkpoint.
+            run_config=tune.RunConfig(
+                storage_path=scratch,
+                verbose=0,
+                failure_config=tune.FailureConfig(max_failures=-1),
+                callbacks=[Losses(machine.runs)],
+            ),
+        )
+        with contextlib.redirect_stdout(io.StringIO()):  # Ray's own summary; `rein` prints what the ledger says
+            tuner.fit()
 
 
-def _environment() -> dict[str, Any] | None:
-    """What workers need beside their own environment: the driver's domain files, wherever they run."""
-    variables = domain_files.environment()
-    return {"env_vars": variables} if variables else None
-
-
-def _trial(config: dict[str, Any]) -> None:
+def _trial(config: Mapping[str, Any], machine: Machine, work: Work, observed: bool) -> None:
+    """One run in a worker. Whatever it raises is the ledger's: to Tune an error would mean a lost process."""
     from ray import tune
 
-    from rein.training import train
-
-    experiment, machine = build(Experiment, config["experiment"], to_run=False), Machine(**config["machine"])
-    run = Run(machine.runs / run_id(experiment))
-    if not run.path.is_dir():  # the driver made it
-        raise ConfigError(f"{machine.runs}: not shared with {platform.node()}; --runs must lie on a disk all nodes see")
+    run, resources = Run(machine.runs / config["run"]), Resources(**config["resources"])
+    if config.get("given_up"):
+        return
 
     def observe(record: Mapping[str, Any]) -> None:
-        tune.report(dict(record))
+        if observed and "source_val" in record:
+            tune.report({"step": record["step"], "source_val": record["source_val"]})
 
     try:
-        train(experiment, machine, observe)
-    except Exception:
+        if not run.path.is_dir():  # the driver made it
+            raise ConfigError(
+                f"{machine.runs}: not shared with {platform.node()}; --runs must lie on a disk all nodes see"
+            )
+        work(run, share_of_machine(machine, resources), resources, observe)
+    except Exception as error:
         log.info("a run ended early; its status.json and traceback.txt say how", exc_info=True)
+        if not run.path.is_dir():
+            tune.report({"error": str(error)})
 
 
-def _share(machine: Machine, resources: Resources) -> Machine:
-    """The machine as one run may use it: as many threads as CPUs, and no GPU that it did not ask for."""
-    device = "cpu" if machine.device == "auto" and not resources.gpu else machine.device
-    return replace(machine, threads=machine.threads or max(1, int(resources.cpu)), device=device)
+def _train(run: Run, machine: Machine, resources: Resources, observe: Callable[[Mapping[str, Any]], None]) -> None:
+    from rein.training import train
+
+    _keep_to_share(float(resources.gpu))
+    train(run.experiment(), machine, observe)
 
 
-def _check_fits(nodes: list[dict[str, Any]], resources: Resources) -> None:
-    alive = [node["Resources"] for node in nodes if node["Alive"]]
-    if not any(node.get("CPU", 0) >= resources.cpu and node.get("GPU", 0) >= resources.gpu for node in alive):
-        have = "; ".join(f"{node.get('CPU', 0):g} CPU, {node.get('GPU', 0):g} GPU" for node in alive)
-        raise ConfigError(
-            f"resources: a run asks for {resources.cpu:g} CPU and {resources.gpu:g} GPU, no node of the cluster has "
-            f"that ({have}); lower `resources.cpu` or `resources.gpu`"
-        )
+def _keep_to_share(gpu: float) -> None:
+    """A run that shares a GPU gets no more of its memory than its share: it fails itself, not its neighbours."""
+    import torch
+
+    if 0 < gpu < 1 and torch.cuda.is_available():
+        torch.cuda.set_per_process_memory_fraction(gpu)

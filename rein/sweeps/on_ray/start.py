@@ -1,0 +1,108 @@
+"""A connection to Ray: a cluster of this machine's own, one that runs already, or one behind a client's door."""
+
+from __future__ import annotations
+
+import logging
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rein import domain_files
+from rein.config import ConfigError
+from rein.sweeps.resources import Node
+
+#: Ray phones home, prints a table of its own and writes loggers' files unless told not to.
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    # A lost process is said in our words.
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    # The ledger says what is done: a state of Tune's own is never read, and would grow with every run.
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",
+    # Ctrl-C must reach the driver: Tune would end the trials in peace, and `rein` would exit as if all were done.
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    # Relative paths mean the folder that the sweep was started in.
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+}
+
+CLIENT = "ray://"
+
+
+@contextmanager
+def started(address: str | None) -> Iterator[None]:
+    """Ray, connected while the context lasts. Without an address a cluster of one node, on loopback alone.
+
+    Tokens and certificates of a cluster are Ray's own environment variables (`RAY_AUTH_MODE`, `RAY_AUTH_TOKEN`,
+    `RAY_AUTH_TOKEN_PATH`, `RAY_TLS_*`): it reads them here, and its nodes have their own.
+    """
+    quieten()
+    import ray
+
+    try:
+        ray.init(**_arguments(address))
+    except (ConnectionError, RuntimeError) as error:
+        if address is None:
+            raise
+        reason = str(error).strip().splitlines()[0]
+        raise ConfigError(
+            f"--address {address}: no Ray cluster answers ({reason}); start one (docs/clusters.md), or leave "
+            "--address out to run on this machine"
+        ) from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def quieten() -> None:
+    """Set Ray's environment variables for this process and those that it starts; what a person has set stays."""
+    for key, value in QUIET.items():
+        os.environ.setdefault(key, value)
+
+
+def _arguments(address: str | None) -> dict[str, Any]:
+    """Of `ray.init`. Without an address Ray would join any cluster that it finds, hence `local`."""
+    common = {"log_to_driver": False, "logging_level": logging.ERROR, "runtime_env": environment()}
+    if address is None:
+        return {**common, "address": "local", "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+    return {**common, "address": address}
+
+
+def environment() -> dict[str, Any] | None:
+    """What workers need beside their own environment: the driver's domain files, wherever they run."""
+    variables = domain_files.environment()
+    return {"env_vars": variables} if variables else None
+
+
+def nodes() -> list[Node]:
+    """What the living nodes of the cluster have."""
+    import ray
+
+    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return [Node(has.get("CPU", 0.0), has.get("GPU", 0.0)) for has in alive]
+
+
+def check_shared(runs: Path) -> None:
+    """Raise ConfigError where the cluster does not see the runs folder of this machine."""
+    import ray
+
+    runs.mkdir(parents=True, exist_ok=True)
+    probe = runs / f".shared-{uuid.uuid4().hex[:12]}"
+    probe.touch()
+    try:
+        if not ray.get(ray.remote(num_cpus=0)(_is_there).remote(probe)):
+            raise ConfigError(
+                f"--runs {runs}: the cluster does not see this folder; it must lie on a disk that this machine and "
+                "all nodes share, by the same path, or start the sweep on the cluster itself (`ray job submit`)"
+            )
+    finally:
+        probe.unlink()
+
+
+def _is_there(path: Path) -> bool:
+    return path.exists()
