@@ -61,7 +61,7 @@ def drive(
 
     def work(todo: Sequence[Planned]) -> None:
         allotment.learn(planned, machine.runs)
-        queue = Queue(todo, machine.runs, keep_going=keep_going)
+        queue = Queue(todo, machine.runs, seconds_of=lambda plan: plan.experiment.steps, keep_going=keep_going)
         if executor == "ray":
             from rein.sweeps.on_ray.execute import execute
 

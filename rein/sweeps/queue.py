@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from rein.ledger import FINAL, BusyError, Run
+from rein.ledger import FINAL, Run
 from rein.sweeps.plan import Planned
 
 log = logging.getLogger(__name__)
@@ -34,6 +34,9 @@ PARTICULARS = re.compile(r"\S*/\S*|\b(?=\w*\d)\w+(\.\w+)*")
 
 class Source(Protocol):
     """Where runs come from."""
+
+    #: Why it stopped before its end, in words; None where it did not.
+    stopped: str | None
 
     def next(self) -> Planned | None:
         """The run to start now; None where there is nothing to hand out at present."""
@@ -79,7 +82,7 @@ class Queue(Source):
             run = Run(self.runs / plan.id)
             if run.state in FINAL:
                 continue
-            if is_held(run):
+            if run.holder():
                 self._hold(plan)
                 continue
             return self._handed(plan)
@@ -90,7 +93,7 @@ class Queue(Source):
         self._out.discard(plan.id)
         run = Run(self.runs / plan.id)
         status = run.status()
-        if status.get("state") not in FINAL and is_held(run):
+        if status.get("state") not in FINAL and run.holder():
             self._hold(plan)
         else:
             self._judge(status)
@@ -109,13 +112,14 @@ class Queue(Source):
 
     def _freed(self) -> Planned | None:
         """A run that another driver let go of without bringing it to an end, neither good nor bad."""
-        while self._held and self._held[0][0] <= time.monotonic():
+        now = time.monotonic()
+        while self._held and self._held[0][0] < now:
             _, _, plan = heapq.heappop(self._held)
             run = Run(self.runs / plan.id)
             state = run.state
             if state in FINAL:
                 continue
-            if is_held(run):
+            if run.holder():
                 self._hold(plan)
             elif state not in FAILED:
                 return self._handed(plan)
@@ -137,17 +141,6 @@ class Queue(Source):
                     f"and none is done, so the other {len(self._waiting)} were not started; mend what they have in "
                     f"common, or start them all the same with --keep-going"
                 )
-
-
-def is_held(run: Run) -> bool:
-    """Whether some process works on the run now."""
-    if not run.path.is_dir():
-        return False
-    try:
-        with run.claimed(patience=0):
-            return False
-    except BusyError:
-        return True
 
 
 def _kind(error: str) -> str:

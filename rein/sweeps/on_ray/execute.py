@@ -11,18 +11,24 @@ import io
 import logging
 import platform
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rein.config import ConfigError, Machine, Resources
 from rein.ledger import Run
 from rein.sweeps.on_ray.sharing import keep_to_share
-from rein.sweeps.on_ray.start import CLIENT, check_shared, nodes, started
+from rein.sweeps.on_ray.start import CLIENT, check_shared, nodes, quieten, started
 from rein.sweeps.plan import Planned
 from rein.sweeps.queue import Source
 from rein.sweeps.resources import Allotment, share_of_machine
 
 log = logging.getLogger(__name__)
+
+#: Seconds that runs get to reach their next record when the sweep is interrupted; who does not is ended with Ray, which
+#: gives it some more.
+GRACE = 10.0
 
 #: What a trial does: the run's record, the machine as it may use it, what it may use, and who is told of its records.
 Work = Callable[[Run, Machine, Resources, Callable[[Mapping[str, Any]], None]], None]
@@ -43,11 +49,38 @@ def execute(
     where its nodes do not see the runs folder.
     """
     with started(address):
-        cluster = nodes()
-        allotment.check(planned, cluster)
-        if address and address.startswith(CLIENT):
-            check_shared(machine.runs)
+        allotment.check(planned, nodes())
+        try:
+            if address and address.startswith(CLIENT):
+                check_shared(machine.runs)
+                _fit_there(source, machine, allotment, jobs, scheduler)
+            else:
+                fit(source, machine, allotment, jobs, scheduler)
+        except KeyboardInterrupt:
+            cut(planned, machine.runs)
+            raise
+
+
+def _fit_there(source: Source, machine: Machine, allotment: Allotment, jobs: int | None, scheduler: Any) -> None:
+    """Let a process of the cluster drive: behind a client's door Tune would ask this one for every word."""
+    import ray
+
+    def there() -> str | None:
+        quieten()
         fit(source, machine, allotment, jobs, scheduler)
+        return source.stopped
+
+    source.stopped = ray.get(ray.remote(num_cpus=0, max_retries=0)(there).remote())
+
+
+def cut(planned: Sequence[Planned], runs: Path) -> None:
+    """Ask the runs that are worked on to write a checkpoint and end as preempted; wait for it, but not for long."""
+    held = [run for run in (Run(runs / plan.id) for plan in planned) if run.holder()]
+    for run in held:
+        run.ask_to_stop("preempted", "the sweep was interrupted")
+    deadline = time.monotonic() + GRACE
+    while any(run.holder() for run in held) and time.monotonic() < deadline:
+        time.sleep(0.2)
 
 
 def fit(

@@ -40,8 +40,7 @@ def started(address: str | None) -> Iterator[None]:
     Tokens and certificates of a cluster are Ray's own environment variables (`RAY_AUTH_MODE`, `RAY_AUTH_TOKEN`,
     `RAY_AUTH_TOKEN_PATH`, `RAY_TLS_*`): it reads them here, and its nodes have their own.
     """
-    for key, value in QUIET.items():
-        os.environ.setdefault(key, value)
+    quieten()
     import ray
 
     try:
@@ -58,6 +57,12 @@ def started(address: str | None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def quieten() -> None:
+    """Set Ray's environment variables for this process and those that it starts; what a person has set stays."""
+    for key, value in QUIET.items():
+        os.environ.setdefault(key, value)
 
 
 def _arguments(address: str | None) -> dict[str, Any]:
