@@ -118,7 +118,9 @@ def train(
     from rein.sweeps.drive import drive_one
 
     machine = _machine(runs, data, weights, device, workers, cache, compile_blocks)
-    _print(drive_one(load(Experiment, experiment, overrides or ()), machine, Path(experiment).stem, track), as_json)
+    said = drive_one(load(Experiment, experiment, overrides or ()), machine, Path(experiment).stem, track)
+    if said:  # of several processes the first speaks
+        _print(said, as_json)
 
 
 @app.command()

@@ -19,10 +19,11 @@ log = logging.getLogger(__name__)
 COLUMNS = ("run_id", "state", "step", "domain", "role", "class", "metric", "value")
 
 #: Facts of the whole run: counts of parameters, wall seconds of all attempts, peak memory, the share of its time that
-#: it waited for data, and how many images it left out since they could not be used, in training and in all domains.
+#: it waited for data, how many images it left out since they could not be used, in training and in all domains, and how
+#: many images went through the network at once where memory was too short for a whole batch.
 FACTS = (
     "parameters.backbone", "parameters.backbone_trainable", "parameters.head", "seconds", "peak_memory_mib",
-    "data_wait", "skipped_files",
+    "data_wait", "skipped_files", "micro_batch",
 )  # fmt: skip
 
 Selection = Literal["last", "source_val", "oracle"]

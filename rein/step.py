@@ -39,9 +39,13 @@ class Step:
         device: torch.device,
         ranks: Ranks,
         micro_batch: int | None = None,
+        halves: bool = True,
     ) -> None:
+        """`halves`: whether a step may be repeated, which it cannot where a process that fails leaves the others in
+        the middle of a pass.
+        """
         self.experiment, self.model, self.criterion, self.optimizer = experiment, model, criterion, optimizer
-        self.device, self.ranks, self.micro_batch = device, ranks, micro_batch
+        self.device, self.ranks, self.micro_batch, self.halves = device, ranks, micro_batch, halves
 
     def __call__(self, step: int, images: Tensor, labels: Tensor) -> Tensor:
         """Train on this process's images (b, 3, H, W), labels (b, H, W); returns its share of the batch's loss.
@@ -78,7 +82,7 @@ class Step:
         except FloatingPointError as error:
             raise FloatingPointError(f"step {step + 1}: {error}; a lower optim.lr may help") from error
         except Exception as error:
-            if not is_out_of_memory(error):
+            if not self.halves or not is_out_of_memory(error):
                 raise
             return torch.zeros(()), str(error).strip() or type(error).__name__
 

@@ -32,6 +32,7 @@ from rein.ledger import LostError, Run, Stopped, write_atomic
 from rein.models.compiling import compile_blocks
 from rein.models.heads import build_criterion
 from rein.models.segmenter import Segmenter, build_model
+from rein.models.sharding import shard_trunk
 from rein.models.tuning import count
 from rein.optim import build_optimizer, set_rates
 from rein.panels import save_examples
@@ -178,7 +179,10 @@ def _train(
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     peak = 0
-    model = build_model(experiment, machine.weights).to(device).train()
+    model = build_model(experiment, machine.weights)
+    if shared := machine.shard and ranks.world > 1:
+        shard_trunk(model, device, ranks.world)
+    model.to(device).train()
     if machine.compile:
         compile_blocks(model)
     optimizer = build_optimizer(model, experiment.optim)
@@ -189,7 +193,7 @@ def _train(
         record.path / "checkpoint", model, optimizer, machine.checkpoint_seconds, start, record.check_held
     )
     micro_batch = _together(ranks, start, machine.micro_batch or record.status().get("micro_batch"))
-    make_step = Step(experiment, model, criterion, optimizer, device, ranks, micro_batch)
+    make_step = Step(experiment, model, criterion, optimizer, device, ranks, micro_batch, halves=not shared)
     record.update(step=start, device=describe_device(device), **_parameters(model))
     record.environment({**describe(experiment, machine, device), "processes": ranks.world}, resumed=start > 0)
 
@@ -312,7 +316,8 @@ def _score(
     examples: int = 0,
 ) -> tuple[list[Score], dict[str, Any]]:
     scores = []
-    for score in evaluate(model, experiment, machine.data, device, machine.workers, examples, machine.cache, ranks):
+    apart = None if machine.shard else ranks  # a trunk in shares is run by all processes at once: on the same images
+    for score in evaluate(model, experiment, machine.data, device, machine.workers, examples, machine.cache, apart):
         save_examples(record.path / "predictions", score)
         remarks.scored(score.domain, score.remarks)
         scores.append(replace(score, examples=[]))  # whole images: kept of all domains they would fill the memory

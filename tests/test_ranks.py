@@ -20,6 +20,7 @@ from safetensors.torch import load_file
 
 from rein import checkpoint
 from rein.config import Experiment, Machine, run_id, to_dict
+from rein.config_io import dump
 from rein.ledger import Run
 from rein.ranks import Ranks
 from rein.training import train
@@ -36,6 +37,13 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "frozen semfpn": {**STEPS, "tuning.method": "frozen", "head.method": "semfpn", "head.width": 8},
     "rein linear": {**STEPS, "head.method": "linear"},
     "advstyle": {**STEPS, "data.augmentation": "advstyle"},
+}
+#: Trained by two processes that share out what of the backbone does not train.
+SHARDED: dict[str, dict[str, Any]] = {
+    "rein": {**STEPS, "seed": 20},
+    "lora": {**STEPS, "seed": 20, "tuning.method": "lora", "tuning.rank": 2},
+    "norms": {**STEPS, "seed": 20, "tuning.method": "norm"},
+    "frozen linear": {**STEPS, "seed": 20, "tuning.method": "frozen", "head.method": "linear"},
 }
 #: What goes wrong, in which process; with a seed of its own each.
 WRONG: dict[str, dict[str, Any]] = {
@@ -93,6 +101,8 @@ def pair(tmp_path_factory: pytest.TempPathFactory, toy_data: Path, tiny: Tiny, a
     together(2, {"machine": machine, "experiments": jobs}, folder)
     finer = [(to_dict(tiny(VARIANTS["rein in micro-batches"])), {})]
     together(2, {"machine": {**machine, "micro_batch": 1}, "experiments": finer}, folder)
+    shares = [(to_dict(tiny(changes)), {}) for changes in SHARDED.values()]
+    together(2, {"machine": {**machine, "shard": True}, "experiments": shares}, folder)
     together(2, {"machine": {**machine, "runs": str(folder / "scored")}, "experiments": jobs[:1]}, folder)
     return folder
 
@@ -120,6 +130,41 @@ def test_two_processes_give_the_losses_of_one(pair: Path, alone: Machine, tiny: 
     assert losses(two) == pytest.approx(losses(one), rel=1e-6)
     files = [load_file(checkpoint.newest(run.path / "checkpoint")) for run in (one, two)]
     assert {name: t.shape for name, t in files[0].items()} == {name: t.shape for name, t in files[1].items()}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SHARDED)
+def test_with_the_trunk_in_shares_the_losses_and_scores_are_those_of_one(
+    pair: Path, alone: Machine, tiny: Tiny, name: str
+) -> None:
+    one = train(tiny(SHARDED[name]), alone)
+    two = Run(pair / one.id)
+    assert two.state == "done", two.status().get("error")
+    print(f"{name}: {max(abs(a / b - 1) for a, b in zip(losses(two), losses(one), strict=True)):.1e}")
+    assert losses(two) == pytest.approx(losses(one), rel=1e-6)
+    files = [load_file(checkpoint.newest(run.path / "checkpoint")) for run in (one, two)]
+    assert {name: t.shape for name, t in files[0].items()} == {name: t.shape for name, t in files[1].items()}
+    assert two.status()["scored"] == one.status()["scored"]
+    keys = ("parameters.backbone", "parameters.backbone_trainable", "parameters.head")
+    assert [two.status()[key] for key in keys] == [one.status()[key] for key in keys]
+
+
+@pytest.mark.slow
+def test_torchrun_starts_a_run_over_the_command_line(tmp_path: Path, alone: Machine, tiny: Tiny) -> None:
+    """Twice: the second time there is nothing to do, and no process waits for another."""
+    experiment = tiny({**STEPS, "seed": 30, "steps": 3})
+    (tmp_path / "tiny.yaml").write_text(dump(experiment))
+    words = ["train", str(tmp_path / "tiny.yaml"), "--no-track", "--json", "--runs", str(tmp_path / "runs")]
+    places = ["--data", str(alone.data), "--device", "cpu"]
+    starter = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "rein"]
+    for _ in range(2):
+        ended = subprocess.run([*starter, *words, *places], capture_output=True, text=True, timeout=240)
+        assert ended.returncode == 0, ended.stderr
+        assert json.loads(ended.stdout)["state"] == "done", "the first process alone speaks"
+    run = Run(tmp_path / "runs" / run_id(experiment))
+    assert run.status()["attempt"] == 1
+    assert json.loads((run.path / "environment.json").read_text())["processes"] == 2
+    assert losses(run) == pytest.approx(losses(train(experiment, alone)), rel=1e-6)
 
 
 @pytest.mark.slow

@@ -29,7 +29,7 @@ class Machine:
     micro_batch: int | None = field(default_factory=lambda: int(os.environ.get("REIN_MICRO_BATCH", "0")) or None)
     #: Spread what of the backbone does not train over the processes of a run, block by block: for nets that one GPU
     #: cannot hold.
-    shard: bool = False
+    shard: bool = field(default_factory=lambda: os.environ.get("REIN_SHARD", "0") == "1")
     #: Node-local folder of `data.cache` and of corrupted images; None: data.cache takes `rein-cache-<user id>` in the
     #: temporary folder.
     cache: Path | None = field(default_factory=lambda: _place(os.environ.get("REIN_CACHE")))

@@ -1,4 +1,4 @@
-"""What a report must say of files that its runs left out or could not read in full."""
+"""What a report must say of its runs: files left out or not read in full, batches that went through in parts."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from rein.reports.study import Study
 
 
 def files_note(study: Study) -> str:
-    """The sentences that stand with every number of the finished runs; empty where all files were read."""
-    return " ".join(filter(None, (_skipped(study), _unlike(study), _unknown(study))))
+    """The sentences that stand with every number of the finished runs; empty where all files and batches were whole."""
+    return " ".join(filter(None, (_skipped(study), _unlike(study), _unknown(study), _in_parts(study))))
 
 
 def files_mark(study: Study) -> str:
@@ -69,6 +69,16 @@ def _unknown(study: Study) -> str:
         return ""
     runs = _concerned(study, "unknown_ids")
     return f"In {runs} label ids of no known meaning were read as void ({'; '.join(parts)})."
+
+
+def _in_parts(study: Study) -> str:
+    sizes = [status["micro_batch"] for status in _statuses(study) if status.get("micro_batch")]
+    if not sizes:
+        return ""
+    return (
+        f"In {_concerned(study, 'micro_batch')} the batches of training went through the network in parts of "
+        f"{_plural(_range(sizes), 'image')}, as memory allowed: the numbers are a whole batch's but for rounding."
+    )
 
 
 def _ids(found: Iterable[dict[str, Any]]) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console
 
@@ -26,6 +27,9 @@ from rein.sweeps.resources import Allotment
 from rein.sweeps.search import Adaptive
 from rein.sweeps.stopping import UntilStopped
 from rein.sweeps.watch import Watch, failures
+
+if TYPE_CHECKING:
+    from rein.ranks import Ranks
 
 log = logging.getLogger(__name__)
 
@@ -101,19 +105,36 @@ def _source(
 def drive_one(experiment: Experiment, machine: Machine, name: str, track: bool = True) -> dict[str, Any]:
     """Run a single experiment in this process, followed in the same way."""
     plan = Planned(run_id(experiment), name, {}, experiment)
+    with _others(machine.device) as ranks:
 
-    def work(todo: Sequence[Planned], watch: Watch) -> None:
-        from rein.training import train
+        def work(todo: Sequence[Planned], watch: Watch | None) -> None:
+            from rein.training import train
 
-        for planned in todo:
-            train(planned.experiment, machine)
+            for planned in todo:
+                train(planned.experiment, machine, ranks=ranks)
 
-    _follow(work, [plan], machine, track)
+        if ranks and not ranks.first:
+            work([plan], None)
+            return {}
+        if not _follow(work, [plan], machine, track) and ranks:
+            ranks.exchange([False])  # the others wait to hear whether there is anything to do
     record = Run(machine.runs / plan.id)
     places = record.status().get("skipped_files", {}).items()
     said = ", ".join(f"{number} {'in training' if place == 'train' else f'of {place}'}" for place, number in places)
     skipped = {"skipped images": said} if said else {}
     return {"run": plan.id, "state": record.state, "folder": str(record.path), **_last_scores(record), **skipped}
+
+
+@contextmanager
+def _others(device: str) -> Iterator[Ranks | None]:
+    """The processes that `torchrun` has started beside this one, if it has; they end together."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield None  # and torch need not be imported
+        return
+    from rein.ranks import joined
+
+    with joined(device) as ranks, ranks.ending_together():
+        yield ranks
 
 
 def _follow(

@@ -57,6 +57,12 @@ def test_one_image_is_one_image(world: Make) -> None:
     assert "(training: 1 image)" in note(world, {"skipped_files": {"train": 1}})
 
 
+def test_batches_in_parts_are_counted(world: Make) -> None:
+    said = note(world, {"micro_batch": 2}, {"micro_batch": None}, {"micro_batch": 1})
+    assert said.startswith("In 2 of 3 runs the batches of training went through the network in parts of 1–2 images")
+    assert note(world, {"micro_batch": None}) == ""
+
+
 @pytest.mark.parametrize("facts", [(WHOLE, LESS), (LESS, OTHER)], ids=["some and all", "as many but others"])
 def test_scores_over_other_images_are_never_compared_silently(world: Make, facts: Any) -> None:
     words = "Not all runs were scored on the same images of toy-day: their numbers there do not compare."

@@ -29,7 +29,13 @@ LOSSES = 3
 def bundles(config: Mapping[str, Any]) -> tune.PlacementGroupFactory:
     """What Tune must find free before it starts a trial. Several workers take theirs themselves, all at once."""
     resources = Resources(**config["resources"])
-    return _bundle(0.001, 0.0) if resources.workers > 1 else _bundle(resources.cpu, float(resources.gpu))
+    return _byte() if resources.workers > 1 else _bundle(resources.cpu, float(resources.gpu))
+
+
+@cache
+def _byte() -> tune.PlacementGroupFactory:
+    """As good as nothing, which Ray refuses; a thousandth of a CPU could be what the workers lack on a full machine."""
+    return tune.PlacementGroupFactory([{"memory": 1}])
 
 
 @cache

@@ -19,6 +19,7 @@ from typing import Any
 from rein.config import ConfigError, Machine, Resources, Sweep
 from rein.ledger import Run, Stopped
 from rein.sweeps.members import known
+from rein.sweeps.on_ray.sharing import keep_to_share
 from rein.sweeps.on_ray.start import CLIENT, check_shared, nodes, quieten, started
 from rein.sweeps.plan import Planned
 from rein.sweeps.queue import Source
@@ -177,15 +178,12 @@ def _reporter(run: Run) -> Callable[[Mapping[str, Any]], None]:
 
 
 def _train(run: Run, machine: Machine, resources: Resources, observe: Callable[[Mapping[str, Any]], None]) -> None:
+    if resources.workers > 1:
+        from rein.sweeps.on_ray.trainer import train_together
+
+        return train_together(run, machine, resources, observe)
     from rein.training import train
 
-    _keep_to_share(float(resources.gpu))
+    keep_to_share(float(resources.gpu))
     train(run.experiment(), machine, observe)
-
-
-def _keep_to_share(gpu: float) -> None:
-    """A run that shares a GPU gets no more of its memory than its share: it fails itself, not its neighbours."""
-    import torch
-
-    if 0 < gpu < 1 and torch.cuda.is_available():
-        torch.cuda.set_per_process_memory_fraction(gpu)
+    return None
