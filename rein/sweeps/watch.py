@@ -53,7 +53,7 @@ class Watch:
         self.attempts = {run.id: run.status().get("attempt", 0) for run, _ in self.rows}
         self.sink, self.console, self.interval, self.silence = sink, console, interval, silence
         self.statuses: dict[str, dict[str, Any]] = {}
-        self.began = self.spoke = time.time()
+        self.began = self.spoke = time.monotonic()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="rein-watch", daemon=True)
         self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
@@ -103,12 +103,12 @@ class Watch:
                 self._say(_line(name, status, reason))
         if self._live:
             self._live.update(self._table(self._shown()), refresh=True)
-        elif time.time() - self.spoke >= self.silence:
+        elif time.monotonic() - self.spoke >= self.silence:
             running = [f"{name} {_steps(status)}" for name, status in self._running()]
             self._say("; ".join([self._progress(), *running]))
 
     def _say(self, text: str) -> None:
-        self.spoke = time.time()
+        self.spoke = time.monotonic()
         self.console.print(f"{time.strftime('%H:%M:%S')}  {text}", highlight=False, soft_wrap=True)
 
     def _running(self) -> list[tuple[str, dict[str, Any]]]:
@@ -121,7 +121,11 @@ class Watch:
         share = (ended + sum(status["step"] / status["steps"] for _, status in self._running())) / len(self.rows)
         text = f"{ended} of {len(self.rows)} ended"
         # Short of a twentieth it would be a guess: starting up takes its time too.
-        return f"{text}, about {clock((time.time() - self.began) * (1 / share - 1))} left" if 0.05 < share < 1 else text
+        return (
+            f"{text}, about {clock((time.monotonic() - self.began) * (1 / share - 1))} left"
+            if 0.05 < share < 1
+            else text
+        )
 
     def _copy(self, run: Run, name: str) -> None:
         if self.sink is not None:
