@@ -45,8 +45,8 @@ WORKERS = ("status.json", "traceback.txt", "environment.json", "scores.csv", "co
 
 #: Lost processes in a row without a step of progress after which a run has failed.
 LOSSES = 3
-#: Seconds that a killed process is given to let go of a run.
-PATIENCE = 10.0
+#: Seconds that a process which is being ended is given to write its checkpoint and let go of a run.
+PATIENCE = 20.0
 
 
 @dataclass(frozen=True)
