@@ -370,6 +370,9 @@ def check(
     workers: Annotated[
         int | None, typer.Option(min=0, help="Processes that read files; default: one a CPU if there are many.")
     ] = None,
+    address: Annotated[
+        str | None, typer.Option(help="Also ask every node of a Ray cluster: auto, ray://host:10001.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """The doctor: device, folders, tracker; the data's files are read, and the bad ones are named."""
@@ -385,6 +388,10 @@ def check(
     surveys = survey(domains or [], machine.data)  # first: it draws a toy domain that is asked for
     splits = check_data.check_data(surveys, files or check_data.FILES, workers)
     rows = check_machine.check_machine(machine)
+    if address:
+        from rein.sweeps.on_ray.nodes import check_cluster
+
+        rows += check_cluster(address, machine.runs)
     totals = check_data.totals(rows, splits)
     if as_json:
         _print({"totals": totals, "machine": rows, "splits": splits}, as_json)

@@ -57,6 +57,11 @@ def started(address: str | None) -> Iterator[None]:
         if address is None:
             raise
         reason = str(error).strip().splitlines()[0]
+        if any(word in f"{error} {error.__cause__}" for word in ("AuthToken", "AuthenticationError")):
+            raise ConfigError(
+                f"--address {address}: the cluster asks for its token and did not get it; set RAY_AUTH_MODE=token, and "
+                "RAY_AUTH_TOKEN_PATH (default ~/.ray/auth_token) or RAY_AUTH_TOKEN to what it was started with"
+            ) from error
         raise ConfigError(
             f"--address {address}: no Ray cluster answers ({reason}); start one (docs/clusters.md), or leave "
             "--address out to run on this machine"

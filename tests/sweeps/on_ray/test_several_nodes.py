@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -22,6 +21,9 @@ Tiny = Callable[..., Experiment]
 pytestmark = pytest.mark.slow
 
 SEEDS = range(3)
+STEPS = 40
+
+REIN = [sys.executable, "-c", "from rein.cli import main; main()"]
 
 
 @pytest.fixture(scope="module")
@@ -30,18 +32,23 @@ def raylets() -> Iterator[Raylets]:
         yield cluster
 
 
-def sweep(cluster: Raylets, folder: Path, data: Path, tiny: Tiny, steps: int = 60) -> subprocess.Popen[str]:
+def sweep(
+    cluster: Raylets,
+    folder: Path,
+    data: Path,
+    tiny: Tiny,
+    given: Mapping[str, str] | None = None,
+) -> subprocess.Popen[str]:
     """`rein sweep` of three seeds, given to the cluster by its address."""
-    (folder / "tiny.yaml").write_text(yaml.safe_dump(to_dict(tiny({"steps": steps}))))
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(to_dict(tiny({"steps": STEPS}))))
     (folder / "sweep.yaml").write_text(yaml.safe_dump({"experiment": "tiny.yaml", "vary": {"seed": list(SEEDS)}}))
     places = {"REIN_DATA": str(data), "REIN_RUNS": str(folder / "runs"), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", "from rein.cli import main; main()", "sweep", "sweep.yaml", "--json", "--no-track"]
     return subprocess.Popen(
-        [*command, "--address", "auto"],
+        [*REIN, "sweep", "sweep.yaml", "--json", "--no-track", "--address", "auto"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**cluster.environment, **places},
+        env={**cluster.environment, **places, **(given or {})},
         cwd=folder,
     )
 
@@ -50,7 +57,7 @@ def test_the_runs_of_a_sweep_spread_over_all_nodes(
     raylets: Raylets, tmp_path: Path, toy_data: Path, tiny: Tiny
 ) -> None:
     driver = sweep(raylets, tmp_path, toy_data, tiny)
-    runs = [Run(tmp_path / "runs" / run_id(tiny({"steps": 60, "seed": seed}))) for seed in SEEDS]
+    runs = [Run(tmp_path / "runs" / run_id(tiny({"steps": STEPS, "seed": seed}))) for seed in SEEDS]
     where: dict[str, str] = {}
     while driver.poll() is None:
         for run in runs:
@@ -63,15 +70,21 @@ def test_the_runs_of_a_sweep_spread_over_all_nodes(
     assert sorted(where.values()) == sorted(node.address for node in raylets.nodes), "one run a node, each has one CPU"
 
 
-def test_a_driver_without_the_token_is_refused(raylets: Raylets, tmp_path: Path) -> None:
-    program = f"import ray; ray.init({raylets.address!r}, log_to_driver=False)"
-    stranger = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
-    for given in ({"RAY_AUTH_MODE": "disabled"}, {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "guessed" * 8}):
-        environment = {**stranger, "HOME": str(tmp_path), "RAY_gcs_server_port_wait_time_s": "1", **given}
-        refused = subprocess.run(
-            [sys.executable, "-c", program], capture_output=True, text=True, env=environment, timeout=120
-        )
-        assert refused.returncode != 0 and "token" in refused.stderr.lower(), refused.stderr
+def test_a_driver_without_the_token_is_refused(raylets: Raylets, tmp_path: Path, toy_data: Path, tiny: Tiny) -> None:
+    stranger = {"RAY_AUTH_TOKEN": "guessed", "HOME": str(tmp_path), "RAY_gcs_server_port_wait_time_s": "1"}
+    driver = sweep(raylets, tmp_path, toy_data, tiny, given=stranger)
+    stderr = driver.communicate(timeout=240)[1]
+    assert driver.returncode == 2 and "asks for its token" in stderr and "RAY_AUTH_TOKEN" in stderr, stderr
+
+
+def test_the_doctor_asks_every_node(raylets: Raylets, tmp_path: Path, toy_data: Path) -> None:
+    command = [*REIN, "check", "toy-day", "--address", "auto", "--json", "--files", "1"]
+    environment = {**raylets.environment, "REIN_DATA": str(toy_data), "REIN_RUNS": str(tmp_path / "runs")}
+    asked = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=240)
+    rows = [row for row in json.loads(asked.stdout)["machine"] if row["what"] == "node"]
+    assert sorted(row["found"] for row in rows) == sorted(f"{node.address}, 1 CPU, 0 GPU" for node in raylets.nodes)
+    assert not any(row["problems"] for row in rows), rows
+    assert list((tmp_path / "runs").iterdir()) == [], "it leaves nothing behind"
 
 
 def test_a_node_that_is_killed_leaves_no_process_and_another_can_take_its_place() -> None:
