@@ -30,6 +30,9 @@ QUIET = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
 }
 
+#: Of a cluster of this machine's own: its processes end soon after its driver was killed.
+OWN = {"RAY_gcs_rpc_server_reconnect_timeout_s": "10"}
+
 CLIENT = "ray://"
 
 
@@ -41,6 +44,9 @@ def started(address: str | None) -> Iterator[None]:
     `RAY_AUTH_TOKEN_PATH`, `RAY_TLS_*`): it reads them here, and its nodes have their own.
     """
     quieten()
+    if address is None:
+        for key, value in OWN.items():
+            os.environ.setdefault(key, value)
     import ray
 
     try:
