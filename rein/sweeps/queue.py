@@ -9,7 +9,7 @@ import heapq
 import logging
 import re
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,6 +24,9 @@ ALIKE = 3
 
 #: Seconds between two looks at a run that another driver works on.
 LOOK_AGAIN = 3.0
+
+#: So often a run is handed out again that came back without having been brought to any end.
+LOST = 3
 
 #: How a run ends that went wrong by itself.
 FAILED = ("failed", "oom", "diverged")
@@ -71,6 +74,7 @@ class Queue(Source):
         self._waiting = deque(planned if seconds_of is None else sorted(planned, key=seconds_of, reverse=True))
         self._held: list[tuple[float, str, Planned]] = []  # when to look again, id, plan: a heap
         self._out: set[str] = set()
+        self._lost: Counter[str] = Counter()
         self._first: list[tuple[Any, str]] | None = None if keep_going else []
         self.stopped: str | None = None
 
@@ -90,12 +94,15 @@ class Queue(Source):
         return self._freed()
 
     def ended(self, plan: Planned) -> None:
-        """Count it off, or come back to it where another driver was faster."""
+        """Count it off; come back to it where another driver was faster, or its process was lost."""
         self._out.discard(plan.id)
         run = Run(self.runs / plan.id)
         status = run.status()
         if status.get("state") not in self.final and run.holder():
             self._hold(plan)
+        elif status.get("state") in (None, "running") and self._lost[plan.id] < LOST:
+            self._lost[plan.id] += 1
+            self._waiting.appendleft(plan)
         else:
             self._judge(status)
 

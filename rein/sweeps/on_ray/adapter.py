@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -16,6 +17,7 @@ from ray.tune.search import Searcher
 
 from rein.config import Resources
 from rein.ledger import BusyError, Run
+from rein.sweeps.on_ray.start import nodes
 from rein.sweeps.plan import Planned
 from rein.sweeps.queue import Source
 from rein.sweeps.resources import Allotment, Node
@@ -52,11 +54,11 @@ class Suggestions(Searcher):
     """
 
     def __init__(
-        self, source: Source, runs: Path, allotment: Allotment, nodes: Sequence[Node], jobs: int | None = None
+        self, source: Source, runs: Path, allotment: Allotment, cluster: Sequence[Node], jobs: int | None = None
     ) -> None:
         super().__init__()
         self.source, self.runs, self.allotment, self.jobs = source, runs, allotment, jobs
-        self.total = Resources(cpu=sum(node.cpu for node in nodes) or 1, gpu=sum(node.gpu for node in nodes))
+        self.total = Resources(cpu=sum(node.cpu for node in cluster) or 1, gpu=sum(node.gpu for node in cluster))
         self._out: dict[str, tuple[Planned, Resources]] = {}  # by Tune's id of the trial
         self._next: Planned | None = None  # there was no room for it yet
 
@@ -84,10 +86,10 @@ class Suggestions(Searcher):
         self.allotment.learn([plan], self.runs)
         self.source.ended(plan)
 
-    @property
-    def out(self) -> list[Planned]:
-        """The runs that are worked on or about to be."""
-        return [plan for plan, _ in self._out.values()]
+    def give_back(self) -> None:
+        """Tell the source of all that is out that it is no longer worked on."""
+        for trial_id in list(self._out):
+            self.on_trial_complete(trial_id)
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune writes its searcher down, and nobody reads it."""
@@ -105,6 +107,24 @@ class Suggestions(Searcher):
             return True  # Tune knows
         cpu, gpu = (sum(getattr(one, kind) * one.workers for one in taken) for kind in ("cpu", "gpu"))
         return cpu <= self.total.cpu + 1e-6 and gpu <= float(self.total.gpu) + 1e-6
+
+
+class ClusterLost(RuntimeError):
+    """No node of the cluster is left that could run anything; Tune would wait for one without end."""
+
+
+class Vigil(tune.Callback):
+    """Looks now and then whether any node lives: the only one of a machine's own Ray may have been killed."""
+
+    def __init__(self, every: float = 5.0) -> None:
+        self.every, self._next = every, 0.0
+
+    def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        """Raise ClusterLost where none does."""
+        if (now := time.monotonic()) >= self._next:
+            self._next = now + self.every
+            if not nodes():
+                raise ClusterLost("no node of the Ray cluster is alive")
 
 
 class Losses(tune.Callback):

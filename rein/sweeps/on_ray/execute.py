@@ -31,6 +31,9 @@ log = logging.getLogger(__name__)
 #: gives it some more.
 GRACE = 10.0
 
+#: So often a cluster is connected to whose nodes all go away.
+STARTS = 4
+
 #: What a trial does: the run's record, the machine as it may use it, what it may use, and who is told of its records.
 Work = Callable[[Run, Machine, Resources, Callable[[Mapping[str, Any]], None]], None]
 
@@ -49,6 +52,25 @@ def execute(
     Raises ConfigError where the cluster cannot hold one of the planned runs, which Ray would wait for without end, and
     where its nodes do not see the runs folder.
     """
+    for again in range(STARTS):
+        try:
+            _execute(source, planned, machine, allotment, address, jobs, scheduler)
+            return
+        except Exception as error:  # behind a client's door it comes wrapped
+            if "ClusterLost" not in repr(error) or again == STARTS - 1:
+                raise
+            log.warning("no node of the Ray cluster is alive; starting again with what is left")
+
+
+def _execute(
+    source: Source,
+    planned: Sequence[Planned],
+    machine: Machine,
+    allotment: Allotment,
+    address: str | None,
+    jobs: int | None,
+    scheduler: Any,
+) -> None:
     with started(address):
         allotment.check(planned, nodes())
         scheduler = _scheduler(sweep, machine) if sweep else None
@@ -105,16 +127,17 @@ def fit(
     """Let Tune run what the source hands out, on the cluster that is connected."""
     from ray import tune
 
-    from rein.sweeps.on_ray.adapter import Losses, Suggestions, bundles
+    from rein.sweeps.on_ray.adapter import ClusterLost, Losses, Suggestions, Vigil, bundles
 
     def trial(config: Mapping[str, Any]) -> None:
         _trial(config, machine, work or _train, observed=scheduler is not None)
 
+    suggestions = Suggestions(source, machine.runs, allotment, nodes(), jobs)
     with tempfile.TemporaryDirectory(prefix="rein-ray-") as scratch:
         tuner = tune.Tuner(
             tune.with_resources(trial, bundles),
             tune_config=tune.TuneConfig(
-                search_alg=Suggestions(source, machine.runs, allotment, nodes(), jobs),
+                search_alg=suggestions,
                 num_samples=-1,
                 scheduler=scheduler,
                 # A reused process saves seconds of imports a run, but would keep GPU memory of the one before.
@@ -127,11 +150,15 @@ def fit(
                 storage_path=scratch,
                 verbose=0,
                 failure_config=tune.FailureConfig(max_failures=-1),
-                callbacks=[Losses(machine.runs)],
+                callbacks=[Losses(machine.runs), Vigil()],
             ),
         )
         with contextlib.redirect_stdout(io.StringIO()):  # Ray's own summary; `rein` prints what the ledger says
-            tuner.fit()
+            try:
+                tuner.fit()
+            except ClusterLost:
+                suggestions.give_back()
+                raise
 
 
 def _trial(config: Mapping[str, Any], machine: Machine, work: Work, observed: bool) -> None:

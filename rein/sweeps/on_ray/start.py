@@ -32,9 +32,10 @@ QUIET = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
 }
 
-#: Ray's switch for a Ray of one machine alone, before it is imported: else all its processes listen on every interface,
-#: whatever address is named.
-LOOPBACK = ("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+#: Of a cluster of this machine's own: it listens on loopback alone (Ray's switch for a Ray of one machine; else all its
+#: processes listen on every interface, whatever address is named), and ends soon after its driver was killed. Read when
+#: Ray is imported.
+OWN = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_gcs_rpc_server_reconnect_timeout_s": "10"}
 
 CLIENT = "ray://"
 
@@ -48,7 +49,8 @@ def started(address: str | None) -> Iterator[None]:
     """
     quieten()
     if address is None:
-        os.environ.setdefault(*LOOPBACK)
+        for key, value in OWN.items():
+            os.environ.setdefault(key, value)
     import ray
 
     try:

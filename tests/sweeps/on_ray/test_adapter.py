@@ -12,6 +12,7 @@ import pytest
 from rein.config import Experiment, Sweep, run_id
 from rein.config_io import build
 from rein.ledger import Run
+from rein.sweeps.on_ray import adapter
 from rein.sweeps.on_ray.adapter import LOSSES, Losses, Suggestions, bundles
 from rein.sweeps.plan import Planned
 from rein.sweeps.queue import Queue
@@ -84,6 +85,18 @@ def test_a_node_that_does_not_see_the_ledger_is_a_failure_of_the_run(tmp_path: P
 
 def test_tune_may_write_it_down(tmp_path: Path) -> None:
     assert pickle.loads(pickle.dumps(suggestions(tmp_path, 1))).__dict__ == {}
+
+
+def test_a_cluster_without_nodes_is_noticed_and_what_was_out_comes_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = suggestions(tmp_path, 2)
+    first = asked.suggest("0")
+    monkeypatch.setattr(adapter, "nodes", lambda: [])
+    with pytest.raises(adapter.ClusterLost):
+        adapter.Vigil().on_step_begin(0, [])
+    asked.give_back()
+    assert asked.suggest("1") == first
 
 
 @dataclass
