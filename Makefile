@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint types clean
+.PHONY: demo test faults lint types clean
 
 demo: .venv/.runtime
 	$(BIN)/rein sweep demo
@@ -11,6 +11,9 @@ demo: .venv/.runtime
 
 test: lint types
 	$(BIN)/pytest -n 2 --dist worksteal
+
+faults: .venv/.dev
+	$(BIN)/python -m tests.faults --seed 0 --faults 51
 
 lint: .venv/.dev
 	$(BIN)/ruff check .

@@ -44,6 +44,15 @@ class UntilStopped(Source):
         return self._is_stopped or self.source.exhausted
 
     @property
+    def stopped(self) -> str | None:
+        """Why the other source stopped before its end."""
+        return self.source.stopped
+
+    @stopped.setter
+    def stopped(self, why: str | None) -> None:
+        self.source.stopped = why
+
+    @property
     def _is_stopped(self) -> bool:
         return self.folder.asked_to_stop() is not None
 

@@ -10,7 +10,6 @@ import contextlib
 import io
 import logging
 import platform
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 from rein.config import ConfigError, Machine, Resources, Sweep
 from rein.ledger import Run, Stopped
 from rein.sweeps.members import known
+from rein.sweeps.on_ray.scratch import scratch
 from rein.sweeps.on_ray.sharing import keep_to_share
 from rein.sweeps.on_ray.start import CLIENT, check_shared, nodes, quieten, started
 from rein.sweeps.plan import Planned
@@ -133,7 +133,7 @@ def fit(
         _trial(config, machine, work or _train, observed=scheduler is not None)
 
     suggestions = Suggestions(source, machine.runs, allotment, nodes(), jobs)
-    with tempfile.TemporaryDirectory(prefix="rein-ray-") as scratch:
+    with scratch() as folder:
         tuner = tune.Tuner(
             tune.with_resources(trial, bundles),
             tune_config=tune.TuneConfig(
@@ -147,7 +147,7 @@ def fit(
             ),
             # Only a lost process counts as a failure here: the run goes on from its last checkpoint.
             run_config=tune.RunConfig(
-                storage_path=scratch,
+                storage_path=folder,
                 verbose=0,
                 failure_config=tune.FailureConfig(max_failures=-1),
                 callbacks=[Losses(machine.runs), Vigil()],
