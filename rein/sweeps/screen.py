@@ -34,9 +34,7 @@ def table(rows: Iterable[Row], width: int) -> Table:
     room = width - sum(widths) + widths[1] - 2 * (len(columns) - 1)
     widths[1] = max(len("variant"), min(widths[1], room))
     for (title, right), needed in zip(columns, widths, strict=True):
-        drawn.add_column(
-            title, justify="right" if right else "left", no_wrap=True, width=needed, overflow="ellipsis"
-        )
+        drawn.add_column(title, justify="right" if right else "left", no_wrap=True, width=needed, overflow="ellipsis")
     for line in cells:
         drawn.add_row(*line)
     return drawn
