@@ -1,4 +1,4 @@
-"""Many at once on one fresh MLflow store: every point arrives, in SQLite and on a server, also when it goes and comes."""
+"""Many at once on one fresh MLflow store: every point arrives, in SQLite and on a server, also if it was away."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def python(code: str, *words: object, uri: str) -> subprocess.Popen[bytes]:
 
 
 def campaign(root: Path, uri: str, drivers: int = 1) -> None:
-    """Eight processes append to eight runs at the same time while drivers copy; each driver has its share of the runs."""
+    """Eight processes append to eight runs at the same time while drivers copy, each its share of them."""
     root.mkdir(parents=True, exist_ok=True)
     seeds = list(range(RUNS))
     shares = [seeds[number::drivers] for number in range(drivers)]

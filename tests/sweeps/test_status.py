@@ -33,7 +33,7 @@ PLANS = [plan(seed) for seed in range(6)]
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Path]:
-    """A sweep of six runs: done, running, failed, cut with its process, asked to end, never started; and a single run."""
+    """A sweep of six runs: done, running, failed, cut with its process, asked to end, new; and a single run."""
     runs = [Run.create(tmp_path, item.experiment) for item in PLANS[:5]]
     with ExitStack() as held, SweepFolder(tmp_path, "ranks").driven(PLANS):
         for run in runs:

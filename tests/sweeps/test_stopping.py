@@ -1,4 +1,4 @@
-"""`rein stop`: a run ends at its next record as preempted, a sweep starts no more; the same command goes on with both."""
+"""`rein stop`: a run ends at its next record, a sweep starts no more; the same command goes on with both."""
 
 from __future__ import annotations
 
