@@ -278,8 +278,9 @@ def status(
     if as_json:
         _print(summary(ledger), as_json)
         return
-    console = Console()
-    show(ledger, console, console.is_terminal if watch is None else watch, every_run)
+    terminal = sys.stdout.isatty()
+    console = Console(width=None if terminal or "COLUMNS" in os.environ else 160)
+    show(ledger, console, terminal if watch is None else watch, every_run)
 
 
 @app.command()

@@ -72,6 +72,31 @@ def test_one_place_knows_each_foreign_framework(package: str, home: str) -> None
     assert knows and all(path.is_relative_to(home) for path in knows)
 
 
+def calls(path: Path) -> list[tuple[str, dict[str, object]]]:
+    """Every call in a file by its dotted name, with the keywords that are constants."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call):
+            words = {
+                key.arg: key.value.value for key in node.keywords if key.arg and isinstance(key.value, ast.Constant)
+            }
+            found.append((ast.unparse(node.func), words))
+    return found
+
+
+def test_no_pickle_is_ever_loaded() -> None:
+    for path in PACKAGE.rglob("*.py"):
+        for name, words in calls(path):
+            assert name.split(".")[0] not in ("pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"), path
+            if name == "torch.load":
+                assert words.get("weights_only") is True, path
+            if name.endswith(("np.load", "read_array")):
+                assert words.get("allow_pickle", False) is False, path
+            assert name not in ("yaml.load", "yaml.unsafe_load", "yaml.full_load", "pd.read_pickle", "eval", "exec"), (
+                path
+            )
+
+
 def test_models_know_no_ledger_tracker_or_sweep() -> None:
     forbidden = ("rein.ledger", "rein.tracking", "rein.sweeps", "rein.results", "rein.training", "rein.cli")
     for path in (PACKAGE / "models").glob("*.py"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from rich.cells import cell_len
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -16,33 +17,32 @@ COLOURS = {
     "failed": "red", "oom": "red", "diverged": "red",
 }  # fmt: skip
 
-#: Columns of a screen from which there is room for bars, and for the names of machines.
-WIDE, WIDEST = 96, 116
-#: Letters of a machine's name that are shown.
-HOST = 14
-BAR = 10
+#: Columns of a screen from which there is room for bars, whole ids and rates.
+WIDE = 110
+#: Letters of a machine's name that are shown, and of an id where there is little room: as many as tell runs apart.
+HOST, SHORT = 14, 8
+BAR = 8
 
 
 def table(rows: Iterable[Row], width: int) -> Table:
-    """One line a run, as much of it as a screen of `width` columns has room for."""
-    drawn = Table(box=None, pad_edge=False, header_style="bold", expand=False)
-    drawn.add_column("run", no_wrap=True)
-    drawn.add_column("variant", no_wrap=True, overflow="ellipsis", ratio=None)
-    drawn.add_column("state", no_wrap=True)
-    if width >= WIDE:
-        drawn.add_column("", no_wrap=True, width=BAR)
-    for column in ("step", "loss", "steps/s", "time", "left"):
-        drawn.add_column(column, justify="right", no_wrap=True)
-    if width >= WIDEST:
-        drawn.add_column("where", no_wrap=True, overflow="ellipsis")
-    for row in rows:
-        drawn.add_row(*_cells(row, width))
+    """One line a run, as much of it as a screen of `width` columns has room for; what gives way are the names."""
+    rows = list(rows)
+    cells = [_cells(row) if width >= WIDE else _few(row) for row in rows]
+    drawn = Table(box=None, pad_edge=False, header_style="bold")
+    columns = _COLUMNS if width >= WIDE else _FEW_COLUMNS
+    widths = [max([len(title), *(_width(line[at]) for line in cells)]) for at, (title, _) in enumerate(columns)]
+    room = width - sum(widths) + widths[1] - 2 * (len(columns) - 1)
+    widths[1] = max(len("variant"), min(widths[1], room))
+    for (title, right), needed in zip(columns, widths, strict=True):
+        drawn.add_column(title, justify="right" if right else "left", no_wrap=True, width=needed, overflow="ellipsis")
+    for line in cells:
+        drawn.add_row(*line)
     return drawn
 
 
 def headline(name: str, rows: Sequence[Row]) -> Text:
     """`demo  13 runs: 5 done, 2 running, 6 to do; about 2:10 left`."""
-    text = Text(name, style="bold", no_wrap=True, overflow="ellipsis")
+    text = Text(name, style="bold")
     text.append(f"  {len(rows)} run{'s' * (len(rows) != 1)}: ", style="not bold")
     for number, (state, count) in enumerate(counts(rows).items()):
         text.append(", " if number else "", style="not bold")
@@ -93,20 +93,53 @@ def _rank(row: Row) -> int:
     return next((rank for rank, states in enumerate(_RANKS) if row.state in states), len(_RANKS))
 
 
-def _cells(row: Row, width: int) -> list[Any]:
-    state, status = row.state, row.status
-    cells: list[Any] = [row.id, row.name, Text(state, style=COLOURS.get(state, "dim")).append(skipped(status))]
-    if width >= WIDE:
-        cells.append(ProgressBar(1.0, row.share, width=BAR) if row.status else "")
-    rate, left = row.rate if state == "running" else None, row.seconds_left
-    cells += [
-        f"{row.step}/{row.steps}" if status and row.steps else "",
-        f"{status['loss']:.2f}" if "loss" in status else "",
+_COLUMNS = (
+    ("run", False), ("variant", False), ("state", False), ("progress", False), ("step", True), ("loss", True),
+    ("steps/s", True), ("time", True), ("where", False),
+)  # fmt: skip
+_FEW_COLUMNS = (
+    ("run", False), ("variant", False), ("state", False), ("done", True), ("loss", True), ("time", True),
+    ("where", False),
+)  # fmt: skip
+
+
+def _width(cell: Any) -> int:
+    return BAR if isinstance(cell, ProgressBar) else cell_len(str(cell))
+
+
+def _cells(row: Row) -> list[Any]:
+    rate = row.rate if row.state == "running" else None
+    return [
+        row.id,
+        row.name,
+        _state(row),
+        ProgressBar(1.0, row.share, width=BAR) if row.status else "",
+        f"{row.step}/{row.steps}" if row.status and row.steps else "",
+        _loss(row),
         "" if rate is None else f"{rate:.2f}" if rate < 10 else f"{rate:.0f}",
-        "" if row.seconds is None or state == "cut" else clock(row.seconds),
-        "" if left is None else clock(left),
+        _time(row),
+        _where(row),
     ]
-    return [*cells, _where(row)] if width >= WIDEST else cells
+
+
+def _few(row: Row) -> list[Any]:
+    share = f"{row.share:.0%}" if row.status and row.steps else ""
+    return [row.id[:SHORT], row.name, _state(row), share, _loss(row), _time(row), _where(row)]
+
+
+def _state(row: Row) -> Text:
+    return Text(row.state, style=COLOURS.get(row.state, "dim")).append(skipped(row.status))
+
+
+def _loss(row: Row) -> str:
+    return f"{row.status['loss']:.2f}" if "loss" in row.status else ""
+
+
+def _time(row: Row) -> str:
+    """What is left of a run that is worked on, what one took that is over."""
+    if row.state in AT_WORK:
+        return "" if row.seconds_left is None else f"{clock(row.seconds_left)} left"
+    return "" if row.seconds is None or row.state == "cut" else clock(row.seconds)
 
 
 def _where(row: Row) -> str:

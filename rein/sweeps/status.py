@@ -116,7 +116,8 @@ def summary(ledger: Ledger) -> dict[str, Any]:
 def show(ledger: Ledger, console: Console, watch: bool, every_run: bool = False) -> None:
     """Draw the ledger once, or as one screen again and again until Ctrl-C."""
     if not watch:
-        console.print(drawn(ledger, console.width, None, every_run), soft_wrap=not console.is_terminal)
+        for part in parts(ledger, console.width, every_run):
+            console.print(part, soft_wrap=isinstance(part, Text))
         return
     with suppress(KeyboardInterrupt), Live(console=console, auto_refresh=False, screen=True) as live:
         while True:
@@ -124,16 +125,28 @@ def show(ledger: Ledger, console: Console, watch: bool, every_run: bool = False)
             time.sleep(INTERVAL)
 
 
-def drawn(ledger: Ledger, width: int, height: int | None, every_run: bool = False) -> RenderableType:
-    """The whole ledger for a screen of that size; without a height, all there is to say."""
+def parts(ledger: Ledger, width: int, every_run: bool = False) -> list[RenderableType]:
+    """All there is to say, one below the other."""
     boards = ledger.boards()
     if not boards:
-        return Text(f"no runs in {ledger.runs}; `rein train` and `rein sweep` make some, --runs names another folder")
-    foot = Text(f"{ledger.runs}: {_gigabytes(free_bytes(ledger.runs))} free", style="dim")
-    if height is None:
-        parts = [part for board in boards for part in (*_full(board, width, every_run), Text())]
-        return Group(*parts, foot)
-    return Group(*_fitted(boards, width, height - 2, every_run), foot)
+        return [_nothing(ledger)]
+    return [*(part for board in boards for part in (*_full(board, width, every_run), Text())), _foot(ledger)]
+
+
+def drawn(ledger: Ledger, width: int, height: int, every_run: bool = False) -> RenderableType:
+    """The ledger as it fits on one screen of that size."""
+    boards = ledger.boards()
+    if not boards:
+        return _nothing(ledger)
+    return Group(*_fitted(boards, width, height - 2, every_run), _foot(ledger))
+
+
+def _nothing(ledger: Ledger) -> Text:
+    return Text(f"no runs in {ledger.runs}; `rein train` and `rein sweep` make some, --runs names another folder")
+
+
+def _foot(ledger: Ledger) -> Text:
+    return Text(f"{ledger.runs}: {_gigabytes(free_bytes(ledger.runs))} free", style="dim")
 
 
 def _full(board: Board, width: int, every_run: bool) -> list[RenderableType]:
@@ -144,28 +157,30 @@ def _full(board: Board, width: int, every_run: bool) -> list[RenderableType]:
 
 def _fitted(boards: Sequence[Board], width: int, room: int, every_run: bool) -> list[RenderableType]:
     """The boards from the first on, as far as there is room; each at least by its headline, as long as there is any."""
-    parts: list[RenderableType] = []
+    fitted: list[RenderableType] = []
     for number, board in enumerate(boards):
         others = len(boards) - number - 1
         if room < 2:
-            parts.append(Text(f"and {others + 1} more sweeps", style="dim"))
+            fitted.append(Text(f"and {others + 1} more sweeps", style="dim"))
             break
         head = _head(board)
         wrong = [screen.trouble(_named(row)) for row in board.rows if row.state in WRONG][:TROUBLES]
-        free = room - len(head) - min(others, 5) - 2
+        headed = sum(_height(line, width) for line in head)
+        free = room - headed - min(others, 5) - 2
         notes = [*screen.waits(board.rows)[:TROUBLES], *wrong]
         lines = sum(_height(note, width) for note in notes)
         rows = board.rows if every_run else screen.chosen(board.rows, len(board.rows) - 1)
         wanted = rows if number or len(board.rows) > free - lines else board.rows
         shown = screen.chosen(wanted, max(0, free - lines))
-        part = [*head, *([screen.table(map(_named, shown), width)] if shown else []), *notes[: max(0, free)]]
-        room -= len(head) + (len(shown) + 1 if shown else 0) + lines + 1
-        parts += [*part, Text()]
-    return parts
+        drawn_rows = [screen.table(map(_named, shown), width)] if shown else []
+        part: list[RenderableType] = [*head, *drawn_rows, *notes[: max(0, free)]]
+        room -= headed + (len(shown) + 1 if shown else 0) + lines + 1
+        fitted += [*part, Text()]
+    return fitted
 
 
-def _head(board: Board) -> list[RenderableType]:
-    head: list[RenderableType] = [screen.headline(board.name, board.rows)]
+def _head(board: Board) -> list[Text]:
+    head = [screen.headline(board.name, board.rows)]
     if board.stopped is not None:
         head.append(Text(f"stopped ({board.stopped}); `rein sweep {board.name}` goes on with it", style="yellow"))
     elif board.drivers:

@@ -1,0 +1,62 @@
+"""What is left, from what is known: properties that hold for any runs, and figures worked out by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rein.sweeps.board import Row, clock, counts, seconds_left
+
+
+def running(step: int, steps: int, rate: float, name: str = "a, seed 0") -> Row:
+    return Row(Path("x"), name, {"state": "running", "step": step, "steps": steps, "rate": rate, "started": 0.0})
+
+
+def to_do(steps: int, name: str = "a, seed 1") -> Row:
+    return Row(Path("y"), name, planned=steps)
+
+
+def test_what_waits_is_shared_by_as_many_as_run_now() -> None:
+    rows = [running(50, 100, 1.0), running(50, 100, 1.0), to_do(100), to_do(100)]
+    assert seconds_left(rows) == pytest.approx((50 + 50 + 100 + 100) / 2)
+
+
+def test_a_run_is_taken_to_last_as_those_of_its_variant() -> None:
+    rows = [running(50, 100, 1.0, "slow, seed 0"), running(50, 100, 10.0, "fast, seed 0"), to_do(1000, "fast, seed 1")]
+    assert seconds_left(rows) == pytest.approx((50 + 5 + 100) / 2)
+
+
+@pytest.mark.parametrize("rows", [[], [to_do(9)], [running(0, 100, 0.0)], [running(0, 100, 0.0), running(9, 10, 1.0)]])
+def test_nothing_is_guessed(rows: list[Row]) -> None:
+    assert seconds_left(rows) is None
+
+
+@given(st.lists(st.tuples(st.integers(1, 99), st.floats(0.01, 100)), min_size=1, max_size=9), st.integers(0, 9))
+def test_more_to_do_never_ends_sooner_and_never_before_the_longest_run(
+    known: list[tuple[int, float]], waiting: int
+) -> None:
+    rows = [running(step, 100, rate) for step, rate in known]
+    alone, more = seconds_left(rows), seconds_left([*rows, *[to_do(50)] * waiting])
+    assert alone == pytest.approx(max((100 - step) / rate for step, rate in known))
+    assert more is not None and more >= alone - 1e-9
+
+
+def test_states_are_counted_good_ends_first() -> None:
+    rows = [to_do(1), Row(Path("z"), "", {"state": "failed"}), Row(Path("z"), "", {"state": "done"})]
+    assert list(counts(rows).items()) == [("done", 1), ("failed", 1), ("to do", 1)]
+
+
+def test_a_run_without_a_process_is_cut_and_after_its_last_step_scoring() -> None:
+    status = {"state": "running", "step": 9, "steps": 9}
+    assert Row(Path("x"), "", status, is_held=False).state == "cut"
+    assert Row(Path("x"), "", status).state == "scoring"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0:00"), (61, "1:01"), (5025, "1:23:45"), (2 * 86400 + 3 * 3600 + 600, "2 d 03:10")]
+)
+def test_clocks(seconds: float, text: str) -> None:
+    assert clock(seconds) == text

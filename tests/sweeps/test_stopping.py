@@ -1,0 +1,109 @@
+"""`rein stop`: a run ends at its next record, a sweep starts no more; the same command goes on with both."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from rein.config import ConfigError, Experiment, run_id
+from rein.ledger import Run
+from rein.sweeps import stopping
+from rein.sweeps.folder import SweepFolder
+from rein.sweeps.plan import Planned
+from rein.sweeps.queue import Queue
+from rein.sweeps.stopping import UntilStopped, stop
+
+
+def plan(seed: int) -> Planned:
+    experiment = Experiment(seed=seed, steps=9)
+    return Planned(run_id(experiment), "rein", {"seed": seed}, experiment)
+
+
+PLANS = [plan(seed) for seed in range(3)]
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stopping, "INTERVAL", 0.02)
+
+
+class Driver(threading.Thread):
+    """Works on the runs of a source one after another, each until it is asked to stop, for a sweep of its own."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__()
+        self.root, self.folder, self.begun = root, SweepFolder(root, "ranks"), threading.Event()
+        self.worked: list[str] = []
+
+    def run(self) -> None:
+        with self.folder.driven(PLANS):
+            source = UntilStopped(Queue(PLANS, self.root), self.folder)
+            while not source.exhausted and (item := source.next()):
+                run = Run.create(self.root, item.experiment)
+                with run.claimed():
+                    run.start(step=0, steps=9)
+                    self.worked.append(run.id)
+                    self.begun.set()
+                    while run.asked_to_stop() is None:
+                        time.sleep(0.01)
+                    run.finish("preempted")
+                source.ended(item)
+
+
+def test_a_stopped_sweep_lets_go_and_starts_no_further_run(tmp_path: Path) -> None:
+    driver = Driver(tmp_path)
+    driver.start()
+    assert driver.begun.wait(10)
+    said: list[str] = []
+    (row,) = stop(["ranks"], tmp_path, patience=20, say=said.append)
+    driver.join(10)
+    assert (row["kind"], row["stopped"], row["left"]) == ("sweep", 1, 0)
+    assert driver.worked == [PLANS[0].id] and Run(tmp_path / PLANS[0].id).state == "preempted"
+    assert PLANS[0].id in said[0]
+    assert driver.folder.asked_to_stop() and not driver.folder.drivers()
+
+
+def test_driving_it_again_withdraws_the_request(tmp_path: Path) -> None:
+    folder = SweepFolder(tmp_path, "ranks")
+    with folder.driven(PLANS):
+        folder.ask_to_stop("by a person")
+    with folder.driven(PLANS):
+        assert folder.asked_to_stop() is None
+        source = UntilStopped(Queue(PLANS, tmp_path), folder)
+        assert source.next() == PLANS[0]
+        folder.ask_to_stop("by a person")
+        assert source.next() is None and source.exhausted
+
+
+def test_a_run_that_does_not_let_go_in_time_is_named(tmp_path: Path) -> None:
+    run = Run.create(tmp_path, PLANS[0].experiment)
+    with run.claimed():
+        run.start(step=0, steps=9)
+        (row,) = stop([run.id[:6]], tmp_path, patience=0.1)
+        assert row["left"] == 1 and "process" in row["state"] and run.id in row["state"]
+        request = run.asked_to_stop()
+        assert request is not None and request.state == "preempted"
+
+
+def test_what_does_not_run_is_left_as_it_is(tmp_path: Path) -> None:
+    run = Run.create(tmp_path, PLANS[0].experiment)
+    run.start(step=0, steps=9)
+    run.finish("done")
+    (row,) = stop([run.id], tmp_path, patience=5)
+    assert row["state"] == "nothing was running" and run.asked_to_stop() is None
+
+
+def test_an_unknown_name_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"nonsense.*nor is it a sweep"):
+        stop(["nonsense"], tmp_path, patience=1)
+
+
+def test_runs_of_an_earlier_plan_stay_members_once_they_were_started(tmp_path: Path) -> None:
+    folder = SweepFolder(tmp_path, "ranks")
+    with folder.driven(PLANS[:2]):
+        Run.create(tmp_path, PLANS[0].experiment).start(step=0, steps=9)
+    with folder.driven(PLANS[2:]):
+        assert [member.id for member in folder.members()] == [PLANS[2].id, PLANS[0].id]
