@@ -56,23 +56,25 @@ def headline(bill: Bill, name: str) -> str:
 
 
 def _table(rows: list[Variant]) -> Table:
+    """Without the columns of times where none is known: names have the room then."""
+    timed = any(row.seconds is not None for row in rows)
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     table.add_column("variant", overflow="fold", min_width=18)
-    for column in ("trains", "share", "FLOPs/step", "memory", "a run", "left", "takes"):
+    for column in ("trains", "share", "FLOPs/step", "memory", "left", *(("a run", "takes") if timed else ())):
         table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("known from", no_wrap=True, style="dim")
+    if timed:
+        table.add_column("known from", no_wrap=True, style="dim")
     for row in rows:
         one = row.price
+        times = [_time(row.seconds), _time(row.seconds_left), _origin(one)] if timed else []
         table.add_row(
             _name(row),
             _count(one.trainable),
             "" if one.share is None else percent(one.share),
             _count(one.flops),
             _memory(one.memory_mib, one.memory_from),
-            _time(row.seconds),
             f"{row.left:,}" if row.left == row.runs else f"{row.left:,} of {row.runs:,}",
-            _time(row.seconds_left),
-            _origin(one),
+            *times,
         )
     return table
 

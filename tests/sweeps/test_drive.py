@@ -22,7 +22,7 @@ from rein.config_io import load
 from rein.data.domain import DataError
 from rein.ledger import Run
 from rein.sweeps import drive as module
-from rein.sweeps.drive import drive, drive_one, plan_table
+from rein.sweeps.drive import drive, drive_one
 from rein.sweeps.plan import Planned, expand
 
 Tiny = Callable[..., Experiment]
@@ -193,7 +193,8 @@ def test_an_interrupted_sweep_settles_what_was_running(
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
         drive(str(sweep_file), ["vary.seed=[0, 99, 1]"], machine)
-    states = [row["state"] for row in plan_table(str(sweep_file), ["vary.seed=[0, 99, 1]"], machine)]
+    sweep = load(Sweep, str(sweep_file), ["vary.seed=[0, 99, 1]"])
+    states = [Run(machine.runs / plan.id).state or "to do" for plan in expand(sweep)]
     assert states == ["done", "preempted", "to do"]
     assert tracker.opened[0].status == "KILLED"
 
@@ -203,7 +204,7 @@ def test_a_run_that_another_command_works_on_is_left_to_it(
 ) -> None:
     monkeypatch.setattr(ledger, "PATIENCE", 0)
     monkeypatch.setattr(module, "PATIENCE", 0)
-    run = Run(machine.runs / plan_table(str(sweep_file), [], machine)[0]["run"])
+    run = Run(machine.runs / expand(load(Sweep, str(sweep_file)))[0].id)
     run.path.mkdir(parents=True)
     run.start(step=1, steps=3)
     with run.claimed():
@@ -254,12 +255,6 @@ def test_a_tracker_that_dies_in_between_costs_no_run(
 ) -> None:
     tracker.sync_error = ConnectionError("reset")
     assert drive(str(sweep_file), [], machine)["done"] == 2
-
-
-def test_the_plan_is_a_table_that_starts_nothing(sweep_file: Path, machine: Machine) -> None:
-    rows = plan_table(str(sweep_file), [], machine)
-    assert [(row["variant"], row["state"]) for row in rows] == [("a, seed 0", "to do"), ("a, seed 1", "to do")]
-    assert not machine.runs.exists()
 
 
 def test_a_sweep_with_nothing_left_imports_neither_ray_nor_torch_nor_mlflow(
