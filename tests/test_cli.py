@@ -260,6 +260,7 @@ def test_a_dry_run_prints_the_plan_and_starts_nothing(rein: Rein, tiny_file: Pat
     sweep = {"experiment": str(tiny_file), "points": {"a": {}}, "vary": {"seed": [0, 1]}}
     Path("s.yaml").write_text(yaml.safe_dump(sweep))
     said = rein("sweep", "s.yaml", "vary.seed=[0, 1, 2]", "--dry-run", "--json")
+    assert said.code == 0, said
     bill = json.loads(said.out)
     assert said.code == 0 and [(row["variant"], row["seed"]) for row in bill["runs"]] == [("a", 0), ("a", 1), ("a", 2)]
     assert {row["state"] for row in bill["runs"]} == {"to do"} and bill["totals"]["to_do"] == bill["totals"][
