@@ -260,9 +260,14 @@ def test_a_dry_run_prints_the_plan_and_starts_nothing(rein: Rein, tiny_file: Pat
     sweep = {"experiment": str(tiny_file), "points": {"a": {}}, "vary": {"seed": [0, 1]}}
     Path("s.yaml").write_text(yaml.safe_dump(sweep))
     said = rein("sweep", "s.yaml", "vary.seed=[0, 1, 2]", "--dry-run", "--json")
-    rows = json.loads(said.out)
-    assert said.code == 0 and [row["variant"] for row in rows] == ["a, seed 0", "a, seed 1", "a, seed 2"]
-    assert {row["state"] for row in rows} == {"to do"} and not machine.runs.exists()
+    assert said.code == 0, said
+    bill = json.loads(said.out)
+    assert said.code == 0 and [(row["variant"], row["seed"]) for row in bill["runs"]] == [("a", 0), ("a", 1), ("a", 2)]
+    assert {row["state"] for row in bill["runs"]} == {"to do"} and bill["totals"]["to_do"] == bill["totals"][
+        "left"
+    ] == 3
+    assert [path.name for path in machine.runs.iterdir()] == ["probes.json"], "figures are kept, no run is made"
+    assert rein("sweep", "s.yaml", "--dry-run").out.startswith("s: 2 runs: 2 to do")
 
 
 def test_check_is_status_0_for_sound_data_and_1_for_a_problem(rein: Rein, machine: Machine, tmp_path: Path) -> None:

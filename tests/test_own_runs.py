@@ -18,7 +18,9 @@ from rein.exporting import export_run
 from rein.inference import evaluate_run, load_model, predict_images
 from rein.ledger import Run
 from rein.reports.study import gather
-from rein.sweeps.drive import drive, drive_one, plan_table
+from rein.sweeps.drive import drive, drive_one
+from rein.sweeps.estimate import Estimate
+from rein.sweeps.place import Place
 from rein.training import train
 
 Tiny = Callable[..., Experiment]
@@ -104,7 +106,10 @@ def test_a_sweep_refuses_a_changed_definition_in_plan_and_work(mine: Tiny, machi
     Path("sweep.yaml").write_text("experiment: base.yaml\nvary: {seed: [0, 1]}\n")
     drive("sweep.yaml", ["vary={seed: [0]}"], machine, "local", track=False)
     describe(CHANGED)
-    for start in (lambda: plan_table("sweep.yaml", [], machine), lambda: drive("sweep.yaml", [], machine, "local")):
+    for start in (
+        lambda: Estimate("sweep.yaml", [], Place.find(machine)),
+        lambda: drive("sweep.yaml", [], machine, "local"),
+    ):
         with pytest.raises(ConfigError, match="another definition of mine"):
             start()
 

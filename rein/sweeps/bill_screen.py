@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from rein.sweeps.bill import COUNTED, Bill, Variant, accuracy, merged
+from rein.sweeps.bill import COUNTED, Bill, Price, Variant, accuracy, merged
 from rein.sweeps.watch import clock
 
 #: Rows of the table; of more variants those that cost the same share a row.
@@ -16,6 +16,8 @@ ROWS = 24
 #: Wider lines are hard to read.
 WIDTH = 100
 UNKNOWN = "unknown"
+#: Sentences of one kind that are said.
+SAID = 3
 #: Letters of the sentences' first word.
 LABEL = 13
 
@@ -23,8 +25,14 @@ LABEL = 13
 def show(bill: Bill, name: str, console: Console | None = None) -> None:
     """Print it."""
     console = console or Console(highlight=False)
-    width = min(WIDTH, console.width) if console.is_terminal else WIDTH
-    console.width = width
+    console.width = min(WIDTH, console.width) if console.is_terminal else WIDTH
+    with console.capture() as drawn:
+        _draw(bill, name, console)
+    for line in drawn.get().splitlines():
+        console.file.write(line.rstrip() + "\n")  # rich fills lines up with blanks
+
+
+def _draw(bill: Bill, name: str, console: Console) -> None:
     console.print(Text(headline(bill, name), style="bold"), soft_wrap=True)
     console.print()
     rows = merged(bill, ROWS)
@@ -33,9 +41,8 @@ def show(bill: Bill, name: str, console: Console | None = None) -> None:
         console.print(Text(f"... and {len(rows) - ROWS:,} more that take no longer (--json has all)", style="dim"))
     console.print()
     for label, text in sentences(bill):
-        style = "bold red" if label == "problem" else "bold"
         grid = Table.grid(padding=(0, 1))
-        grid.add_column(width=LABEL, style=style)
+        grid.add_column(width=LABEL, style="bold red" if label == "problem" else "bold")
         grid.add_column(overflow="fold")
         grid.add_row(label, Text(text))
         console.print(grid)
@@ -49,23 +56,25 @@ def headline(bill: Bill, name: str) -> str:
 
 
 def _table(rows: list[Variant]) -> Table:
+    """Without the columns of times where none is known: names have the room then."""
+    timed = any(row.seconds is not None for row in rows)
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     table.add_column("variant", overflow="fold", min_width=18)
-    for column in ("trains", "share", "FLOPs/step", "memory", "a run", "left", "takes"):
+    for column in ("trains", "share", "FLOPs/step", "memory", "left", *(("a run", "takes") if timed else ())):
         table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("known from", overflow="fold", style="dim")
+    if timed:
+        table.add_column("known from", no_wrap=True, style="dim")
     for row in rows:
         one = row.price
+        times = [_time(row.seconds), _time(row.seconds_left), _origin(one)] if timed else []
         table.add_row(
             _name(row),
             _count(one.trainable),
             "" if one.share is None else percent(one.share),
             _count(one.flops),
             _memory(one.memory_mib, one.memory_from),
-            _time(row.seconds),
-            f"{row.left:,} of {row.runs:,}",
-            _time(row.seconds_left),
-            one.timing.origin if one.timing else one.problem or "",
+            f"{row.left:,}" if row.left == row.runs else f"{row.left:,} of {row.runs:,}",
+            *times,
         )
     return table
 
@@ -80,6 +89,11 @@ def sentences(bill: Bill) -> Iterator[tuple[str, str]]:
             f"each of {runs} predicted from the others is off by {percent(off['median'])} in the middle, "
             f"{percent(off['worst'])} at most",
         )
+    prices = [one.price for one in bill.variants]
+    if alike := dict.fromkeys(one.timing.origin for one in prices if one.timing and _origin(one).startswith("≈")):
+        yield "known from ≈", "; ".join(list(alike)[:SAID]) + " ..." * (len(alike) > SAID)
+    if failed := dict.fromkeys(one.problem for one in prices if one.problem):
+        yield "problem", "; ".join(list(failed)[:SAID])
     if any(one.price.memory_from == COUNTED for one in bill.variants):
         yield "memory", "≈: counted, tensors in fp32 alone; a process takes some hundred MiB besides"
     free = "" if bill.disk_free is None else f"; {size(bill.disk_free)} are free"
@@ -105,6 +119,14 @@ def _total(bill: Bill) -> str:
         return text
     longest = f", the longest {clock(bill.longest_seconds)}" if bill.longest_seconds and bill.left > 1 else ""
     return f"{text}; done in {duration(bill.wall_seconds)} with {bill.at_once:,} at once{longest}"
+
+
+def _origin(one: Price) -> str:
+    """Where a time is known from, shortly: of runs that differ, `sentences` says in what."""
+    if one.timing is None:
+        return "failed" if one.problem else ""
+    runs, _, differing = one.timing.origin.partition(" run")
+    return f"≈ {runs} run{differing[:1].strip()}" if differing.strip("s") else one.timing.origin
 
 
 def _name(row: Variant) -> str:

@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 from rein.ledger import Run
 from rein.sweeps.plan import Planned
-from rein.sweeps.queue import is_held
 
 #: `cut`: it began and nobody works on it; `held`: another driver or command works on it.
 Word = Literal["done", "cut", "failed", "pruned", "held", "to do"]
@@ -36,5 +35,5 @@ def word(id: str, status: dict[str, Any] | None, root: Path) -> Word:
         return "to do"
     state = status.get("state", "")
     if state == "running":
-        return "held" if is_held(Run(root / id)) else "cut"
+        return "held" if Run(root / id).holder() else "cut"
     return _OF_STATE.get(state, "to do")

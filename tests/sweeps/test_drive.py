@@ -24,7 +24,7 @@ from rein.data.domain import DataError
 from rein.ledger import Run
 from rein.sweeps import copying, local, queue
 from rein.sweeps import drive as module
-from rein.sweeps.drive import drive, drive_one, plan_table
+from rein.sweeps.drive import drive, drive_one
 from rein.sweeps.plan import Planned, expand
 from rein.sweeps.queue import Source
 
@@ -199,7 +199,8 @@ def test_an_interrupted_sweep_settles_what_was_running(
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
         drive(str(sweep_file), ["vary.seed=[0, 99, 1]"], machine)
-    states = [row["state"] for row in plan_table(str(sweep_file), ["vary.seed=[0, 99, 1]"], machine)]
+    sweep = load(Sweep, str(sweep_file), ["vary.seed=[0, 99, 1]"])
+    states = [Run(machine.runs / plan.id).state or "to do" for plan in expand(sweep)]
     assert states == ["done", "preempted", "to do"]
     assert tracker.opened[0].status == "KILLED"
 
@@ -209,7 +210,7 @@ def test_a_run_that_another_command_works_on_is_left_to_it_and_taken_up_when_tha
 ) -> None:
     monkeypatch.setattr(queue, "LOOK_AGAIN", 0.1)
     monkeypatch.setattr(local, "LOOK_AGAIN", 0.1)
-    first, second = (Run(machine.runs / row["run"]) for row in plan_table(str(sweep_file), [], machine))
+    first, second = (Run(machine.runs / plan.id) for plan in expand(load(Sweep, str(sweep_file))))
     first.path.mkdir(parents=True)
     seen: list[tuple[str | None, str | None]] = []
 
@@ -246,7 +247,7 @@ def test_first_runs_that_fail_alike_end_a_sweep(
 def test_the_longest_runs_come_first(sweep_file: Path, machine: Machine, executed: list[str]) -> None:
     axes = ["vary={steps: [2, 9, 4]}"]
     drive(str(sweep_file), axes, machine, track=False)
-    steps = {row["run"]: row["variant"] for row in plan_table(str(sweep_file), axes, machine)}
+    steps = {plan.id: plan.label for plan in expand(load(Sweep, str(sweep_file), axes))}
     assert [steps[id] for id in executed] == ["a, steps=9", "a, steps=4", "a, steps=2"]
 
 
@@ -291,12 +292,6 @@ def test_a_tracker_that_dies_in_between_costs_no_run(
 ) -> None:
     tracker.sync_error = ConnectionError("reset")
     assert drive(str(sweep_file), [], machine)["done"] == 2
-
-
-def test_the_plan_is_a_table_that_starts_nothing(sweep_file: Path, machine: Machine) -> None:
-    rows = plan_table(str(sweep_file), [], machine)
-    assert [(row["variant"], row["state"]) for row in rows] == [("a, seed 0", "to do"), ("a, seed 1", "to do")]
-    assert not machine.runs.exists()
 
 
 def test_a_sweep_with_nothing_left_imports_neither_ray_nor_torch_nor_mlflow(
