@@ -16,7 +16,7 @@ from rein.config import ConfigError, Sweep
 from rein.ledger import FINAL, Run
 from rein.sweeps.members import Members
 from rein.sweeps.outcome import curve
-from rein.sweeps.plan import PATIENT, Planned, plan_of
+from rein.sweeps.plan import Planned, plan_of
 from rein.sweeps.queue import ALIKE, FAILED, Source, is_held
 from rein.sweeps.refusals import bases, check_asked, check_searched
 from rein.sweeps.space import is_numeric, rounded
@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 
 #: Between the seeds of studies that begin with one run more.
 SPREAD = 1_000_003
+
+#: So many proposals in a row without a new run, and the space is taken for exhausted.
+PROPOSALS = 100
 
 
 class Adaptive(Source):
@@ -108,7 +111,7 @@ class Adaptive(Source):
             self._waiting.append(plan)
 
     def _proposed(self) -> Planned | None:
-        for _ in range(PATIENT):
+        for _ in range(PROPOSALS):
             trial = self.study.ask()
             plan = self._suggested(trial)
             if plan is not None and plan.id not in self.known:

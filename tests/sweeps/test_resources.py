@@ -165,7 +165,9 @@ def test_what_every_run_may_use_is_checked_by_its_own_rule() -> None:
     rules = [{"when": {"backbone.name": "*giant*"}, "gpu": 4}]
     allotment = Allotment(sweep(resources={"gpu": 1}, rules=rules))
     allotment.check([SMALL], NODES)
-    with pytest.raises(ConfigError, match=rf"rules\[0\]: .*{GIANT.id}.* 1 CPU and 4 GPU.*4 CPU, 1 GPU.*`rules\[0\]\.gpu`"):
+    with pytest.raises(
+        ConfigError, match=rf"rules\[0\]: .*{GIANT.id}.* 1 CPU and 4 GPU.*4 CPU, 1 GPU.*`rules\[0\]\.gpu`"
+    ):
         allotment.check([SMALL, GIANT], NODES)
 
 
