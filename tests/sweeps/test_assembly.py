@@ -6,14 +6,14 @@ import itertools
 from typing import Any
 
 import pytest
-from conftest import TINY
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rein.config import ConfigError, Experiment, run_id
-from rein.config_io import build, override
+from rein.config_io import build, find, override, read_yaml
 from rein.sweeps.assembly import Assembly
 
+TOY = read_yaml(find(Experiment, "toy"))
 VALUES: dict[str, list[Any]] = {
     "seed": [0, 1, "2", 3.0],
     "steps": [10, 20],
@@ -39,7 +39,7 @@ CHANGES = st.dictionaries(st.sampled_from(sorted(VALUES)), st.integers(0, 3), ma
 
 def one_by_one(changes: dict[str, Any], to_run: bool = True) -> tuple[str, Experiment] | str:
     try:
-        experiment = build(Experiment, override(TINY, changes), "here", to_run)
+        experiment = build(Experiment, override(TOY, changes), "here", to_run)
     except ConfigError as error:
         return str(error)
     return run_id(experiment), experiment
@@ -48,7 +48,7 @@ def one_by_one(changes: dict[str, Any], to_run: bool = True) -> tuple[str, Exper
 @settings(max_examples=60, deadline=None)
 @given(st.lists(CHANGES, min_size=1, max_size=8))
 def test_experiments_ids_and_refusals_are_those_of_building_one_by_one(many: list[dict[str, Any]]) -> None:
-    assembly = Assembly(TINY)
+    assembly = Assembly(TOY)
     for changes in many:
         found: tuple[str, Experiment] | str
         try:
@@ -70,18 +70,18 @@ def test_a_wrong_base_is_refused_as_by_building(base: dict[str, Any]) -> None:
 
 
 def test_what_a_change_mends_in_the_base_is_no_mistake() -> None:
-    base = {**TINY, "optim": {"lr": -1}}
+    base = {**TOY, "optim": {"lr": -1}}
     id, experiment = Assembly(base).experiment({"optim.lr": 0.5}, "here")
     assert experiment.optim.lr == 0.5 and id == run_id(experiment)
 
 
 def test_unknown_domains_pass_where_nothing_is_to_run() -> None:
     changes = {"data.targets": ["nowhere"]}
-    assert Assembly(TINY, to_run=False).experiment(changes, "here") == one_by_one(changes, to_run=False)
+    assert Assembly(TOY, to_run=False).experiment(changes, "here") == one_by_one(changes, to_run=False)
 
 
 def test_runs_share_the_parts_that_they_have_in_common() -> None:
-    assembly = Assembly(TINY)
+    assembly = Assembly(TOY)
     made = [
         assembly.experiment({"seed": seed, "optim.lr": lr}, "")[1] for seed, lr in itertools.product((0, 1), (0.1, 1))
     ]
