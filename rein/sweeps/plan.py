@@ -49,9 +49,13 @@ def expand(sweep: Sweep, to_run: bool = True) -> list[Planned]:
     head does not have is none of that run, and equal runs are planned once. A random search's runs are its draws, one
     after the other. Where nothing is to run, their domains need not be known here.
 
-    Raises ConfigError for a search by optuna, which chooses while it goes: `rein.sweeps.search.members` has its runs.
+    Raises ConfigError for a search by optuna, which chooses while it goes: `rein.sweeps.members.known` has its runs.
     """
     check_asked(sweep)
+    if sweep.search is not None and sweep.search.sampler == "optuna":
+        raise ConfigError(
+            "search: runs that optuna takes are chosen one by one, by how the others ended; none is planned"
+        )
     space = Space(sweep)
     assembly = Assembly(space.base, to_run)
     random = sweep.search is not None and sweep.search.sampler == "random"

@@ -29,6 +29,9 @@ log = logging.getLogger(__name__)
 #: Between the seeds of studies that begin with one run more.
 SPREAD = 1_000_003
 
+#: So many proposals in a row without a new run, and the space is taken for exhausted.
+PROPOSALS = 100
+
 
 class Adaptive(Source):
     """Runs that optuna's TPE chooses by `source_val`; `trials` of them in all, those of the ledger counted.
@@ -108,7 +111,7 @@ class Adaptive(Source):
             self._waiting.append(plan)
 
     def _proposed(self) -> Planned | None:
-        for _ in range(PATIENT):
+        for _ in range(PROPOSALS):
             trial = self.study.ask()
             plan = self._suggested(trial)
             if plan is not None and plan.id not in self.known:

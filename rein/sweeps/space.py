@@ -40,7 +40,7 @@ class Space:
         self.varied = {key for key, axis in sweep.vary.items() if is_drawn(axis) or len(axis) > 1}
         self._dependent = [key for key in sweep.vary if _group(key) in METHODS and not key.endswith(".method")]
         self._fields: dict[tuple[Any, ...], frozenset[str] | None] = {}
-        self._fitted: set[str] = set()
+        self._unused = set(self._dependent)
         self._check()
 
     def where(self, point: str) -> str:
@@ -54,8 +54,8 @@ class Space:
         for key in self._dependent:
             if key in own and not self._has(point, own, key):
                 del own[key]
-        if len(self._fitted) < len(self.sweep.vary):
-            self._fitted.update(own, changes)
+        if self._unused:
+            self._unused.difference_update(own, changes)
         return Combination(point, {**own, **changes}, own)
 
     def excluded(self, experiment: Experiment) -> bool:
@@ -74,11 +74,14 @@ class Space:
 
     def check_used(self) -> None:
         """Raise ConfigError for an axis that was none of any combination so far."""
-        for key in self._dependent:
-            if key not in self._fitted:
+        search = self.sweep.search
+        tabled = search is None or search.sampler == "grid"  # else the draws may have missed those that have it
+        for key in sorted(self._unused):
+            if tabled or key not in known_keys():
+                near = "" if key in known_keys() else nearest(key, known_keys())
                 raise ConfigError(
-                    f"vary: `{key}` is a key of none of this sweep's runs{nearest(key, known_keys())}; take the axis "
-                    f"out, or add a point or a `{_group(key)}.method` that has it"
+                    f"vary: `{key}` is a key of none of this sweep's runs{near}; take the axis out, or add a point or "
+                    f"a `{_group(key)}.method` that has it"
                 )
 
     def _check(self) -> None:

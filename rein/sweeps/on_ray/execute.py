@@ -54,7 +54,7 @@ def execute(
     """
     for again in range(STARTS):
         try:
-            _execute(source, planned, machine, allotment, address, jobs, scheduler)
+            _execute(source, planned, machine, allotment, address, jobs, sweep)
             return
         except Exception as error:  # behind a client's door it comes wrapped
             if "ClusterLost" not in repr(error) or again == STARTS - 1:
@@ -69,7 +69,7 @@ def _execute(
     allotment: Allotment,
     address: str | None,
     jobs: int | None,
-    scheduler: Any,
+    sweep: Sweep | None,
 ) -> None:
     with started(address):
         allotment.check(planned, nodes())

@@ -7,6 +7,7 @@ ends by itself as `pruned`, with a checkpoint that a table can go on from.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -43,7 +44,10 @@ def scheduler(sweep: Sweep, planned: Sequence[Planned], runs: Path) -> Asking:
         case HyperBand(reduction_factor=factor):
             inner = HyperBandScheduler(max_t=steps, reduction_factor=factor, **SIGHT)
         case Median(grace_period=grace, min_samples=samples):
-            inner = MedianStoppingRule(grace_period=grace or first, min_samples_required=samples, **SIGHT)
+            # Without a slice it would set runs aside, for nothing, while it has too few to compare.
+            inner = MedianStoppingRule(
+                grace_period=grace or first, min_samples_required=samples, min_time_slice=math.inf, **SIGHT
+            )
         case other:
             raise ConfigError(f"search.scheduler: {other.method} does not stop runs")
     asking = Asking(inner, runs, sweep.search.scheduler.method)
