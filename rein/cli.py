@@ -451,7 +451,9 @@ def main() -> None:
     except ConfigError as error:
         _fail(error, 2)
     except Exception as error:
-        _fail(error, 1)
+        from rein.ledger import Stopped
+
+        _fail(error, 130 if isinstance(error, Stopped) else 1)
 
 
 def _fail(error: Exception, status: int) -> None:

@@ -20,6 +20,9 @@ from rein.data.domain import Domain
 
 T = TypeVar("T")
 
+#: libyaml's, which is eight times as fast, where PyYAML was built with it; both are safe.
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
 
 def load(kind: type[T], name: str | Path, overrides: Iterable[str] = ()) -> T:
     """Read an experiment, sweep or report by file or shipped name and apply `dotted.key=value` overrides."""
@@ -89,7 +92,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     """A YAML file as a mapping; an empty file is an empty mapping."""
     try:
         with open(path, encoding="utf-8") as file:  # not its text: errors then name the file
-            values = yaml.safe_load(file)
+            values = yaml.load(file, LOADER)
     except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read as YAML: {error}") from None
     if values is not None and not isinstance(values, dict):

@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-#: Seconds that a process which ends keeps waiting for the checkpoint of a run in another of its threads.
-GRACE = 20.0
+#: Seconds that a process which ends waits for the checkpoint of a run in another of its threads: less than whoever
+#: takes the run up again waits for the process to let go of it (`rein.ledger.PATIENCE`).
+GRACE = 15.0
 
 
 class Interrupted(KeyboardInterrupt):

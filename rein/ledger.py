@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from rein import domain_files
+from rein import domain_files, plain_yaml
 from rein.config import ConfigError, Experiment, nearest, run_id
 from rein.config_io import build, dump, read_yaml
 from rein.lease import BusyError, Holder, Lease, LostError
@@ -40,10 +40,13 @@ FINAL = ("done", "pruned")
 SCORE_COLUMNS = ("step", "domain", "role", "class", "metric", "value")
 
 
+#: Files that are replaced by whoever holds the run.
+WORKERS = ("status.json", "traceback.txt", "environment.json", "scores.csv", "confusion.npz")
+
 #: Lost processes in a row without a step of progress after which a run has failed.
 LOSSES = 3
-#: Seconds that a killed process is given to let go of a run.
-PATIENCE = 10.0
+#: Seconds that a process which is being ended is given to write its checkpoint and let go of a run.
+PATIENCE = 20.0
 
 
 @dataclass(frozen=True)
@@ -91,8 +94,15 @@ class Run:
 
     def experiment(self) -> Experiment:
         """What was run; its domains need not be known here."""
+        return build(Experiment, self.values(), str(self.path / "experiment.yaml"), to_run=False)
+
+    def values(self) -> dict[str, Any]:
+        """What was run as it was written down then: nested, unchecked, without what younger code has added."""
         path = self.path / "experiment.yaml"
-        return build(Experiment, read_yaml(path), str(path), to_run=False)
+        with suppress(OSError, UnicodeDecodeError):
+            if values := plain_yaml.read(path.read_text(encoding="utf-8")):
+                return values
+        return read_yaml(path)
 
     @property
     def domains(self) -> Path:
@@ -240,9 +250,9 @@ class Run:
 
     def _clear_up(self) -> None:
         """Drop what a kill in the middle of a write left; so the next record begins a line of its own."""
-        for leftover in self.path.glob(".*"):
-            with suppress(OSError):
-                leftover.unlink()
+        for name in WORKERS:  # not what a driver may be writing just now
+            for leftover in self.path.glob(f".{name}.*"):
+                leftover.unlink(missing_ok=True)
         for path in (self.path / "metrics.jsonl", self.path / "remarks.jsonl"):
             if path.is_file():
                 os.truncate(path, path.read_bytes().rfind(b"\n") + 1)
@@ -285,8 +295,14 @@ class Run:
 
 def runs(root: Path) -> Iterator[Run]:
     """Every run below a runs folder, in the order of their ids."""
-    for path in sorted(root.glob("*/experiment.yaml")):
-        yield Run(path.parent)
+    try:
+        with os.scandir(root) as entries:  # a glob would make ten thousand paths that nobody looks at
+            names = sorted(entry.name for entry in entries)
+    except OSError:
+        return
+    for name in names:
+        if os.path.isfile(f"{root}/{name}/experiment.yaml"):  # noqa: PTH113
+            yield Run(root / name)
 
 
 def find(root: Path, name: str) -> Run:

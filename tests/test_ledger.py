@@ -15,6 +15,7 @@ import pytest
 
 from rein import ledger
 from rein.config import ConfigError, Experiment, run_id
+from rein.lease import Holder, Lease, LostError
 from rein.ledger import BusyError, Run, write_atomic
 
 
@@ -178,6 +179,26 @@ def test_a_claim_ends_with_its_block(run: Run) -> None:
     for _ in range(2):
         with run.claimed():
             pass
+
+
+def test_a_run_that_another_process_took_over_is_not_written_any_more(run: Run) -> None:
+    with run.claimed():
+        run.start(step=0, steps=3)
+        before = {path: path.read_bytes() for path in run.path.iterdir() if path.is_file()}
+        assert Lease(run.path / "lease")._take(2, Holder.this(60)), "as if this process had been suspended"
+        (run._lease or Lease(run.path))._show()
+        for write in (
+            lambda: run.update(step=1),
+            lambda: run.append({"step": 1}),
+            lambda: run.remark([{"file": "a"}]),
+            lambda: run.scores([score(1, 0.5)]),
+            lambda: run.finish("failed", ValueError("late")),
+        ):
+            with pytest.raises(LostError, match=rf"{run.id}: process {os.getpid()} on .* took it over"):
+                write()
+        assert {path: path.read_bytes() for path in run.path.iterdir() if path.is_file()} == before
+    holder = run.holder()
+    assert holder is not None and holder.pid == os.getpid(), "the lease is the other's still"
 
 
 def test_find_takes_folder_id_and_beginning(run: Run) -> None:

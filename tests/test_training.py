@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -19,14 +20,15 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from rein import ledger, results
+from rein import checkpoint, ledger, results
 from rein.config import ConfigError, Experiment, Machine, run_id
 from rein.config_io import dump
 from rein.data.domain import DataError, MachineError
-from rein.ledger import BusyError, Run
+from rein.ledger import BusyError, GoneError, Run, Stopped
 from rein.metrics import miou
 from rein.training import train
 
@@ -472,3 +474,151 @@ def test_a_config_error_of_the_model_fails_the_run(tiny: Tiny, machine: Machine)
     with pytest.raises(ConfigError, match=r"backbone\.name"):
         train(experiment, machine)
     assert Run(machine.runs / run_id(experiment)).state == "failed"
+
+
+# ---------------------------------------------------------------- asked to stop
+
+#: Losses are recorded every second step, so that a run can be cut between two records.
+LONG = {"steps": 100, "data.crop_size": 32, "evaluation.every": None}
+
+
+def losses(run: Run) -> dict[int, float]:
+    return {record["step"]: record["loss"] for record in run.metrics()[0] if "loss" in record}
+
+
+@pytest.mark.parametrize("state", ["pruned", "preempted"])
+@pytest.mark.parametrize("told", [False, True], ids=["found", "told by an exception"])
+def test_a_run_that_is_asked_to_stop_does_so_with_a_checkpoint(
+    finished: tuple[Run, Machine], tiny: Tiny, machine: Machine, state: Any, told: bool
+) -> None:
+    seldom = replace(machine, checkpoint_seconds=1e6)
+    run = Run(machine.runs / run_id(tiny()))
+
+    def observe(record: Mapping[str, Any]) -> None:
+        if record["step"] == 2:
+            run.ask_to_stop(state, "for a test")
+            if told:  # as a scheduler of Ray Tune does
+                raise SystemExit(0)
+
+    with pytest.raises(Stopped, match="for a test"):
+        train(tiny(), seldom, observe)
+    assert (run.state, run.status()["error"]) == (state, "for a test") and not (run.path / "traceback.txt").exists()
+    assert [path.name for path in (run.path / "checkpoint").iterdir()] == ["step_0000002"]
+    went_on: list[int] = []
+    assert_same_end(train(tiny(), seldom, lambda record: went_on.append(record["step"])), finished[0], tiny())
+    assert went_on[0] == 3 and run.state == "done", "the request was for the attempt before"
+    assert losses(run) == losses(finished[0])
+
+
+def test_a_run_that_is_stopped_before_it_was_scored_is_scored_when_it_goes_on(
+    tiny: Tiny, machine: Machine, tmp_path: Path
+) -> None:
+    experiment = tiny({"evaluation.every": 1})
+    uncut = train(experiment, replace(machine, runs=tmp_path / "elsewhere"))
+    with pytest.raises(SystemExit):
+        train(experiment, machine, Cut(1, SystemExit(0)))  # the loss of step 1; its scores are due
+    assert_same_end(train(experiment, machine), uncut, experiment)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_signal_between_two_records_costs_no_step_and_no_loss(
+    tiny: Tiny, machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str
+) -> None:
+    experiment = tiny({**LONG, "optim.precision": precision})
+    uncut = train(experiment, replace(machine, runs=tmp_path / "elsewhere", checkpoint_seconds=1e6))
+    seldom, made = replace(machine, checkpoint_seconds=1e6), []
+
+    class Ends(torch.optim.AdamW):
+        def step(self, *words: Any, **more: Any) -> Any:
+            made.append(1)
+            if len(made) == 5:
+                os.kill(os.getpid(), signal.SIGTERM)  # in the middle of a step, which is finished
+            return super().step(*words, **more)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt, match="SIGTERM"):
+        patch.setattr("rein.optim.AdamW", Ends)
+        train(experiment, seldom)
+    run = Run(machine.runs / run_id(experiment))
+    assert run.state == "preempted" and sorted(losses(run)) == [2, 4]
+    assert [path.name for path in (run.path / "checkpoint").iterdir()] == ["step_0000005"]
+    assert_same_end(train(experiment, seldom), uncut, experiment)
+    assert losses(run) == losses(uncut)
+
+
+# ---------------------------------------------------------------- what the disk and the system do
+
+
+def test_a_checkpoint_that_cannot_be_written_is_tried_again(
+    finished: tuple[Run, Machine], tiny: Tiny, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, tries = checkpoint.save_file, []
+
+    def full(tensors: dict[str, Tensor], path: Path, *more: Any) -> None:
+        tries.append(path)
+        write(tensors, path, *more)
+        if len(tries) <= 2:
+            raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    run = train(tiny(), machine)
+    assert run.state == "done" and any("No space left" in note for note in run.status()["notes"])
+    assert_same_end(run, finished[0], tiny())
+    assert [path.name for path in (run.path / "checkpoint").iterdir() if path.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize("file", ["metrics.jsonl", "status.json"])
+def test_a_record_that_cannot_be_written_ends_the_run_and_says_so(
+    finished: tuple[Run, Machine], tiny: Tiny, machine: Machine, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    call = {"metrics.jsonl": "_append", "status.json": "write_atomic"}[file]
+    write, blocked = getattr(ledger, call), []
+
+    def full(path: Path, content: Any) -> None:
+        if path.name == file and blocked:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        write(path, content)
+
+    monkeypatch.setattr(ledger, call, full)
+    with pytest.raises(OSError, match=rf"No space left on device.*{file}"):
+        train(tiny(), machine, lambda record: blocked.append(record))
+    run = Run(machine.runs / run_id(tiny()))
+    assert run.state == ("failed" if file == "metrics.jsonl" else "running") and run.holder() is None
+    blocked.clear()
+    monkeypatch.undo()
+    assert_same_end(train(tiny(), machine), finished[0], tiny())
+
+
+def test_weights_that_are_not_finite_are_never_kept(
+    tiny: Tiny, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Diverges(torch.optim.AdamW):
+        def step(self, *words: Any, **more: Any) -> Any:
+            result = super().step(*words, **more)
+            if max(state["step"].item() for state in self.state.values()) == 2:
+                self.param_groups[0]["params"][0].data.fill_(float("nan"))
+            return result
+
+    monkeypatch.setattr("rein.optim.AdamW", Diverges)
+    with pytest.raises(FloatingPointError, match=r"step 2: .* is not finite; a lower"):
+        train(tiny(), machine)
+    run = Run(machine.runs / run_id(tiny()))
+    assert run.state == "diverged"
+    assert [path.name for path in (run.path / "checkpoint").iterdir()] == ["step_0000001"]
+
+
+def test_a_run_whose_process_was_lost_three_times_at_one_step_has_failed(tiny: Tiny, machine: Machine) -> None:
+    run = Run.create(machine.runs, tiny())
+    for _ in range(3):
+        run.start(step=0, steps=3)  # and no end
+    with pytest.raises(GoneError, match="lost 3 times in a row at step 0"):
+        train(tiny(), machine)
+    assert run.state == "failed" and "memory" in run.status()["error"]
+    assert train(tiny(), machine).state == "done", "whoever starts it again starts the count anew"
+
+
+def test_a_run_that_gets_further_each_time_may_be_lost_often(tiny: Tiny, machine: Machine) -> None:
+    run = Run.create(machine.runs, tiny())
+    for step in range(6):
+        run.start(step=0, steps=3)
+        run.update(step=step + 1)
+        assert run.status()["lost"] <= 1

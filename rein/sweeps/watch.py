@@ -57,7 +57,7 @@ class Watch:
         self._files = Statuses(runs)
         self.sink, self.console, self.interval, self.silence = sink, console, interval, silence
         self.statuses: dict[str, dict[str, Any]] = {}
-        self.began = self.spoke = time.time()
+        self.spoke = time.monotonic()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="rein-watch", daemon=True)
         self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
@@ -120,7 +120,7 @@ class Watch:
         rows = self.rows
         if self._live:
             self._live.update(self._drawn(screen.chosen(rows, self.console.height - 4)), refresh=True)
-        elif time.time() - self.spoke >= self.silence:
+        elif time.monotonic() - self.spoke >= self.silence:
             running = [f"{row.name} {row.step}/{row.steps}" for row in rows if row.state in AT_WORK]
             self._say("; ".join([progress(rows), *running]))
 
@@ -130,7 +130,7 @@ class Watch:
         return [Row(run.path, name, self.statuses.get(run.id, {}), self.steps[run.id]) for run, name in self.runs]
 
     def _say(self, text: str) -> None:
-        self.spoke = time.time()
+        self.spoke = time.monotonic()
         self.console.print(f"{time.strftime('%H:%M:%S')}  {text}", highlight=False, soft_wrap=True)
 
     def _copy(self, run: Run, name: str) -> None:

@@ -1,0 +1,74 @@
+"""A disk of a few pages that is really full: what was complete stays complete, and nothing half is left."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from rein import checkpoint
+from rein.config import Experiment
+from rein.ledger import Run, write_atomic
+
+PAGE = 4096
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 256 KiB, of the memory's own kind."""
+    disk = tmp_path / "small"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "rein", disk], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("this machine lets the tests mount nothing")
+    yield disk
+    subprocess.run(["umount", disk], check=True)
+
+
+def fill(disk: Path) -> None:
+    with open(disk / "filler", "wb", buffering=0) as file, pytest.raises(OSError, match="No space"):
+        while True:
+            file.write(bytes(PAGE))
+
+
+def test_records_that_do_not_fit_damage_nothing(small: Path) -> None:
+    run = Run.create(small, Experiment())
+    with run.claimed():
+        run.start(step=0, steps=3)
+        for step in range(1, 4):
+            run.append({"step": step})
+        before = {
+            path: path.read_bytes() for path in run.path.rglob("*") if path.is_file() and "lease" not in str(path)
+        }
+        fill(small)
+        with pytest.raises(OSError, match=r"No space left.*make room.*status\.json"):
+            run.update(step=3)
+        with pytest.raises(OSError, match=r"make room.*metrics\.jsonl"):
+            run.append({"step": 4, "text": PAGE * "x"})
+        row = {"step": 3, "domain": "kitti", "role": "target", "class": "all", "metric": "miou", "value": 0.5}
+        with pytest.raises(OSError, match=r"make room.*scores\.csv"):
+            run.scores([row])
+        run.check_held()
+        assert {p: p.read_bytes() for p in run.path.rglob("*") if p.is_file() and "lease" not in str(p)} == before
+        (small / "filler").unlink()
+        run.append({"step": 4})
+        run.finish("done")
+    assert run.metrics()[0] == [{"step": step} for step in range(1, 5)] and run.state == "done"
+
+
+def test_a_tensor_file_that_does_not_fit_is_an_error_of_the_disk(small: Path) -> None:
+    with pytest.raises(OSError, match="No space left"):
+        checkpoint.write_tensors(small / "model.safetensors", {"weight": torch.zeros(100_000)})
+
+
+def test_a_file_that_does_not_fit_leaves_the_old_one_alone(small: Path) -> None:
+    write_atomic(small / "facts.json", json.dumps({"old": True}))
+    with pytest.raises(OSError, match="No space left"):
+        write_atomic(small / "facts.json", bytes(1 << 20))
+    assert os.listdir(small) == ["facts.json"]  # noqa: PTH208
+    assert json.loads((small / "facts.json").read_text()) == {"old": True}
