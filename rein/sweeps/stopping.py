@@ -44,6 +44,15 @@ class UntilStopped(Source):
         return self._is_stopped or self.source.exhausted
 
     @property
+    def stopped(self) -> str | None:
+        """Why the other source stopped by itself; it may have been told so by a process that drove in our place."""
+        return getattr(self.source, "stopped", None)
+
+    @stopped.setter
+    def stopped(self, why: str | None) -> None:
+        setattr(self.source, "stopped", why)  # noqa: B010 - a source of any kind
+
+    @property
     def _is_stopped(self) -> bool:
         return self.folder.asked_to_stop() is not None
 

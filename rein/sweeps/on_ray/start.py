@@ -32,7 +32,7 @@ QUIET = {
 
 #: Ray's switch for a Ray of one machine alone, before it is imported: else all its processes listen on every interface,
 #: whatever address is named.
-LOOPBACK = ("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 
 CLIENT = "ray://"
 
@@ -47,7 +47,8 @@ def started(address: str | None) -> Iterator[None]:
     for key, value in QUIET.items():
         os.environ.setdefault(key, value)
     if address is None:
-        os.environ.setdefault(*LOOPBACK)
+        for key, value in LOOPBACK.items():
+            os.environ.setdefault(key, value)
     import ray
 
     try:
