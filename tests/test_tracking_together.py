@@ -63,6 +63,8 @@ with Watch(plans, root, sink, Console(file=sys.stderr, quiet=True), interval=0.2
 sink.close(plans, complete=True)
 """
 
+SYNC = "from pathlib import Path; from rein.sweeps.syncing import sync; import sys; sync([], Path(sys.argv[1]))"
+
 
 def python(code: str, *words: object, uri: str) -> subprocess.Popen[bytes]:
     environment = {**os.environ, "MLFLOW_TRACKING_URI": uri, "OMP_NUM_THREADS": "1"}
@@ -194,21 +196,20 @@ def made(root: Path, number: int) -> None:
 def test_a_lost_store_is_rebuilt_whole_and_twice_is_once(tmp_path: Path) -> None:
     made(tmp_path, 3)
     uri = default_uri(tmp_path)
-    sync([], tmp_path)
-    before = points(uri)
+    assert python(SYNC, tmp_path, uri=uri).wait(200) == 0
+    before = {run_id(Experiment(seed=seed)): 3 for seed in range(3)}
     for file in tmp_path.glob("mlflow.db*"):
         shutil.rmtree(file) if file.is_dir() else file.unlink()
-    for _ in range(2):
-        sync(["ranks"], tmp_path)
-        assert points(uri) == before == {run_id(Experiment(seed=seed)): 3 for seed in range(3)}
+    for _ in range(2):  # by processes of their own: MLflow keeps a file open that was deleted
+        assert python(SYNC, tmp_path, uri=uri).wait(200) == 0
+        assert points(uri) == before
 
 
 def test_a_sync_that_is_killed_anywhere_is_finished_by_the_next(tmp_path: Path) -> None:
     made(tmp_path, 4)
     uri = default_uri(tmp_path)
-    code = "from pathlib import Path; from rein.sweeps.syncing import sync; import sys; sync([], Path(sys.argv[1]))"
     for seconds in (0.0, 0.3, 0.8):  # counted from where the first run of this sync has begun to be copied
-        process = python(code, tmp_path, uri=uri)
+        process = python(SYNC, tmp_path, uri=uri)
         while process.poll() is None and not list(tmp_path.glob("*/mlflow.json")):
             time.sleep(0.02)
         time.sleep(seconds)

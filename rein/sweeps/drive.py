@@ -74,8 +74,7 @@ def drive(
             folder.add(plan)
             watch.add(plan)
 
-        chosen = _source(sweep, todo, machine.runs, keep_going, begun)
-        source = UntilStopped(chosen, folder)
+        source = UntilStopped(_source(sweep, todo, machine.runs, keep_going, begun), folder)
         if executor == "ray":
             from rein.sweeps.on_ray.execute import execute
 
@@ -84,8 +83,8 @@ def drive(
             one_after_another(source, machine)
         else:
             several(source, machine, allotment, jobs)
-        if chosen.stopped:
-            log.error("%s", chosen.stopped)
+        if source.stopped:
+            log.error("%s", source.stopped)
         if why := folder.asked_to_stop():
             log.warning("%s was stopped %s; the same command goes on with it", folder.name, why)
 

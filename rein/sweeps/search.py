@@ -16,7 +16,7 @@ from rein.config import ConfigError, Sweep
 from rein.ledger import FINAL, Run
 from rein.sweeps.members import Members
 from rein.sweeps.outcome import curve
-from rein.sweeps.plan import PATIENT, Planned, plan_of
+from rein.sweeps.plan import Planned, plan_of
 from rein.sweeps.queue import ALIKE, FAILED, Source
 from rein.sweeps.refusals import bases, check_asked, check_searched
 from rein.sweeps.space import is_numeric, rounded

@@ -45,7 +45,7 @@ class UntilStopped(Source):
 
     @property
     def stopped(self) -> str | None:
-        """Why the other source stopped before its end."""
+        """Why the other source stopped by itself; it may have been told so by a process that drove in our place."""
         return self.source.stopped
 
     @stopped.setter

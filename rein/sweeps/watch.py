@@ -57,7 +57,7 @@ class Watch:
         self._files = Statuses(runs)
         self.sink, self.console, self.interval, self.silence = sink, console, interval, silence
         self.statuses: dict[str, dict[str, Any]] = {}
-        self.began = self.spoke = time.monotonic()
+        self.spoke = time.monotonic()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="rein-watch", daemon=True)
         self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
