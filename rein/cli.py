@@ -243,9 +243,10 @@ def sweep(
 
     machine = _machine(runs, data, weights, device, workers, cache, compile_blocks)
     if dry_run or probe:
-        from rein.sweeps import bill, bill_screen
-        from rein.sweeps.estimate import bill_of
-        from rein.sweeps.place import Place
+        from rein.sweeps.bill import bill
+        from rein.sweeps.bill import screen as bill_screen
+        from rein.sweeps.bill.estimate import bill_of
+        from rein.sweeps.bill.place import Place
 
         drawn = bill_of(name, overrides or [], Place.find(machine, executor.value, address, jobs), probe)
         if as_json:
@@ -272,7 +273,7 @@ def status(
     """What runs where, how far, how long still, and what went wrong; reads the runs folder alone."""
     from rich.console import Console
 
-    from rein.sweeps.status import Ledger, show, summary
+    from rein.sweeps.watching.status import Ledger, show, summary
 
     ledger = Ledger(runs.absolute(), sweeps or ())
     if as_json:
@@ -291,7 +292,7 @@ def stop(
     as_json: Json = False,
 ) -> None:
     """Ask runs to write a checkpoint and end, and sweeps to start no more; `rein sweep` and `rein train` go on."""
-    from rein.sweeps.stopping import stop as stop_all
+    from rein.sweeps.watching.stopping import stop as stop_all
 
     rows = stop_all(names, runs.absolute(), wait, say=lambda text: typer.echo(text, err=True))
     _print(rows, as_json)
@@ -308,7 +309,7 @@ def logs(
 ) -> None:
     """What a run has said: attempts, records, warnings, the traceback at the end."""
     from rein.ledger import find
-    from rein.sweeps import logs as run_logs
+    from rein.sweeps.watching import logs as run_logs
 
     found = find(runs.absolute(), run)
     for line in run_logs.follow(found, lines) if keep_following else run_logs.lines(found, lines):
@@ -322,7 +323,7 @@ def sync(
     as_json: Json = False,
 ) -> None:
     """Copy to MLflow what it lacks of the runs folder: after it was away, or whole after its store was lost."""
-    from rein.sweeps.syncing import sync as sync_all
+    from rein.sweeps.watching.syncing import sync as sync_all
 
     _print(sync_all(sweeps or [], runs.absolute(), say=lambda text: typer.echo(text, err=True)), as_json)
 

@@ -56,7 +56,7 @@ def probe(experiment: Experiment, machine: Machine) -> dict[str, Any]:
 
 
 def _tried(experiment: Experiment, machine: Machine, steps: int) -> Any:
-    from rein.sweeps.timings import timing
+    from rein.sweeps.bill.timings import timing
     from rein.training import train
 
     evaluation = replace(experiment.evaluation, images=1, every=steps // 2)

@@ -18,9 +18,9 @@ from rein.exporting import export_run
 from rein.inference import evaluate_run, load_model, predict_images
 from rein.ledger import Run
 from rein.reports.study import gather
+from rein.sweeps.bill.estimate import Estimate
+from rein.sweeps.bill.place import Place
 from rein.sweeps.drive import drive, drive_one
-from rein.sweeps.estimate import Estimate
-from rein.sweeps.place import Place
 from rein.training import train
 
 Tiny = Callable[..., Experiment]

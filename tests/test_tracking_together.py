@@ -20,7 +20,7 @@ from rein.config import Experiment, run_id
 from rein.ledger import Run
 from rein.sweeps.folder import SweepFolder
 from rein.sweeps.plan import Planned
-from rein.sweeps.syncing import sync
+from rein.sweeps.watching.syncing import sync
 from rein.tracking import EXPERIMENT, default_uri
 
 pytestmark = pytest.mark.slow
@@ -49,9 +49,9 @@ import sys
 from pathlib import Path
 from rich.console import Console
 from rein.config import Experiment, run_id
-from rein.sweeps.copying import Copying
+from rein.sweeps.watching.copying import Copying
 from rein.sweeps.plan import Planned
-from rein.sweeps.watch import Watch
+from rein.sweeps.watching.watch import Watch
 from rein.ledger import Run
 import time
 root, seeds = Path(sys.argv[1]), [int(word) for word in sys.argv[2].split(",")]
@@ -63,7 +63,9 @@ with Watch(plans, root, sink, Console(file=sys.stderr, quiet=True), interval=0.2
 sink.close(plans, complete=True)
 """
 
-SYNC = "from pathlib import Path; from rein.sweeps.syncing import sync; import sys; sync([], Path(sys.argv[1]))"
+SYNC = (
+    "from pathlib import Path; from rein.sweeps.watching.syncing import sync; import sys; sync([], Path(sys.argv[1]))"
+)
 
 
 def python(code: str, *words: object, uri: str) -> subprocess.Popen[bytes]:

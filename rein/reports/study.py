@@ -18,8 +18,8 @@ from rein.data.classes import CLASSES
 from rein.data.selection import scored_domains
 from rein.ledger import Run
 from rein.results import FACTS
-from rein.sweeps.members import known
 from rein.sweeps.plan import Planned
+from rein.sweeps.search.members import known
 
 #: The column of the mean over the targets in a wide frame of (role, domain).
 AVERAGE = ("target", "Avg.")

@@ -17,16 +17,16 @@ from rich.console import Console
 from rein.config import ConfigError, Experiment, Machine, Sweep, run_id
 from rein.config_io import load
 from rein.ledger import PATIENCE, BusyError, Run
-from rein.sweeps.copying import Copying
 from rein.sweeps.folder import SweepFolder
 from rein.sweeps.local import one_after_another, several
-from rein.sweeps.members import is_adaptive, known
 from rein.sweeps.plan import Planned, check_data, check_domains, final, left
 from rein.sweeps.queue import Queue
 from rein.sweeps.resources import Allotment
-from rein.sweeps.search import Adaptive
-from rein.sweeps.stopping import UntilStopped
-from rein.sweeps.watch import Watch, failures
+from rein.sweeps.search.adaptive import Adaptive
+from rein.sweeps.search.members import is_adaptive, known
+from rein.sweeps.watching.copying import Copying
+from rein.sweeps.watching.stopping import UntilStopped
+from rein.sweeps.watching.watch import Watch, failures
 
 if TYPE_CHECKING:
     from rein.ranks import Ranks

@@ -10,9 +10,9 @@ from pathlib import Path
 from rein.config import ConfigError, Experiment, Sweep
 from rein.data.selection import scored_domains, scored_files, training_files
 from rein.ledger import FINAL, Run, State
-from rein.sweeps.assembly import Assembly
-from rein.sweeps.refusals import check_asked, check_searched
-from rein.sweeps.space import Combination, Space
+from rein.sweeps.bill.assembly import Assembly
+from rein.sweeps.search.refusals import check_asked, check_searched
+from rein.sweeps.search.space import Combination, Space
 
 #: So many draws in a row without a new run, and the space is taken for exhausted.
 PATIENT = 1000
@@ -49,7 +49,7 @@ def expand(sweep: Sweep, to_run: bool = True) -> list[Planned]:
     head does not have is none of that run, and equal runs are planned once. A random search's runs are its draws, one
     after the other. Where nothing is to run, their domains need not be known here.
 
-    Raises ConfigError for a search by optuna, which chooses while it goes: `rein.sweeps.members.known` has its runs.
+    Raises ConfigError for a search by optuna, which chooses while it goes: `search.members.known` has its runs.
     """
     check_asked(sweep)
     if sweep.search is not None and sweep.search.sampler == "optuna":

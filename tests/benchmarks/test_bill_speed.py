@@ -11,12 +11,12 @@ import yaml
 
 from rein.config import Machine, Sweep
 from rein.config_io import load
+from rein.sweeps.bill.estimate import bill_of
+from rein.sweeps.bill.place import Place
+from rein.sweeps.bill.states import statuses
+from rein.sweeps.bill.timings import Seen, read
 from rein.sweeps.drive import drive
-from rein.sweeps.estimate import bill_of
-from rein.sweeps.place import Place
 from rein.sweeps.plan import expand
-from rein.sweeps.states import statuses
-from rein.sweeps.timings import Seen, read
 
 RUNS = 100_000
 

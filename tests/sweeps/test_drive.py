@@ -22,11 +22,12 @@ from rein.config import Experiment, Machine, Sweep, run_id
 from rein.config_io import load
 from rein.data.domain import DataError
 from rein.ledger import Run
-from rein.sweeps import copying, local, queue
 from rein.sweeps import drive as module
+from rein.sweeps import local, queue
 from rein.sweeps.drive import drive, drive_one
 from rein.sweeps.plan import Planned, expand
 from rein.sweeps.queue import Source
+from rein.sweeps.watching import copying
 
 Tiny = Callable[..., Experiment]
 

@@ -17,13 +17,13 @@ from typing import Any
 
 from rein.config import ConfigError, Machine, Resources, Sweep
 from rein.ledger import Run, Stopped
-from rein.sweeps.members import known
 from rein.sweeps.on_ray.scratch import scratch
 from rein.sweeps.on_ray.sharing import keep_to_share
 from rein.sweeps.on_ray.start import CLIENT, check_shared, nodes, quieten, started
 from rein.sweeps.plan import Planned
 from rein.sweeps.queue import Source
 from rein.sweeps.resources import Allotment, share_of_machine
+from rein.sweeps.search.members import known
 
 log = logging.getLogger(__name__)
 

@@ -17,9 +17,9 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, HyperBandScheduler, Med
 
 from rein.config import ASHA, ConfigError, HyperBand, Median, Sweep
 from rein.ledger import FINAL, BusyError, Run
-from rein.sweeps.outcome import curve
 from rein.sweeps.plan import Planned
-from rein.sweeps.refusals import METRIC, bases
+from rein.sweeps.search.outcome import curve
+from rein.sweeps.search.refusals import METRIC, bases
 
 log = logging.getLogger(__name__)
 

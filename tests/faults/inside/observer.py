@@ -186,7 +186,7 @@ WRAPPED = {
     "rein.checkpoint": _checkpoint,
     "rein.evaluation": _evaluation,
     "rein.models.segmenter": _segmenter,
-    "rein.sweeps.watch": _watch,
+    "rein.sweeps.watching.watch": _watch,
     "rein.tracking": _tracking,
 }
 

@@ -11,10 +11,10 @@ import pytest
 from rein.config import ConfigError, Sweep
 from rein.config_io import build
 from rein.ledger import Run
-from rein.sweeps.members import Members, known
 from rein.sweeps.plan import Planned, expand
 from rein.sweeps.queue import ALIKE
-from rein.sweeps.search import Adaptive
+from rein.sweeps.search.adaptive import Adaptive
+from rein.sweeps.search.members import Members, known
 
 VARY: dict[str, Any] = {"optim.lr": {"loguniform": [1e-5, 1e-1]}, "tuning.rank": [1, 2]}
 

@@ -10,11 +10,11 @@ import pytest
 
 from rein.config import ConfigError, Experiment, run_id
 from rein.ledger import Run
-from rein.sweeps import stopping
 from rein.sweeps.folder import SweepFolder
 from rein.sweeps.plan import Planned
 from rein.sweeps.queue import Queue
-from rein.sweeps.stopping import UntilStopped, stop
+from rein.sweeps.watching import stopping
+from rein.sweeps.watching.stopping import UntilStopped, stop
 
 
 def plan(seed: int) -> Planned:

@@ -18,7 +18,7 @@ from rein.ledger import Run, find
 from rein.sweeps.folder import SweepFolder, sweep_folders
 from rein.sweeps.plan import Planned
 from rein.sweeps.queue import Source
-from rein.sweeps.statuses import Statuses
+from rein.sweeps.watching.statuses import Statuses
 
 #: Seconds between two looks at what was asked to stop.
 INTERVAL = 0.5

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from rein.config import Machine, Resources
-from rein.sweeps import room
+from rein.sweeps.bill import room
+from rein.sweeps.bill.room import Device
+from rein.sweeps.bill.timings import Seen, device_name
 from rein.sweeps.resources import Node, share_of_machine
-from rein.sweeps.room import Device
-from rein.sweeps.timings import Seen, device_name
 
 
 @dataclass(frozen=True)

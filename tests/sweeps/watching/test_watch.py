@@ -15,10 +15,10 @@ from rich.console import Console
 
 from rein.config import Experiment, run_id
 from rein.ledger import Run
-from rein.sweeps.board import clock
 from rein.sweeps.plan import Planned
-from rein.sweeps.screen import chosen
-from rein.sweeps.watch import Watch, failures
+from rein.sweeps.watching.board import clock
+from rein.sweeps.watching.screen import chosen
+from rein.sweeps.watching.watch import Watch, failures
 
 
 def plan(seed: int = 0, point: str = "rein", axes: dict[str, object] | None = None) -> Planned:

@@ -11,16 +11,16 @@ from rich.console import Console
 from rein.config import ConfigError, Experiment, Machine, Sweep
 from rein.config_io import load
 from rein.ledger import Run
-from rein.sweeps import ready, room, states
-from rein.sweeps.bill import Bill, Price, draw_up, price
-from rein.sweeps.figures import Figures
-from rein.sweeps.members import is_adaptive, known
-from rein.sweeps.place import Place
+from rein.sweeps.bill import ready, room, states
+from rein.sweeps.bill.bill import Bill, Price, draw_up, price
+from rein.sweeps.bill.figures import Figures
+from rein.sweeps.bill.place import Place
+from rein.sweeps.bill.shape import Shapes, network
+from rein.sweeps.bill.timings import Timings, read
 from rein.sweeps.plan import Planned, final
-from rein.sweeps.refusals import bases
 from rein.sweeps.resources import Allotment, Node
-from rein.sweeps.shape import Shapes, network
-from rein.sweeps.timings import Timings, read
+from rein.sweeps.search.members import is_adaptive, known
+from rein.sweeps.search.refusals import bases
 
 log = logging.getLogger(__name__)
 

@@ -10,10 +10,10 @@ from rein.config import ConfigError, Experiment, Sweep, run_id
 from rein.config.keys import METHODS, value_at
 from rein.config_io import override, validate
 from rein.ledger import runs
-from rein.sweeps.assembly import Assembly
+from rein.sweeps.bill.assembly import Assembly
 from rein.sweeps.plan import Planned, expand, plan_of
-from rein.sweeps.refusals import check_asked
-from rein.sweeps.space import Combination, Space, contains, is_numeric
+from rein.sweeps.search.refusals import check_asked
+from rein.sweeps.search.space import Combination, Space, contains, is_numeric
 
 
 def is_adaptive(sweep: Sweep | None) -> bool:

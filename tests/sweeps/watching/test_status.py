@@ -20,7 +20,7 @@ from rein.config import ConfigError, Experiment, run_id
 from rein.ledger import Run
 from rein.sweeps.folder import SweepFolder
 from rein.sweeps.plan import Planned
-from rein.sweeps.status import Ledger, drawn, show, summary
+from rein.sweeps.watching.status import Ledger, drawn, show, summary
 
 
 def plan(seed: int) -> Planned:

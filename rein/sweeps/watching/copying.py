@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rein.ledger import FINAL, Run
 from rein.sweeps.plan import Planned
-from rein.sweeps.watch import Sink
+from rein.sweeps.watching.watch import Sink
 from rein.tracking import Tracker, default_uri, is_copied
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ import pytest
 from rein.config import Experiment
 from rein.ledger import Run
 from rein.run_log import NAME, OLD, RunLog, logged
-from rein.sweeps import logs
+from rein.sweeps.watching import logs
 
 
 @pytest.fixture

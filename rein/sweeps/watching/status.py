@@ -20,11 +20,11 @@ from rein.config import ConfigError, Sweep
 from rein.config_io import load
 from rein.lease import Holder
 from rein.ledger import Run
-from rein.sweeps import screen
-from rein.sweeps.board import AT_WORK, WRONG, Row, counts, seconds_left
 from rein.sweeps.folder import Member, SweepFolder, sweep_folders
-from rein.sweeps.members import known
-from rein.sweeps.statuses import Statuses
+from rein.sweeps.search.members import known
+from rein.sweeps.watching import screen
+from rein.sweeps.watching.board import AT_WORK, WRONG, Row, counts, seconds_left
+from rein.sweeps.watching.statuses import Statuses
 
 #: What runs are listed under that no sweep has brought here.
 SINGLE = "runs of no sweep"

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from rein.config import ConfigError, Sweep
 from rein.ledger import FINAL, Run
-from rein.sweeps.members import Members
-from rein.sweeps.outcome import curve
 from rein.sweeps.plan import Planned, plan_of
 from rein.sweeps.queue import ALIKE, FAILED, Source
-from rein.sweeps.refusals import bases, check_asked, check_searched
-from rein.sweeps.space import is_numeric, rounded
+from rein.sweeps.search.members import Members
+from rein.sweeps.search.outcome import curve
+from rein.sweeps.search.refusals import bases, check_asked, check_searched
+from rein.sweeps.search.space import is_numeric, rounded
 
 if TYPE_CHECKING:
     from optuna import Study, Trial

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rein.config import ConfigError, Sweep
 from rein.config_io import build
 from rein.sweeps.plan import Planned, expand
-from rein.sweeps.space import Space, contains, draw
+from rein.sweeps.search.space import Space, contains, draw
 
 RANGES = [{"uniform": [-1.0, 3.0]}, {"loguniform": [1e-5, 1e-2]}, {"int": [2, 9]}, {"logint": [1, 64]}]
 

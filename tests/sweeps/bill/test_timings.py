@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from rein.config import Experiment, run_id
 from rein.ledger import Run
+from rein.sweeps.bill.shape import Shapes, shape
+from rein.sweeps.bill.timings import Seen, Timing, Timings, read, scores
 from rein.sweeps.plan import Planned
-from rein.sweeps.shape import Shapes, shape
-from rein.sweeps.timings import Seen, Timing, Timings, read, scores
 
 Tiny = Callable[..., Experiment]
 STEP, SCORE, START = 0.25, 3.0, 7.0

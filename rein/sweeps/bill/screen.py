@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from rein.sweeps.bill import COUNTED, Bill, Price, Variant, accuracy, merged
-from rein.sweeps.watch import clock
+from rein.sweeps.bill.bill import COUNTED, Bill, Price, Variant, accuracy, merged
+from rein.sweeps.watching.watch import clock
 
 #: Rows of the table; of more variants those that cost the same share a row.
 ROWS = 24

@@ -10,7 +10,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from rein.sweeps.board import AT_WORK, WRONG, Row, clock, counts, seconds_left
+from rein.sweeps.watching.board import AT_WORK, WRONG, Row, clock, counts, seconds_left
 
 COLOURS = {
     "done": "green", "imported": "green", "running": "cyan", "scoring": "cyan", "cut": "yellow",

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rein.config import Resources
+from rein.sweeps.bill.room import wall_seconds
 from rein.sweeps.resources import Node
-from rein.sweeps.room import wall_seconds
 
 ONE = Resources(cpu=1)
 

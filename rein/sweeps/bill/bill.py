@@ -15,12 +15,12 @@ from typing import Any
 from rein.config import Experiment, Resources
 from rein.data.domains import expand as members
 from rein.data.domains import find
-from rein.sweeps import states
+from rein.sweeps.bill import states
+from rein.sweeps.bill.room import wall_seconds
+from rein.sweeps.bill.shape import Shapes
+from rein.sweeps.bill.timings import Timing, Timings
 from rein.sweeps.plan import Planned
 from rein.sweeps.resources import Node, slots
-from rein.sweeps.room import wall_seconds
-from rein.sweeps.shape import Shapes
-from rein.sweeps.timings import Timing, Timings
 
 #: Images of a domain that a run keeps with label and prediction, and the bytes a pixel that the three PNGs take.
 PICTURES, PICTURE_BYTES = 2, 2.0

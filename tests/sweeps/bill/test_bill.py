@@ -11,12 +11,12 @@ from rich.console import Console
 
 from rein.config import Experiment, Resources, run_id
 from rein.ledger import Run
-from rein.sweeps import bill_screen
-from rein.sweeps.bill import Bill, as_json, draw_up, merged, price
+from rein.sweeps.bill import screen as bill_screen
+from rein.sweeps.bill.bill import Bill, as_json, draw_up, merged, price
+from rein.sweeps.bill.states import statuses
+from rein.sweeps.bill.timings import Timing, Timings
 from rein.sweeps.plan import Planned
 from rein.sweeps.resources import Node
-from rein.sweeps.states import statuses
-from rein.sweeps.timings import Timing, Timings
 
 Tiny = Callable[..., Experiment]
 COST = {"backbone": 1000, "trainable": 50, "trained": 80, "flops": 7_000_000, "memory": 2**20, "checkpoints": 1000}

@@ -8,9 +8,9 @@ from typing import Any
 
 from rein.config import ConfigError, nearest
 from rein.ledger import FINAL, Run
-from rein.sweeps.board import WRONG
 from rein.sweeps.folder import SweepFolder, sweep_folders
-from rein.sweeps.statuses import Statuses
+from rein.sweeps.watching.board import WRONG
+from rein.sweeps.watching.statuses import Statuses
 from rein.tracking import Tracker, default_uri
 
 #: Runs between two words on how far things are.

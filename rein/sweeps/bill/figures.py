@@ -23,7 +23,7 @@ from typing import Any
 
 from rein.config import Experiment, Machine, run_id, to_dict
 from rein.ledger import write_atomic
-from rein.sweeps.timings import Timing
+from rein.sweeps.bill.timings import Timing
 
 log = logging.getLogger(__name__)
 

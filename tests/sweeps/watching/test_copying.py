@@ -11,9 +11,9 @@ import pytest
 
 from rein.config import Experiment, run_id
 from rein.ledger import Run
-from rein.sweeps import copying
-from rein.sweeps.copying import Copying
 from rein.sweeps.plan import Planned
+from rein.sweeps.watching import copying
+from rein.sweeps.watching.copying import Copying
 
 
 class Fake:

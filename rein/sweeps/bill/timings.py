@@ -16,8 +16,8 @@ from typing import Any
 
 from rein.config import ConfigError, Experiment
 from rein.ledger import Run
+from rein.sweeps.bill.shape import Shapes, differences, network, shape
 from rein.sweeps.plan import Planned
-from rein.sweeps.shape import Shapes, differences, network, shape
 
 #: Runs of one shape that are read: more would say the same.
 READ = 5

@@ -1,0 +1,1 @@
+"""Sweeps whose runs are searched for: spaces, members, samplers."""

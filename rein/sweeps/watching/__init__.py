@@ -1,0 +1,1 @@
+"""What the ledger says of sweeps while they run: drawn, copied to the tracker, stopped."""
