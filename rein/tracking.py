@@ -61,16 +61,23 @@ def _note(run: Run) -> dict[str, Any]:
         return dict(NOTHING)
 
 
+def prepare() -> None:
+    """Import MLflow, which takes seconds, on a busy machine many of them, that no server is to blame for."""
+    for key, value in HASTE.items():
+        os.environ.setdefault(key, value)
+    import mlflow  # noqa: F401
+
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+
+
 class Tracker:
     """Copies runs of one sweep (or a single run) from the ledger to MLflow as children of the sweep's parent run."""
 
     def __init__(self, uri: str, runs: Path) -> None:
-        for key, value in HASTE.items():
-            os.environ.setdefault(key, value)
+        prepare()
         from mlflow import MlflowClient
 
-        logging.getLogger("alembic").setLevel(logging.WARNING)
-        logging.getLogger("mlflow").setLevel(logging.WARNING)
         runs.mkdir(parents=True, exist_ok=True)
         self.uri, self.runs = uri, runs
         with _alone(_beside(uri, runs)):  # two that create a store at once leave none

@@ -69,7 +69,12 @@ SYNC = (
 
 
 def python(code: str, *words: object, uri: str) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, "MLFLOW_TRACKING_URI": uri, "OMP_NUM_THREADS": "1"}
+    environment = {
+        **os.environ,
+        "MLFLOW_TRACKING_URI": uri,
+        "OMP_NUM_THREADS": "1",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",
+    }
     return subprocess.Popen([sys.executable, "-c", code, *map(str, words)], env=environment)
 
 

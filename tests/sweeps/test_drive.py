@@ -71,6 +71,7 @@ def tracker(monkeypatch: pytest.MonkeyPatch) -> type[FakeTracker]:
         opened: list[FakeTracker] = []  # noqa: RUF012
 
     monkeypatch.setattr(copying, "Tracker", Fake)
+    monkeypatch.setattr(copying, "prepare", lambda: None)
     monkeypatch.setattr(copying, "AGAIN", 0.05)
     return Fake
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from rein.ledger import FINAL, Run
 from rein.sweeps.plan import Planned
 from rein.sweeps.watching.watch import Sink
-from rein.tracking import Tracker, default_uri, is_copied
+from rein.tracking import Tracker, default_uri, is_copied, prepare
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +42,7 @@ class Copying(Sink):
         self._news = threading.Condition()
         self._thread = threading.Thread(target=self._work, name="rein-copying", daemon=True)
         self._moved = time.monotonic()
+        self._is_prepared = False
         self._warned = False
 
     def sync(self, run: Run, name: str) -> None:
@@ -65,11 +66,14 @@ class Copying(Sink):
                 return
             self._started()
             self._news.notify()
-        grace = GRACE if "://" in self.uri and self.uri.startswith("http") else GRACE_OF_FILE
-        while self._thread.is_alive() and time.monotonic() - self._moved < grace:
+        while self._thread.is_alive() and time.monotonic() - self._moved < self._grace:
             self._thread.join(0.1)
         if self._thread.is_alive():
-            self._warn(f"it did not answer within {grace:.0f} s")
+            self._warn(f"it did not answer within {self._grace:.0f} s")
+
+    @property
+    def _grace(self) -> float:
+        return GRACE if self._is_prepared and self.uri.startswith("http") else GRACE_OF_FILE
 
     def _started(self) -> None:
         if self._thread.ident is None:
@@ -107,6 +111,8 @@ class Copying(Sink):
 
     def _opened(self) -> Tracker:
         if self.tracker is None:
+            prepare()
+            self._moved, self._is_prepared = time.monotonic(), True
             self.tracker = Tracker(self.uri, self.runs)
             self._moved = time.monotonic()
         if self.parent and self.tracker.parent is None:

@@ -46,6 +46,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> type[Fake]:
     class Other(Fake): ...
 
     monkeypatch.setattr(copying, "Tracker", Other)
+    monkeypatch.setattr(copying, "prepare", lambda: None)
     monkeypatch.setattr(copying, "AGAIN", 0.02)
     return Other
 
