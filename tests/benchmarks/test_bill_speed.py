@@ -27,10 +27,10 @@ def test_the_bill_of_100000_runs_takes_less_than_ten_seconds(tmp_path: Path, mac
     (tmp_path / "big.yaml").write_text(yaml.safe_dump({"experiment": "toy", "vary": vary}))
     place = Place.find(machine)
     bill_of(str(tmp_path / "big.yaml"), [], place)  # counts the five networks
-    began = time.perf_counter()
+    began, worked = time.perf_counter(), time.process_time()
     bill = bill_of(str(tmp_path / "big.yaml"), [], place)
-    took = time.perf_counter() - began
-    print(f"{len(bill.lines):,} runs: {took:.1f} s")
+    took, wall = time.process_time() - worked, time.perf_counter() - began  # others may use the machine as well
+    print(f"{len(bill.lines):,} runs: {took:.1f} s of one core, {wall:.1f} s by the clock")
     assert bill.left == RUNS and took < 10
 
 

@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 #: Networks that are counted for one bill: each takes a second or two, and no person reads a longer table.
 MOST_COUNTED = 60
 
+#: Without Ray nothing is set apart for a run: `--jobs` alone says how many go side by side.
+ROOM = Node(1e6, 1e6)
+
 #: What is heard of figures that are found out: counted or probed, how many, of how many.
 News = Callable[[str, int, int], None]
 
@@ -92,7 +95,7 @@ class Estimate:
         """The bill, with what there is to say of machine, disk, weights and data."""
         again: list[states.Word] = [word for word in states.WORDS if word not in ("held", *final(self.sweep))]
         local = self.place.executor == "local"
-        nodes = [Node(float("inf"), float("inf"))] if local else self.place.nodes
+        nodes = [ROOM] if local else self.place.nodes
         bill = draw_up(self.planned, self.statuses, self.root, self.price, self.timings, nodes, self.place.jobs, again)
         self._look_around(bill)
         return bill

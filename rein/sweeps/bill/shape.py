@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import fields, is_dataclass, replace
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 
 from rein.config import Backbone, Data, Evaluation, Experiment, Head, Mask2Former, Optim, Tuning, flatten
@@ -20,7 +21,7 @@ FREE_HEAD = ("class_weight", "mask_weight", "dice_weight", "no_object_weight")
 FREE_TUNING = ("alpha", "scale")
 
 _DEFAULT = Experiment()
-GROUPS = [field.name for field in fields(Experiment) if is_dataclass(getattr(_DEFAULT, field.name))]
+_groups = attrgetter(*(field.name for field in fields(Experiment) if is_dataclass(getattr(_DEFAULT, field.name))))
 
 
 def shape(experiment: Experiment) -> Experiment:
@@ -45,7 +46,7 @@ class Shapes:
         self._kept: list[Experiment] = []  # so that no other group gets the identity of one that is gone
 
     def __call__(self, experiment: Experiment) -> Experiment:
-        groups = tuple(id(getattr(experiment, name)) for name in GROUPS)
+        groups = tuple(map(id, _groups(experiment)))
         if groups not in self._by_groups:
             found = shape(experiment)
             self._by_groups[groups] = self._equal.setdefault(found, found)

@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from rein.config import Experiment, Resources, run_id
+from rein.config import Experiment, Machine, Resources, run_id
 from rein.ledger import Run
 from rein.sweeps.bill import screen as bill_screen
 from rein.sweeps.bill.bill import Bill, as_json, draw_up, merged, price
+from rein.sweeps.bill.estimate import Estimate
+from rein.sweeps.bill.place import Place
 from rein.sweeps.bill.states import statuses
 from rein.sweeps.bill.timings import Timing, Timings
 from rein.sweeps.plan import Planned
@@ -71,3 +73,12 @@ def screen(bill: Bill) -> str:
     file = io.StringIO()
     bill_screen.show(bill, "x", Console(file=file, highlight=False))
     return file.getvalue()
+
+
+@pytest.mark.parametrize(("executor", "jobs", "at_once"), [("ray", 1, 1), ("local", None, 1), ("local", 3, 3)])
+def test_how_many_go_at_once_is_the_executors(
+    executor: str, jobs: int | None, at_once: int, tiny_file: Path, machine: Machine
+) -> None:
+    sweep = tiny_file.with_name("s.yaml")
+    sweep.write_text(f"experiment: {tiny_file}\nvary: {{seed: [0, 1, 2, 3, 4]}}\n")
+    assert Estimate(str(sweep), [], Place.find(machine, executor, None, jobs)).bill().at_once == at_once
