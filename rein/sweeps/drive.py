@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from rich.console import Console
 
-from rein.config import ConfigError, Experiment, Machine, Sweep, run_id
+from rein.config import PBT, ConfigError, Experiment, Machine, Sweep, run_id
 from rein.config_io import load
 from rein.ledger import FINAL, PATIENCE, BusyError, Run
 from rein.sweeps.local import one_after_another, several
@@ -59,6 +59,12 @@ def drive(
         raise ConfigError(f"search.scheduler: {search.scheduler.method} is Ray's; leave --executor local out, or it")
     planned = known(sweep, machine.runs)
     allotment = Allotment(sweep, planned)
+
+    if search and isinstance(search.scheduler, PBT):
+        from rein.sweeps.on_ray.population import evolve
+
+        check_data(planned, machine.data)
+        return evolve(sweep, planned, machine, allotment, Path(name).stem, address)
 
     def work(todo: Sequence[Planned], watch: Watch) -> None:
         allotment.learn(planned, machine.runs)
