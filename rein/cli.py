@@ -360,6 +360,23 @@ def bench_loader(
         _print(rows, as_json)
 
 
+@bench.command("overhead")
+def bench_overhead(
+    few: Annotated[int, typer.Option(min=1, help="Runs of the smaller sweep.")] = 4,
+    many: Annotated[int, typer.Option(min=2, help="Runs of the larger one.")] = 16,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of a run.")] = 3,
+    repeats: Annotated[int, typer.Option(min=1, help="Sweeps of each side and size; medians are printed.")] = 3,
+    as_json: Json = False,
+) -> None:
+    """Time a sweep beside a bare loop of subprocesses that runs the same tiny trials."""
+    from rein.bench.overhead import Case, measure
+    from rein.config import ConfigError
+
+    if many <= few:
+        raise ConfigError(f"--many {many}: must be more than --few {few}, for a line goes through both")
+    _print(measure(Case(few, many, repeats, steps)), as_json)
+
+
 def main() -> None:
     """Entry point of the `rein` command: errors of the user's words or files become one line and an exit status."""
     from rein.config import ConfigError

@@ -88,7 +88,7 @@ def drive(
 def _source(sweep: Sweep, todo: Sequence[Planned], runs: Path, keep_going: bool, watch: Watch) -> Queue | Adaptive:
     if is_adaptive(sweep):
         return Adaptive(sweep, runs, watch.add, keep_going)
-    return Queue(todo, runs, keep_going=keep_going, final=final(sweep))
+    return Queue(todo, runs, seconds_of=lambda plan: plan.experiment.steps, keep_going=keep_going, final=final(sweep))
 
 
 def drive_one(experiment: Experiment, machine: Machine, name: str, track: bool = True) -> dict[str, Any]:

@@ -9,12 +9,12 @@ import heapq
 import logging
 import re
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from rein.ledger import FINAL, BusyError, Run
+from rein.ledger import FINAL, Run
 from rein.sweeps.plan import Planned
 
 log = logging.getLogger(__name__)
@@ -25,6 +25,9 @@ ALIKE = 3
 #: Seconds between two looks at a run that another driver works on.
 LOOK_AGAIN = 3.0
 
+#: So often a run is handed out again that came back without having been brought to any end.
+LOST = 3
+
 #: How a run ends that went wrong by itself.
 FAILED = ("failed", "oom", "diverged")
 
@@ -34,6 +37,9 @@ PARTICULARS = re.compile(r"\S*/\S*|\b(?=\w*\d)\w+(\.\w+)*")
 
 class Source(Protocol):
     """Where runs come from."""
+
+    #: Why it stopped before its end, in words; None where it did not.
+    stopped: str | None
 
     def next(self) -> Planned | None:
         """The run to start now; None where there is nothing to hand out at present."""
@@ -68,6 +74,7 @@ class Queue(Source):
         self._waiting = deque(planned if seconds_of is None else sorted(planned, key=seconds_of, reverse=True))
         self._held: list[tuple[float, str, Planned]] = []  # when to look again, id, plan: a heap
         self._out: set[str] = set()
+        self._lost: Counter[str] = Counter()
         self._first: list[tuple[Any, str]] | None = None if keep_going else []
         self.stopped: str | None = None
 
@@ -80,19 +87,22 @@ class Queue(Source):
             run = Run(self.runs / plan.id)
             if run.state in self.final:
                 continue
-            if is_held(run):
+            if run.holder():
                 self._hold(plan)
                 continue
             return self._handed(plan)
         return self._freed()
 
     def ended(self, plan: Planned) -> None:
-        """Count it off, or come back to it where another driver was faster."""
+        """Count it off; come back to it where another driver was faster, or its process was lost."""
         self._out.discard(plan.id)
         run = Run(self.runs / plan.id)
         status = run.status()
-        if status.get("state") not in self.final and is_held(run):
+        if status.get("state") not in self.final and run.holder():
             self._hold(plan)
+        elif status.get("state") in (None, "running") and self._lost[plan.id] < LOST:
+            self._lost[plan.id] += 1
+            self._waiting.appendleft(plan)
         else:
             self._judge(status)
 
@@ -110,13 +120,14 @@ class Queue(Source):
 
     def _freed(self) -> Planned | None:
         """A run that another driver let go of without bringing it to an end, neither good nor bad."""
-        while self._held and self._held[0][0] <= time.monotonic():
+        now = time.monotonic()
+        while self._held and self._held[0][0] < now:
             _, _, plan = heapq.heappop(self._held)
             run = Run(self.runs / plan.id)
             state = run.state
             if state in self.final:
                 continue
-            if is_held(run):
+            if run.holder():
                 self._hold(plan)
             elif state not in FAILED:
                 return self._handed(plan)
@@ -138,17 +149,6 @@ class Queue(Source):
                     f"and none is done, so the other {len(self._waiting)} were not started; mend what they have in "
                     f"common, or start them all the same with --keep-going"
                 )
-
-
-def is_held(run: Run) -> bool:
-    """Whether some process works on the run now."""
-    if not run.path.is_dir():
-        return False
-    try:
-        with run.claimed(patience=0):
-            return False
-    except BusyError:
-        return True
 
 
 def _kind(error: str) -> str:

@@ -114,7 +114,7 @@ def measured_share(run: Run) -> float | None:
 
 def share_of_gpu(peak_mib: float, memory_mib: float) -> float:
     """1/n where n runs of that peak fit on a GPU of that memory, with a margin; at most a whole one."""
-    together = max(1, math.floor(memory_mib / (peak_mib * MARGIN + CONTEXT_MIB)))
+    together = min(max(1, math.floor(memory_mib / (peak_mib * MARGIN + CONTEXT_MIB))), 100)
     return math.floor(10_000 / together) / 10_000  # Ray counts in ten-thousandths
 
 

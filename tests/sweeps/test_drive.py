@@ -7,6 +7,8 @@ import shutil
 import subprocess
 import sys
 import textwrap
+import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -16,14 +18,15 @@ from typing import Any
 import pytest
 import yaml
 
-from rein import ledger
 from rein.config import Experiment, Machine, Sweep, run_id
 from rein.config_io import load
 from rein.data.domain import DataError
 from rein.ledger import Run
 from rein.sweeps import drive as module
+from rein.sweeps import local, queue
 from rein.sweeps.drive import drive, drive_one, plan_table
 from rein.sweeps.plan import Planned, expand
+from rein.sweeps.queue import Source
 
 Tiny = Callable[..., Experiment]
 
@@ -84,10 +87,10 @@ def executed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Stands in for Ray: ends every run as done, or as its entry in `fate` says; returns the ids it was given."""
     ids: list[str] = []
 
-    def execute(planned: Sequence[Planned], machine: Machine, *_: Any) -> None:
-        for plan in planned:
+    def execute(source: Source, planned: Sequence[Planned], machine: Machine, *_: Any) -> None:
+        while plan := source.next():
             ids.append(plan.id)
-            run = Run(machine.runs / plan.id)
+            run = Run.create(machine.runs, plan.experiment)
             run.start(step=0, steps=plan.experiment.steps)
             if plan.experiment.seed == 13:
                 run.finish("failed", RuntimeError("unlucky"))
@@ -95,6 +98,7 @@ def executed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
                 raise KeyboardInterrupt
             else:
                 run.finish("done")
+            source.ended(plan)
 
     from rein.sweeps.on_ray import execute as real
 
@@ -198,19 +202,50 @@ def test_an_interrupted_sweep_settles_what_was_running(
     assert tracker.opened[0].status == "KILLED"
 
 
-def test_a_run_that_another_command_works_on_is_left_to_it(
-    sweep_file: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_run_that_another_command_works_on_is_left_to_it_and_taken_up_when_that_was_cut(
+    sweep_file: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ledger, "PATIENCE", 0)
-    monkeypatch.setattr(module, "PATIENCE", 0)
-    run = Run(machine.runs / plan_table(str(sweep_file), [], machine)[0]["run"])
-    run.path.mkdir(parents=True)
-    run.start(step=1, steps=3)
-    with run.claimed():
-        result = drive(str(sweep_file), [], machine, "local", track=False)
-    assert (result["done"], result["running"], result["failed"]) == (1, 1, 1)
-    assert run.state == "running" and run.status()["attempt"] == 1
-    assert "another process works on it" in capsys.readouterr().err
+    monkeypatch.setattr(queue, "LOOK_AGAIN", 0.1)
+    monkeypatch.setattr(local, "LOOK_AGAIN", 0.1)
+    first, second = (Run(machine.runs / row["run"]) for row in plan_table(str(sweep_file), [], machine))
+    first.path.mkdir(parents=True)
+    seen: list[tuple[str | None, str | None]] = []
+
+    def cut() -> None:
+        with first.claimed():
+            first.start(step=1, steps=3)
+            held.set()
+            while second.state != "done" and len(seen) < 300:
+                time.sleep(0.1)
+                seen.append((first.state, second.state))
+            first.finish("preempted")
+
+    held = threading.Event()
+    other = threading.Thread(target=cut)
+    other.start()
+    held.wait(10)
+    result = drive(str(sweep_file), [], machine, "local", track=False)
+    other.join()
+    assert (result["done"], result["failed"]) == (2, 0)
+    assert seen[-1] == ("running", "done") and first.status()["attempt"] == 2
+
+
+def test_first_runs_that_fail_alike_end_a_sweep(
+    sweep_file: Path, machine: Machine, executed: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    axes = ["vary={seed: [13], optim.lr: [1e-1, 1e-2, 1e-3, 1e-4, 1e-5]}"]
+    result = drive(str(sweep_file), axes, machine, track=False)
+    assert (len(executed), result["failed"], result["to do"]) == (3, 5, 2)
+    assert "unlucky" in caplog.text and "--keep-going" in caplog.text
+    drive(str(sweep_file), axes, machine, track=False, keep_going=True)
+    assert len(executed) == 8
+
+
+def test_the_longest_runs_come_first(sweep_file: Path, machine: Machine, executed: list[str]) -> None:
+    axes = ["vary={steps: [2, 9, 4]}"]
+    drive(str(sweep_file), axes, machine, track=False)
+    steps = {row["run"]: row["variant"] for row in plan_table(str(sweep_file), axes, machine)}
+    assert [steps[id] for id in executed] == ["a, steps=9", "a, steps=4", "a, steps=2"]
 
 
 def test_the_local_executor_runs_one_after_another_and_outlives_a_failure(

@@ -139,6 +139,16 @@ def test_where_another_driver_was_faster_the_run_comes_back(tmp_path: Path, monk
     assert queue.next() == plan
 
 
+def test_a_run_that_comes_back_unended_goes_out_again_but_not_for_ever(tmp_path: Path) -> None:
+    queue = Queue(plans(2), tmp_path)
+    for _ in range(module.LOST + 1):
+        assert not queue.exhausted
+        plan = queue.next()
+        assert plan and plan.experiment.seed == 0
+        queue.ended(plan)
+    assert seeds(queue) == [1]
+
+
 def test_first_runs_that_fail_alike_end_the_sweep_and_say_why(tmp_path: Path) -> None:
     queue = Queue(plans(9), tmp_path)
     for number in range(ALIKE):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -14,14 +16,15 @@ from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 
 from rein.config import Resources
-from rein.ledger import Run
+from rein.ledger import BusyError, Run
+from rein.sweeps.on_ray.start import nodes
 from rein.sweeps.plan import Planned
 from rein.sweeps.queue import Source
 from rein.sweeps.resources import Allotment, Node
 
 log = logging.getLogger(__name__)
 
-#: So often in a row may a run's process be lost without a step of progress.
+#: So often in a row may a trial be lost before its run has begun; of runs that have, the ledger counts the losses.
 LOSSES = 3
 
 
@@ -45,11 +48,11 @@ class Suggestions(Searcher):
     """
 
     def __init__(
-        self, source: Source, runs: Path, allotment: Allotment, nodes: Sequence[Node], jobs: int | None = None
+        self, source: Source, runs: Path, allotment: Allotment, cluster: Sequence[Node], jobs: int | None = None
     ) -> None:
         super().__init__()
         self.source, self.runs, self.allotment, self.jobs = source, runs, allotment, jobs
-        self.total = Resources(cpu=sum(node.cpu for node in nodes) or 1, gpu=sum(node.gpu for node in nodes))
+        self.total = Resources(cpu=sum(node.cpu for node in cluster) or 1, gpu=sum(node.gpu for node in cluster))
         self._out: dict[str, tuple[Planned, Resources]] = {}  # by Tune's id of the trial
         self._next: Planned | None = None  # there was no room for it yet
 
@@ -73,14 +76,14 @@ class Suggestions(Searcher):
         """Tell the source that the run is no longer worked on."""
         plan, _ = self._out.pop(trial_id)
         if result and "error" in result:  # of a node that the ledger cannot be reached from
-            _fail(Run(self.runs / plan.id), result["error"])
+            fail(Run(self.runs / plan.id), result["error"])
         self.allotment.learn([plan], self.runs)
         self.source.ended(plan)
 
-    @property
-    def out(self) -> list[Planned]:
-        """The runs that are worked on or about to be."""
-        return [plan for plan, _ in self._out.values()]
+    def give_back(self) -> None:
+        """Tell the source of all that is out that it is no longer worked on."""
+        for trial_id in list(self._out):
+            self.on_trial_complete(trial_id)
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune writes its searcher down, and nobody reads it."""
@@ -100,35 +103,53 @@ class Suggestions(Searcher):
         return cpu <= self.total.cpu + 1e-6 and gpu <= float(self.total.gpu) + 1e-6
 
 
+class ClusterLost(RuntimeError):
+    """No node of the cluster is left that could run anything; Tune would wait for one without end."""
+
+
+class Vigil(tune.Callback):
+    """Looks now and then whether any node lives: the only one of a machine's own Ray may have been killed."""
+
+    def __init__(self, every: float = 5.0) -> None:
+        self.every, self._next = every, 0.0
+
+    def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        """Raise ClusterLost where none does."""
+        if (now := time.monotonic()) >= self._next:
+            self._next = now + self.every
+            if not nodes():
+                raise ClusterLost("no node of the Ray cluster is alive")
+
+
 class Losses(tune.Callback):
-    """Gives up runs whose process is lost again and again without a step of progress: it is theirs, not a node's."""
+    """Says that a process was lost, and gives up runs for which none can be started at all."""
 
     def __init__(self, runs: Path) -> None:
         self.runs = runs
-        self._seen: dict[str, tuple[int, int]] = {}  # losses in a row, and the step that was reached
+        self._seen: dict[str, tuple[int, int]] = {}  # losses in a row, and the run's attempt at the first of them
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """Count a loss; Tune starts the trial again whatever is said here, and it ends at once if it is given up."""
+        """Count a loss. Tune starts the trial again whatever is said here; given up, it ends at once."""
         run = Run(self.runs / trial.config["run"])
-        before, reached = self._seen.get(run.id, (0, 0))
-        step = run.status().get("step", 0)
-        losses = 0 if step > reached else before + 1
-        self._seen[run.id] = losses, max(step, reached)
-        if losses < LOSSES:
-            log.warning("%s: its process was lost; it goes on from its last checkpoint", run.id)
-            return
-        _fail(run, f"its process was lost {losses} times in a row without a step of progress: {_reason(trial)}")
-        trial.set_config({**trial.config, "given_up": True})
-        trial.max_failures = 0
+        attempt = run.status().get("attempt", 0)
+        before, known = self._seen.get(run.id, (0, -1))
+        losses = before + 1 if attempt == known else 1
+        self._seen[run.id] = losses, attempt
+        log.warning("%s: its process was lost (%s); it goes on from its last checkpoint", run.id, _reason(trial))
+        if losses > LOSSES:
+            fail(run, f"no process could be started for it, {losses} times in a row: {_reason(trial)}")
+            trial.set_config({**trial.config, "given_up": True})
+            trial.max_failures = 0
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Forget what is no longer needed."""
         self._seen.pop(trial.config["run"], None)
 
 
-def _fail(run: Run, reason: str) -> None:
+def fail(run: Run, reason: str) -> None:
     """Mark a run as failed that could not do so itself."""
-    run.finish("failed", RuntimeError(reason))
+    with suppress(BusyError), run.claimed(patience=0):
+        run.finish("failed", RuntimeError(reason))
     log.error("%s: %s", run.id, reason)
 
 

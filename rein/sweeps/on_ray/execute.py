@@ -11,18 +11,27 @@ import io
 import logging
 import platform
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rein.config import ConfigError, Machine, Resources, Sweep
 from rein.ledger import Run, Stopped
 from rein.sweeps.members import known
-from rein.sweeps.on_ray.start import CLIENT, check_shared, nodes, started
+from rein.sweeps.on_ray.start import CLIENT, check_shared, nodes, quieten, started
 from rein.sweeps.plan import Planned
 from rein.sweeps.queue import Source
 from rein.sweeps.resources import Allotment, share_of_machine
 
 log = logging.getLogger(__name__)
+
+#: Seconds that runs get to reach their next record when the sweep is interrupted; who does not is ended with Ray, which
+#: gives it some more.
+GRACE = 10.0
+
+#: So often a cluster is connected to whose nodes all go away.
+STARTS = 4
 
 #: What a trial does: the run's record, the machine as it may use it, what it may use, and who is told of its records.
 Work = Callable[[Run, Machine, Resources, Callable[[Mapping[str, Any]], None]], None]
@@ -42,12 +51,37 @@ def execute(
     Raises ConfigError where the cluster cannot hold one of the planned runs, which Ray would wait for without end, and
     where its nodes do not see the runs folder.
     """
+    for again in range(STARTS):
+        try:
+            _execute(source, planned, machine, allotment, address, jobs, sweep)
+            return
+        except Exception as error:  # behind a client's door it comes wrapped
+            if "ClusterLost" not in repr(error) or again == STARTS - 1:
+                raise
+            log.warning("no node of the Ray cluster is alive; starting again with what is left")
+
+
+def _execute(
+    source: Source,
+    planned: Sequence[Planned],
+    machine: Machine,
+    allotment: Allotment,
+    address: str | None,
+    jobs: int | None,
+    sweep: Sweep | None,
+) -> None:
     with started(address):
-        cluster = nodes()
-        allotment.check(planned, cluster)
-        if address and address.startswith(CLIENT):
-            check_shared(machine.runs)
-        fit(source, machine, allotment, jobs, _scheduler(sweep, machine) if sweep else None)
+        allotment.check(planned, nodes())
+        scheduler = _scheduler(sweep, machine) if sweep else None
+        try:
+            if address and address.startswith(CLIENT):
+                check_shared(machine.runs)
+                _fit_there(source, machine, allotment, jobs, scheduler)
+            else:
+                fit(source, machine, allotment, jobs, scheduler)
+        except KeyboardInterrupt:
+            cut(planned, machine.runs)
+            raise
 
 
 def _scheduler(sweep: Sweep, machine: Machine) -> Any:
@@ -57,6 +91,28 @@ def _scheduler(sweep: Sweep, machine: Machine) -> Any:
     from rein.sweeps.on_ray.schedulers import scheduler
 
     return scheduler(sweep, known(sweep, machine.runs), machine.runs)
+
+
+def _fit_there(source: Source, machine: Machine, allotment: Allotment, jobs: int | None, scheduler: Any) -> None:
+    """Let a process of the cluster drive: behind a client's door Tune would ask this one for every word."""
+    import ray
+
+    def there() -> str | None:
+        quieten()
+        fit(source, machine, allotment, jobs, scheduler)
+        return source.stopped
+
+    source.stopped = ray.get(ray.remote(num_cpus=0, max_retries=0)(there).remote())
+
+
+def cut(planned: Sequence[Planned], runs: Path) -> None:
+    """Ask the runs that are worked on to write a checkpoint and end as preempted; wait for it, but not for long."""
+    held = [run for run in (Run(runs / plan.id) for plan in planned) if run.holder()]
+    for run in held:
+        run.ask_to_stop("preempted", "the sweep was interrupted")
+    deadline = time.monotonic() + GRACE
+    while any(run.holder() for run in held) and time.monotonic() < deadline:
+        time.sleep(0.2)
 
 
 def fit(
@@ -70,16 +126,17 @@ def fit(
     """Let Tune run what the source hands out, on the cluster that is connected."""
     from ray import tune
 
-    from rein.sweeps.on_ray.adapter import Losses, Suggestions, bundles
+    from rein.sweeps.on_ray.adapter import ClusterLost, Losses, Suggestions, Vigil, bundles
 
     def trial(config: Mapping[str, Any]) -> None:
         _trial(config, machine, work or _train, observed=scheduler is not None)
 
+    suggestions = Suggestions(source, machine.runs, allotment, nodes(), jobs)
     with tempfile.TemporaryDirectory(prefix="rein-ray-") as scratch:
         tuner = tune.Tuner(
             tune.with_resources(trial, bundles),
             tune_config=tune.TuneConfig(
-                search_alg=Suggestions(source, machine.runs, allotment, nodes(), jobs),
+                search_alg=suggestions,
                 num_samples=-1,
                 scheduler=scheduler,
                 # A reused process saves seconds of imports a run, but would keep GPU memory of the one before.
@@ -92,11 +149,15 @@ def fit(
                 storage_path=scratch,
                 verbose=0,
                 failure_config=tune.FailureConfig(max_failures=-1),
-                callbacks=[Losses(machine.runs)],
+                callbacks=[Losses(machine.runs), Vigil()],
             ),
         )
         with contextlib.redirect_stdout(io.StringIO()):  # Ray's own summary; `rein` prints what the ledger says
-            tuner.fit()
+            try:
+                tuner.fit()
+            except ClusterLost:
+                suggestions.give_back()
+                raise
 
 
 def _trial(config: Mapping[str, Any], machine: Machine, work: Work, observed: bool) -> None:

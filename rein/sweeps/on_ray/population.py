@@ -110,7 +110,8 @@ def outcome(root: Path, mutate: Mapping[str, Any]) -> dict[str, Any]:
     done = [run for run in members if run.state == "done"]
     scores = {run.id: [*curve(run, run.experiment().data.sources).values()] for run in done}
     scored = [run for run in done if scores[run.id]]
-    said: dict[str, Any] = {"stretches": len(members), "done": len(done)}
+    failed = sum(run.state in ("failed", "oom") for run in members)
+    said: dict[str, Any] = {"stretches": len(members), "done": len(done), "failed": failed}
     if scored:
         best = max(scored, key=lambda run: scores[run.id][-1])
         said |= {"best": str(best.path), "source_val": f"{100 * scores[best.id][-1]:.2f}"}

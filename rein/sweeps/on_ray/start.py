@@ -30,6 +30,9 @@ QUIET = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
 }
 
+#: Of a cluster of this machine's own: its processes end soon after its driver was killed.
+OWN = {"RAY_gcs_rpc_server_reconnect_timeout_s": "10"}
+
 CLIENT = "ray://"
 
 
@@ -40,8 +43,10 @@ def started(address: str | None) -> Iterator[None]:
     Tokens and certificates of a cluster are Ray's own environment variables (`RAY_AUTH_MODE`, `RAY_AUTH_TOKEN`,
     `RAY_AUTH_TOKEN_PATH`, `RAY_TLS_*`): it reads them here, and its nodes have their own.
     """
-    for key, value in QUIET.items():
-        os.environ.setdefault(key, value)
+    quieten()
+    if address is None:
+        for key, value in OWN.items():
+            os.environ.setdefault(key, value)
     import ray
 
     try:
@@ -58,6 +63,12 @@ def started(address: str | None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def quieten() -> None:
+    """Set Ray's environment variables for this process and those that it starts; what a person has set stays."""
+    for key, value in QUIET.items():
+        os.environ.setdefault(key, value)
 
 
 def _arguments(address: str | None) -> dict[str, Any]:

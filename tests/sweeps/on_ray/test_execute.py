@@ -6,11 +6,12 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,9 +22,11 @@ import yaml
 from safetensors.torch import load_file
 
 from rein import checkpoint
-from rein.config import ConfigError, Experiment, Machine, Resources, run_id, to_dict
+from rein.config import Experiment, Machine, run_id, to_dict
 from rein.ledger import Run
-from rein.sweeps.on_ray.execute import _check_fits
+from rein.sweeps.on_ray.execute import cut
+from rein.sweeps.on_ray.start import QUIET
+from rein.sweeps.plan import Planned
 from rein.training import train
 
 Tiny = Callable[..., Experiment]
@@ -139,7 +142,28 @@ def test_ctrl_c_leaves_runs_that_can_be_gone_on_with(tmp_path: Path, toy_data: P
     stderr = driver.communicate(timeout=60)[1]
     assert driver.returncode == 130, stderr
     assert run.state == "preempted", "not pruned: that would count as its end"
-    assert "was cut; the same command goes on" in stderr and "Traceback" not in stderr
+    assert "the same command is given again" in stderr and "Traceback" not in stderr
+    assert checkpoint.newest(run.path / "checkpoint"), "it was cut between two steps, with a checkpoint"
+
+
+def test_runs_are_asked_to_end_and_waited_for_but_not_for_ever(tmp_path: Path, tiny: Tiny) -> None:
+    plans = [Planned(run_id(tiny({"seed": seed})), "", {}, tiny({"seed": seed})) for seed in range(2)]
+    held, free = (Run.create(tmp_path, plan.experiment) for plan in plans)
+    claimed = threading.Event()
+
+    def work() -> None:
+        with held.claimed():
+            claimed.set()
+            while not held.asked_to_stop():
+                time.sleep(0.05)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    claimed.wait(10)
+    cut(plans, tmp_path)
+    thread.join(10)
+    asked = held.asked_to_stop()
+    assert asked and asked.state == "preempted" and free.asked_to_stop() is None and held.holder() is None
 
 
 @pytest.mark.slow
@@ -184,15 +208,73 @@ def test_a_sweep_killed_with_all_its_processes_ends_as_if_it_had_never_been_cut(
         assert (cut.path / "scores.csv").read_text() == (uncut.path / "scores.csv").read_text()
 
 
-NODES = [{"Alive": True, "Resources": {"CPU": 4.0, "GPU": 1.0}}, {"Alive": False, "Resources": {"CPU": 64.0}}]
+@pytest.mark.slow
+def test_a_driver_that_is_killed_leaves_no_process(tmp_path: Path, toy_data: Path, tiny: Tiny) -> None:
+    """`kill -9` of the driver alone, while a run trains with a loader process of its own."""
+    experiment = tiny({"steps": 100_000})
+    (tmp_path / "long.yaml").write_text(yaml.safe_dump(to_dict(experiment)))
+    (tmp_path / "sweep.yaml").write_text(yaml.safe_dump({"experiment": str(tmp_path / "long.yaml")}))
+    words = ("sweep", "sweep.yaml", "--no-track", "--workers", "1")
+    command = [sys.executable, "-c", "from rein.cli import main; main()", *words]
+    environment = {**os.environ, "REIN_DATA": str(toy_data), "REIN_RUNS": str(tmp_path / "runs")}
+    driver = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=environment, cwd=tmp_path, start_new_session=True)
+    run = Run(tmp_path / "runs" / run_id(experiment))
+    deadline = time.monotonic() + 120
+    while not run.status().get("loss") and time.monotonic() < deadline:
+        time.sleep(0.2)
+    ours = psutil.Process(driver.pid).children(recursive=True)
+    assert run.status()["pid"] in {process.pid for process in ours}
+    driver.kill()
+    driver.wait()
+    deadline = time.monotonic() + 120
+    while (left := [process for process in ours if alive(process)]) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    assert [process.cmdline() for process in left] == []
+    assert run.holder() is None
 
 
-@pytest.mark.parametrize("resources", [Resources(), Resources(cpu=4, gpu=1), Resources(gpu=0.5)])
-def test_what_a_node_can_hold_passes(resources: Resources) -> None:
-    _check_fits(NODES, resources)
+def alive(process: psutil.Process) -> bool:
+    """Whether it still runs; who has no parent to ask for its status stays in the table as a zombie."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
 
 
-@pytest.mark.parametrize("resources", [Resources(cpu=8), Resources(gpu=2), replace(Resources(), cpu=4.5)])
-def test_what_no_living_node_can_hold_is_refused_at_once(resources: Resources) -> None:
-    with pytest.raises(ConfigError, match=r"resources: .*4 CPU, 1 GPU.*lower"):
-        _check_fits(NODES, resources)
+@pytest.mark.slow
+def test_a_cluster_behind_a_clients_door(tmp_path: Path, toy_data: Path, tiny: Tiny) -> None:
+    """`--address ray://`: a process of the cluster drives, this one watches the ledger."""
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(to_dict(tiny())))
+    (tmp_path / "sweep.yaml").write_text(yaml.safe_dump({"experiment": "tiny.yaml", "vary": {"seed": [0, 1]}}))
+    environment = {**os.environ, "REIN_DATA": str(toy_data), "REIN_RUNS": str(tmp_path / "runs"), **QUIET}
+    with a_cluster(tmp_path, environment) as address:
+        words = ("sweep", "sweep.yaml", "--no-track", "--json", "--address", address)
+        command = [sys.executable, "-c", "from rein.cli import main; main()", *words]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=240)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"runs": 2, "already done": 0, "done": 2, "failed": 0}
+
+
+@contextlib.contextmanager
+def a_cluster(folder: Path, environment: dict[str, str]) -> Iterator[str]:
+    """A node of its own on loopback, with a door for clients: its address."""
+    with socket.socket() as free, socket.socket() as other:
+        free.bind(("127.0.0.1", 0))
+        other.bind(("127.0.0.1", 0))
+        port, door = free.getsockname()[1], other.getsockname()[1]
+    options = ["--head", "--block", "--node-ip-address=127.0.0.1", "--include-dashboard=false", "--num-cpus=2"]
+    ports = [f"--port={port}", f"--ray-client-server-port={door}"]
+    command = [sys.executable, "-m", "ray.scripts.scripts", "start", *options, *ports]
+    node = subprocess.Popen(command, env=environment, cwd=folder, stdout=subprocess.DEVNULL, start_new_session=True)
+    try:
+        deadline = time.monotonic() + 90
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", door), timeout=1):
+                break
+            time.sleep(0.5)
+        yield f"ray://127.0.0.1:{door}"
+    finally:
+        processes = [psutil.Process(node.pid), *psutil.Process(node.pid).children(recursive=True)]
+        for process in processes:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        node.wait()
