@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console
 
-from rein.config import ConfigError, Experiment, Machine, Sweep, run_id
+from rein.config import PBT, ConfigError, Experiment, Machine, Sweep, run_id
 from rein.config_io import load
 from rein.ledger import PATIENCE, BusyError, Run
 from rein.sweeps.folder import SweepFolder
@@ -66,6 +66,12 @@ def drive(
     planned = known(sweep, machine.runs)
     allotment = Allotment(sweep, planned)
     folder = SweepFolder(machine.runs, Path(name).stem)
+
+    if search and isinstance(search.scheduler, PBT):
+        from rein.sweeps.on_ray.population import evolve
+
+        check_data(planned, machine.data)
+        return evolve(sweep, planned, machine, allotment, Path(name).stem, address)
 
     def work(todo: Sequence[Planned], watch: Watch) -> None:
         allotment.learn(planned, machine.runs)

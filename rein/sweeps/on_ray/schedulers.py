@@ -46,7 +46,7 @@ def scheduler(sweep: Sweep, planned: Sequence[Planned], runs: Path) -> Asking:
         case Median(grace_period=grace, min_samples=samples):
             # Without a slice it would set runs aside, for nothing, while it has too few to compare.
             inner = MedianStoppingRule(
-                grace_period=grace or first, min_samples_required=samples, min_time_slice=math.inf, **SIGHT
+                grace_period=grace or first, min_samples_required=samples, min_time_slice=cast(Any, math.inf), **SIGHT
             )
         case other:
             raise ConfigError(f"search.scheduler: {other.method} does not stop runs")

@@ -7,7 +7,7 @@ a cut search goes on, and `trials` can be raised.
 from __future__ import annotations
 
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from rein.config import ConfigError, Sweep
 from rein.ledger import FINAL, Run
 from rein.sweeps.plan import Planned, plan_of
-from rein.sweeps.queue import ALIKE, FAILED, Source
+from rein.sweeps.queue import ALIKE, FAILED, LOST, Source
 from rein.sweeps.search.members import Members
 from rein.sweeps.search.outcome import curve
 from rein.sweeps.search.refusals import bases, check_asked, check_searched
@@ -30,7 +30,11 @@ log = logging.getLogger(__name__)
 SPREAD = 1_000_003
 
 #: So many proposals in a row without a new run, and the space is taken for exhausted.
-PROPOSALS = 100
+PROPOSALS = 400
+
+
+def _unheard(plan: Planned) -> None:
+    """Where nobody follows what is begun."""
 
 
 class Adaptive(Source):
@@ -40,7 +44,7 @@ class Adaptive(Source):
     """
 
     def __init__(
-        self, sweep: Sweep, runs: Path, begun: Callable[[Planned], None] = lambda plan: None, keep_going: bool = False
+        self, sweep: Sweep, runs: Path, begun: Callable[[Planned], None] = _unheard, keep_going: bool = False
     ) -> None:
         check_asked(sweep)
         assert sweep.search is not None and sweep.search.trials is not None
@@ -55,12 +59,17 @@ class Adaptive(Source):
         self._out: dict[str, Trial] = {}
         self._errors: list[tuple[Any, Any]] | None = None if keep_going else []
         self._exhausted = False
+        self._lost: Counter[str] = Counter()
         check_searched(self.search, bases(sweep))
         found = list(self.members.among(runs))
         # Seeded anew with each run that there is: the first draws again would be runs that are there.
         self.study = _study(self.search.seed + SPREAD * len(found))
         for plan, _ in found:
             self._take_in(plan, again=("failed", "oom"))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What goes to a process of a cluster that drives: all but who listens here."""
+        return {**vars(self), "begun": _unheard}
 
     def next(self) -> Planned | None:
         """A run of the ledger that is to be gone on with, or a new one; None where another driver has the last."""
@@ -83,6 +92,11 @@ class Adaptive(Source):
         if run.state == "running" and run.holder():  # another driver was faster
             self.study.tell(trial, state=_states().FAIL)
             self._held.append(plan)
+            return
+        if run.state in (None, "running") and self._lost[plan.id] < LOST:  # its process was lost
+            self._lost[plan.id] += 1
+            self.study.tell(trial, state=_states().FAIL)
+            self._waiting.appendleft(plan)
             return
         self._tell(trial, run, plan)
         self._watch_failures(run)
@@ -111,18 +125,25 @@ class Adaptive(Source):
             self._waiting.append(plan)
 
     def _proposed(self) -> Planned | None:
-        for _ in range(PROPOSALS):
-            trial = self.study.ask()
-            plan = self._suggested(trial)
-            if plan is not None and plan.id not in self.known:
-                self.known[plan.id] = plan
-                self.members.seen(plan.id)
-                return self._handed(plan, trial)
-            run = Run(self.runs / plan.id) if plan else None
-            if plan and run and plan.id not in self._out:
-                self._tell(trial, run, plan)  # not run twice: its outcome is known
-            else:
-                self.study.tell(trial, state=_states().FAIL)
+        import optuna
+
+        learned = self.study.sampler
+        try:
+            for number in range(PROPOSALS):
+                if number == PROPOSALS // 20:  # of few values it proposes the best ones again and again
+                    self.study.sampler = optuna.samplers.RandomSampler(seed=len(self.study.trials))
+                trial = self.study.ask()
+                plan = self._suggested(trial)
+                if plan is not None and plan.id not in self.known:
+                    self.known[plan.id] = plan
+                    self.members.seen(plan.id)
+                    return self._handed(plan, trial)
+                if plan is not None and plan.id not in self._out:
+                    self._tell(trial, Run(self.runs / plan.id), plan)  # not run twice: its outcome is known
+                else:
+                    self.study.tell(trial, state=_states().FAIL)
+        finally:
+            self.study.sampler = learned
         self._exhausted = True
         log.info("the search space has no more than %d different runs, of %d trials", len(self.known), self.trials)
         return None

@@ -38,11 +38,10 @@ def finish(runs: Path, plan: Planned, state: Any = "done", value: float | None =
 def work_off(search: Adaptive, runs: Path, state: Any = "done") -> list[Planned]:
     worked = []
     while not search.exhausted:
-        plan = search.next()
-        assert plan is not None
-        worked.append(plan)
-        finish(runs, plan, state)
-        search.ended(plan)
+        if plan := search.next():
+            worked.append(plan)
+            finish(runs, plan, state)
+            search.ended(plan)
     return worked
 
 
@@ -142,6 +141,7 @@ def test_axes_depend_on_the_method_and_excluded_runs_never_come(tiny_file: Path,
     vary = {"tuning.rank": {"int": [1, 4]}, "tuning.method": ["rein", "full", "lora"], "optim.lr": [0.1, 0.2, 0.3]}
     exclude = [{"tuning.method": "lora", "optim.lr": 0.1}]
     worked = work_off(Adaptive(sweep(tiny_file, 12, vary=vary, exclude=exclude), tmp_path), tmp_path)
+    assert len(worked) == 12
     full = [plan for plan in worked if plan.experiment.tuning.method == "full"]
     assert full and not any("tuning.rank" in plan.axes for plan in full)
     assert not any(p.experiment.tuning.method == "lora" and p.experiment.optim.lr == 0.1 for p in worked)
