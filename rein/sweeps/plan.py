@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,13 +61,26 @@ def expand(sweep: Sweep, to_run: bool = True) -> list[Planned]:
     space = Space(sweep)
     assembly = Assembly(space.base, to_run)
     random = sweep.search is not None and sweep.search.sampler == "random"
-    found = _drawn(space, assembly) if random else _tabled(space, assembly)
+    with _uncollected():
+        found = _drawn(space, assembly) if random else _tabled(space, assembly)
     space.check_used()
     if not found:
         raise ConfigError("exclude: leaves no run of this sweep; take an entry out")
     if sweep.search is not None and to_run:
         check_searched(sweep.search, [plan.experiment for plan in found])
     return found
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the garbage collector, which would look again and again at 100,000 plans that all stay."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def final(sweep: Sweep | None) -> tuple[State, ...]:

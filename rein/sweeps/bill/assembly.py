@@ -10,14 +10,27 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
-from typing import Any, NamedTuple
+from functools import cache
+from typing import Any, NamedTuple, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
 
 from rein.config import ConfigError, Experiment, nearest
 from rein.config.experiment import canonical, id_of
-from rein.config_io import build, check_data, check_numbers, override, validate
+from rein.config.keys import METHODS
+from rein.config_io import build, check_data, check_numbers, override
 
 #: The fields of an experiment: groups of keys, and single numbers.
 FIELDS = tuple(field.name for field in fields(Experiment))
+
+
+_MISSING: Any = object()
+_DEFAULT = Experiment()
+
+
+@cache
+def _adapter(name: str) -> TypeAdapter[Any]:
+    return TypeAdapter(get_type_hints(Experiment, include_extras=True)[name])
 
 
 class _Part(NamedTuple):
@@ -68,10 +81,27 @@ class Assembly:
         key = (name, *changes, *map(repr, changes.values()))
         part = self._parts.get(key)
         if part is None:
-            own = {name: self.base[name]} if name in self.base else {}
-            value = getattr(validate(Experiment, override(own, changes)), name)
+            value = self._validated(name, changes)
             part = self._parts[key] = _Part(value, canonical(name, plain(value)))
         return part
+
+    def _validated(self, name: str, changes: Mapping[str, Any]) -> Any:
+        """A field with its changes. Raises ConfigError where it is wrong, in no words for a person."""
+        own = self.base.get(name, _MISSING)
+        leaves = {key.partition(".")[2]: value for key, value in changes.items()}
+        if isinstance(own, dict) and leaves and not leaves.keys() & {"", "method"}:
+            values = {**own, **leaves}  # as `override` has it, which is slower for it copies deeply
+        else:
+            given = {} if own is _MISSING else {name: own}
+            values = override(given, changes).get(name, _MISSING)
+        if values is _MISSING:
+            return getattr(_DEFAULT, name)
+        if name in METHODS and isinstance(values, dict):
+            values = {"method": getattr(_DEFAULT, name).method, **values}
+        try:
+            return _adapter(name).validate_python(values)
+        except ValidationError as error:
+            raise ConfigError(str(error)) from None
 
     def _check(self, experiment: Experiment, where: str) -> None:
         """What groups must be to each other. Parts are kept here, so that an object's id stands for its value."""

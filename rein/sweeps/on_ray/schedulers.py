@@ -18,8 +18,9 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, HyperBandScheduler, Med
 from rein.config import ASHA, ConfigError, HyperBand, Median, Sweep
 from rein.ledger import FINAL, BusyError, Run
 from rein.sweeps.plan import Planned
+from rein.sweeps.search.members import examples
 from rein.sweeps.search.outcome import curve
-from rein.sweeps.search.refusals import METRIC, bases
+from rein.sweeps.search.refusals import METRIC
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ SIGHT: Any = {"time_attr": "step", "metric": METRIC, "mode": "max"}
 def scheduler(sweep: Sweep, planned: Sequence[Planned], runs: Path) -> Asking:
     """The scheduler that a sweep's search asks for, warmed with what the ledger has of its runs."""
     assert sweep.search is not None and sweep.search.scheduler is not None
-    experiments = [plan.experiment for plan in planned] or bases(sweep)
+    experiments = [plan.experiment for plan in planned] or examples(sweep)
     steps = max(experiment.steps for experiment in experiments)
     first = min(experiment.evaluation.every or steps for experiment in experiments)
     match sweep.search.scheduler:

@@ -16,9 +16,9 @@ from rein.config import ConfigError, Sweep
 from rein.ledger import FINAL, Run
 from rein.sweeps.plan import Planned, plan_of
 from rein.sweeps.queue import ALIKE, FAILED, LOST, Source
-from rein.sweeps.search.members import Members
+from rein.sweeps.search.members import Members, examples
 from rein.sweeps.search.outcome import curve
-from rein.sweeps.search.refusals import bases, check_asked, check_searched
+from rein.sweeps.search.refusals import check_asked, check_searched
 from rein.sweeps.search.space import is_numeric, rounded
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Adaptive(Source):
         self._errors: list[tuple[Any, Any]] | None = None if keep_going else []
         self._exhausted = False
         self._lost: Counter[str] = Counter()
-        check_searched(self.search, bases(sweep))
+        check_searched(self.search, examples(sweep))
         found = list(self.members.among(runs))
         # Seeded anew with each run that there is: the first draws again would be runs that are there.
         self.study = _study(self.search.seed + SPREAD * len(found))

@@ -13,7 +13,7 @@ from rein.ledger import runs
 from rein.sweeps.bill.assembly import Assembly
 from rein.sweeps.plan import Planned, expand, plan_of
 from rein.sweeps.search.refusals import check_asked
-from rein.sweeps.search.space import Combination, Space, contains, is_numeric
+from rein.sweeps.search.space import Combination, Space, contains, draw, is_numeric
 
 
 def is_adaptive(sweep: Sweep | None) -> bool:
@@ -27,6 +27,15 @@ def known(sweep: Sweep, root: Path, to_run: bool = True) -> list[Planned]:
         return expand(sweep, to_run)
     check_asked(sweep)
     return [plan for plan, _ in Members(sweep, to_run).among(root)]
+
+
+def examples(sweep: Sweep) -> list[Experiment]:
+    """One experiment a point, every axis at its first value: what may be asked of a search before it has chosen."""
+    members = Members(sweep)
+    space = members.space
+    first = {key: draw(axis, 0.0) for key, axis in sweep.vary.items()}
+    combinations = [space.combination(point, first) for point in space.points]
+    return [members.assembly.experiment(one.changes, space.where(one.point))[1] for one in combinations]
 
 
 class Members:

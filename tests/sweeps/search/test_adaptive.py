@@ -167,6 +167,14 @@ def test_what_is_told_is_the_source_alone(tiny_file: Path, tmp_path: Path) -> No
         assert trial.intermediate_values == {2: trial.value, 3: trial.value}
 
 
+def test_what_it_needs_is_said_before_anything_starts(tiny_file: Path, tmp_path: Path) -> None:
+    """And an axis may bring it: what counts is the run, not the base."""
+    vary = {**VARY, "data.sources": [["gta"]], "data.targets": [["cityscapes"]]}
+    with pytest.raises(ConfigError, match="no val split"):
+        Adaptive(sweep(tiny_file, 3, vary=vary), tmp_path)
+    assert Adaptive(sweep(tiny_file, 3, vary={**vary, "data.holdout": ["1/20"]}), tmp_path).next() is not None
+
+
 def test_a_plan_of_what_is_chosen_on_the_way_is_refused(tiny_file: Path) -> None:
     with pytest.raises(ConfigError, match="chosen one by one"):
         expand(sweep(tiny_file, 3))
