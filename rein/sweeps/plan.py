@@ -12,7 +12,7 @@ from pathlib import Path
 from rein.config import ConfigError, Experiment, Sweep
 from rein.data.selection import scored_domains, scored_files, training_files
 from rein.ledger import FINAL, Run, State
-from rein.sweeps.bill.assembly import Assembly
+from rein.sweeps.assembly import Assembly
 from rein.sweeps.search.refusals import check_asked, check_searched
 from rein.sweeps.search.space import Combination, Space
 

@@ -10,7 +10,7 @@ from rein.config import ConfigError, Experiment, Sweep, run_id
 from rein.config.keys import METHODS, value_at
 from rein.config_io import override, validate
 from rein.ledger import runs
-from rein.sweeps.bill.assembly import Assembly
+from rein.sweeps.assembly import Assembly
 from rein.sweeps.plan import Planned, expand, plan_of
 from rein.sweeps.search.refusals import check_asked
 from rein.sweeps.search.space import Combination, Space, contains, draw, is_numeric

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from rein.config import ConfigError, Experiment, run_id
 from rein.config_io import build, find, override, read_yaml
-from rein.sweeps.bill.assembly import Assembly
+from rein.sweeps.assembly import Assembly
 
 TOY = read_yaml(find(Experiment, "toy"))
 VALUES: dict[str, list[Any]] = {
