@@ -167,7 +167,7 @@ def test_a_search_on_ray_ends_with_all_runs_done_or_pruned(
     assert done.returncode == 0, done.stderr
     counts = json.loads(done.stdout)
     assert counts["failed"] == 0 and counts["done"] + counts.get("pruned", 0) == 9
-    if method != "hyperband":  # which gives its first bracket the whole budget
+    if method == "asha":  # hyperband gives its first bracket the whole budget, and a median may be shared by all
         assert counts["pruned"] > 0
     for path in (tmp_path / "runs").glob("*/status.json"):
         status = json.loads(path.read_text())
