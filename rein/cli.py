@@ -246,13 +246,15 @@ def sweep(
         from rein.sweeps.bill import bill
         from rein.sweeps.bill import screen as bill_screen
         from rein.sweeps.bill.estimate import bill_of
-        from rein.sweeps.bill.place import Place
+        from rein.sweeps.bill.where_it_runs import Place
 
         drawn = bill_of(name, overrides or [], Place.find(machine, executor.value, address, jobs), probe)
         if as_json:
             _print(bill.as_json(drawn), as_json)
         else:
             bill_screen.show(drawn, Path(name).stem)
+        if bill.problems(drawn):
+            raise typer.Exit(2)
         return
     result = drive(name, overrides or [], machine, executor.value, address, jobs, track, keep_going)
     _print(result, as_json)

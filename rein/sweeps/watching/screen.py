@@ -10,7 +10,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from rein.sweeps.watching.board import AT_WORK, WRONG, Row, clock, counts, seconds_left
+from rein.sweeps.clock import clock
+from rein.sweeps.queue import FAILED
+from rein.sweeps.watching.rows import AT_WORK, Row, counts, seconds_left
 
 COLOURS = {
     "done": "green", "imported": "green", "running": "cyan", "scoring": "cyan", "cut": "yellow",
@@ -86,7 +88,7 @@ def skipped(status: Mapping[str, Any]) -> str:
     return f"  {number} image{'s' * (number > 1)} skipped" if number else ""
 
 
-_RANKS = (AT_WORK, WRONG, ("cut",))
+_RANKS = (AT_WORK, FAILED, ("cut",))
 
 
 def _rank(row: Row) -> int:

@@ -15,8 +15,8 @@ from rich.console import Console
 
 from rein.config import Experiment, run_id
 from rein.ledger import Run
+from rein.sweeps.clock import clock
 from rein.sweeps.plan import Planned
-from rein.sweeps.watching.board import clock
 from rein.sweeps.watching.screen import chosen
 from rein.sweeps.watching.watch import Watch, failures
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rein.sweeps.watching.board import Row, clock, counts, seconds_left
+from rein.sweeps.clock import clock
+from rein.sweeps.watching.rows import Row, counts, seconds_left
 
 
 def running(step: int, steps: int, rate: float, name: str = "a, seed 0") -> Row:

@@ -10,12 +10,13 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from rein.config import Experiment
 from rein.ledger import FINAL
+from rein.sweeps.clock import clock
+from rein.sweeps.queue import FAILED
 
-#: States of a run that went wrong by itself; the next `rein sweep` tries it again.
-WRONG = ("failed", "oom", "diverged")
 #: The order in which states are counted.
-STATES = ("done", "pruned", "imported", "running", "scoring", *WRONG, "cut", "to do")
+STATES = ("done", "pruned", "imported", "running", "scoring", *FAILED, "cut", "to do")
 #: States in which somebody works on a run.
 AT_WORK = ("running", "scoring")
 #: Of a run that has done less than this share of its steps the rate would be a guess: starting up takes its time too.
@@ -96,6 +97,11 @@ class Row:
         return self.name.rpartition(", seed ")[0] or self.name
 
 
+def described(experiment: Experiment) -> str:
+    """What a run is called that no sweep has named."""
+    return f"{experiment.tuning.method}, {experiment.backbone.name}, seed {experiment.seed}"
+
+
 def counts(rows: Iterable[Row]) -> dict[str, int]:
     """How many runs are in each state that occurs, good ends first."""
     found = Counter(row.state for row in rows)
@@ -138,15 +144,6 @@ def _paces(rows: Iterable[Row]) -> dict[str, float]:
         for name in (row.variant, ""):
             found[name].append(pace)
     return {name: fmean(paces) for name, paces in found.items()}
-
-
-def clock(seconds: float) -> str:
-    """`1:23:45` or `3:45`; `2 d 03:10` from two days on."""
-    minutes, seconds = divmod(max(0, int(seconds)), 60)  # clocks of two nodes may differ
-    hours, minutes = divmod(minutes, 60)
-    if hours >= 48:
-        return f"{hours // 24} d {hours % 24:02d}:{minutes:02d}"
-    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
 
 
 def progress(rows: Sequence[Row]) -> str:
