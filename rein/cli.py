@@ -201,6 +201,7 @@ def export(
 
 @app.command()
 def sweep(
+    context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="SWEEP", help="A YAML file or a shipped name.")],
     overrides: SweepOverrides = None,
     runs: Runs = Path("runs"),
@@ -211,7 +212,7 @@ def sweep(
     cache: Cache = None,
     compile_blocks: Compile = False,
     executor: Annotated[
-        Executor, typer.Option(help="ray, or local: without Ray, one run after another in this process.")
+        Executor, typer.Option(help="ray, or local: without Ray, in this process, or in --jobs of them.")
     ] = Executor.ray,
     address: Annotated[
         str | None, typer.Option(help="A Ray cluster: auto, ray://host:10001; else this machine.")
@@ -237,6 +238,7 @@ def sweep(
     `rein sweep sync [SWEEP]...` copies to MLflow what it lacks, as `rein sync` does.
     """
     if name == "sync":  # a sweep of that name is reached by its path
+        _refuse_beside_sync(context)
         sync(overrides, runs, as_json)
         return
     from rein.sweeps.drive import drive
@@ -327,7 +329,11 @@ def sync(
     """Copy to MLflow what it lacks of the runs folder: after it was away, or whole after its store was lost."""
     from rein.sweeps.watching.syncing import sync as sync_all
 
-    _print(sync_all(sweeps or [], runs.absolute(), say=lambda text: typer.echo(text, err=True)), as_json)
+    rows = sync_all(sweeps or [], runs.absolute(), say=lambda text: typer.echo(text, err=True))
+    if rows or as_json:
+        _print(rows, as_json)
+    else:
+        typer.echo(f"no runs in {runs.absolute()}")
 
 
 @app.command()
@@ -518,6 +524,18 @@ def _machine(
     folders = {"runs": runs, "data": data, "weights": weights} | ({"cache": cache} if cache else {})
     places: dict[str, Any] = {name: Path(os.path.normpath(folder.absolute())) for name, folder in folders.items()}
     return replace(Machine(), **places, device=device, workers=workers, compile=compiled)
+
+
+def _refuse_beside_sync(context: typer.Context) -> None:
+    """Raise ConfigError for options of `rein sweep` that say nothing to `rein sweep sync`."""
+    from rein.config import ConfigError
+
+    for name in context.params.keys() - {"name", "overrides", "runs", "as_json"}:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise ConfigError(
+                f"rein sweep sync: --{name.replace('_', '-')} is no option of it; it takes --runs and --json"
+            )
 
 
 def _print(value: Any, as_json: bool) -> None:
