@@ -42,7 +42,8 @@ class Watch:
     """A context in which the given runs are followed until each is final or the context ends.
 
     A terminal gets a table that is drawn anew every `interval` seconds, a log file a line for each start and end, and
-    after `silence` seconds without one how far things are. `before` runs of the sweep had ended already; it may come to `of`.
+    after `silence` seconds without one how far things are. `before` runs of the sweep had ended already; it may come
+    to `of`.
     """
 
     def __init__(
