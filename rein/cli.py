@@ -112,7 +112,10 @@ def train(
     track: Track = True,
     as_json: Json = False,
 ) -> None:
-    """Train and score one experiment; the same command goes on where it was cut."""
+    """Train and score one experiment.
+
+    The same command goes on where it was cut.
+    """
     from rein.config import Experiment
     from rein.config_io import load
     from rein.sweeps.drive import drive_one
@@ -171,7 +174,10 @@ def import_checkpoint(
     weights: Weights = Path("weights"),
     as_json: Json = False,
 ) -> None:
-    """Make a run of a published checkpoint, or say what does not fit; nothing in the file is executed."""
+    """Make a run of a published checkpoint.
+
+    Says what does not fit; nothing in the file is executed.
+    """
     from rein.importing import import_file
 
     _print(import_file(file, words or [], _machine(runs, Path("data"), weights, "cpu")), as_json)
@@ -193,7 +199,10 @@ def export(
     weights: Weights = Path("weights"),
     as_json: Json = False,
 ) -> None:
-    """Write a run's network for other programs; the file is compared with the network before it is kept."""
+    """Write a run's network for other programs.
+
+    The file is compared with the network before it is kept.
+    """
     from rein.exporting import export_run
 
     _print(export_run(run, form.value, out, _machine(runs, Path("data"), weights, "cpu")), as_json)
@@ -201,6 +210,7 @@ def export(
 
 @app.command()
 def sweep(
+    context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="SWEEP", help="A YAML file or a shipped name.")],
     overrides: SweepOverrides = None,
     runs: Runs = Path("runs"),
@@ -211,7 +221,7 @@ def sweep(
     cache: Cache = None,
     compile_blocks: Compile = False,
     executor: Annotated[
-        Executor, typer.Option(help="ray, or local: without Ray, one run after another in this process.")
+        Executor, typer.Option(help="ray, or local: without Ray, in this process, or in --jobs of them.")
     ] = Executor.ray,
     address: Annotated[
         str | None, typer.Option(help="A Ray cluster: auto, ray://host:10001; else this machine.")
@@ -232,11 +242,14 @@ def sweep(
     track: Track = True,
     as_json: Json = False,
 ) -> None:
-    """Run what a sweep still lacks: skips what is done, goes on with what was cut, adds what the axes gained.
+    """Run what a sweep still lacks.
+
+    Skips what is done, goes on with what was cut, adds what the axes gained.
 
     `rein sweep sync [SWEEP]...` copies to MLflow what it lacks, as `rein sync` does.
     """
     if name == "sync":  # a sweep of that name is reached by its path
+        _refuse_beside_sync(context)
         sync(overrides, runs, as_json)
         return
     from rein.sweeps.drive import drive
@@ -246,13 +259,15 @@ def sweep(
         from rein.sweeps.bill import bill
         from rein.sweeps.bill import screen as bill_screen
         from rein.sweeps.bill.estimate import bill_of
-        from rein.sweeps.bill.place import Place
+        from rein.sweeps.bill.where_it_runs import Place
 
         drawn = bill_of(name, overrides or [], Place.find(machine, executor.value, address, jobs), probe)
         if as_json:
             _print(bill.as_json(drawn), as_json)
         else:
             bill_screen.show(drawn, Path(name).stem)
+        if bill.problems(drawn):
+            raise typer.Exit(2)
         return
     result = drive(name, overrides or [], machine, executor.value, address, jobs, track, keep_going)
     _print(result, as_json)
@@ -270,7 +285,10 @@ def status(
     runs: Runs = Path("runs"),
     as_json: Json = False,
 ) -> None:
-    """What runs where, how far, how long still, and what went wrong; reads the runs folder alone."""
+    """What runs where, how far, and what went wrong.
+
+    Reads the runs folder alone.
+    """
     from rich.console import Console
 
     from rein.sweeps.watching.status import Ledger, show, summary
@@ -291,7 +309,10 @@ def stop(
     runs: Runs = Path("runs"),
     as_json: Json = False,
 ) -> None:
-    """Ask runs to write a checkpoint and end, and sweeps to start no more; `rein sweep` and `rein train` go on."""
+    """Ask runs and sweeps to write checkpoints and end.
+
+    `rein sweep` and `rein train` go on from there.
+    """
     from rein.sweeps.watching.stopping import stop as stop_all
 
     rows = stop_all(names, runs.absolute(), wait, say=lambda text: typer.echo(text, err=True))
@@ -307,7 +328,10 @@ def logs(
     lines: Annotated[int | None, typer.Option("--lines", "-n", min=0, help="Only the last so many.")] = None,
     runs: Runs = Path("runs"),
 ) -> None:
-    """What a run has said: attempts, records, warnings, the traceback at the end."""
+    """What a run has said, and how it ended.
+
+    Attempts, records, warnings, the traceback at the end.
+    """
     from rein.ledger import find
     from rein.sweeps.watching import logs as run_logs
 
@@ -322,10 +346,17 @@ def sync(
     runs: Runs = Path("runs"),
     as_json: Json = False,
 ) -> None:
-    """Copy to MLflow what it lacks of the runs folder: after it was away, or whole after its store was lost."""
+    """Copy to MLflow what it lacks of the runs folder.
+
+    After it was away, or whole after its store was lost.
+    """
     from rein.sweeps.watching.syncing import sync as sync_all
 
-    _print(sync_all(sweeps or [], runs.absolute(), say=lambda text: typer.echo(text, err=True)), as_json)
+    rows = sync_all(sweeps or [], runs.absolute(), say=lambda text: typer.echo(text, err=True))
+    if rows or as_json:
+        _print(rows, as_json)
+    else:
+        typer.echo(f"no runs in {runs.absolute()}")
 
 
 @app.command()
@@ -335,7 +366,10 @@ def report(
     out: Annotated[Path | None, typer.Option(help="Where the document goes; default reports/out/NAME.")] = None,
     runs: Runs = Path("runs"),
 ) -> None:
-    """Write a report of what the ledger holds: Markdown, LaTeX, HTML and figures."""
+    """Write a report of what the ledger holds.
+
+    Markdown, LaTeX, HTML and figures.
+    """
     from rein.config import Report
     from rein.config_io import load
     from rein.reports.write import write
@@ -347,7 +381,10 @@ def report(
 
 @app.command("list")
 def list_names(kind: Kind, runs: Runs = Path("runs"), as_json: Json = False) -> None:
-    """Print what can be named: experiments, sweeps, reports, runs, domains, tunings, heads, backbones."""
+    """Print what can be named.
+
+    Experiments, sweeps, reports, runs, domains, tunings, heads, backbones.
+    """
     from rein.catalogue import entries, shown
 
     rows = entries(kind.value, runs)
@@ -377,7 +414,10 @@ def check(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """The doctor: device, folders, tracker; the data's files are read, and the bad ones are named."""
+    """The doctor: device, folders, tracker, data.
+
+    The data's files are read, and the bad ones are named.
+    """
     from rein.check import data as check_data
     from rein.check import machine as check_machine
     from rein.check import screen
@@ -408,7 +448,10 @@ def check(
 
 @app.command()
 def init(folder: Annotated[Path, typer.Argument(help="A new folder.")]) -> None:
-    """Make a study folder with one commented experiment, sweep and report to start from."""
+    """Make a study folder to start from.
+
+    It has one commented experiment, sweep and report.
+    """
     from rein.scaffold import create
 
     for path in create(folder):
@@ -516,6 +559,17 @@ def _machine(
     folders = {"runs": runs, "data": data, "weights": weights} | ({"cache": cache} if cache else {})
     places: dict[str, Any] = {name: Path(os.path.normpath(folder.absolute())) for name, folder in folders.items()}
     return replace(Machine(), **places, device=device, workers=workers, compile=compiled)
+
+
+def _refuse_beside_sync(context: typer.Context) -> None:
+    """Raise ConfigError for options of `rein sweep` that say nothing to `rein sweep sync`."""
+    from rein.config import ConfigError
+
+    for name in context.params.keys() - {"name", "overrides", "runs", "as_json"}:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            option = f"--{name.replace('_', '-')}"
+            raise ConfigError(f"rein sweep sync: {option} is no option of it; it takes --runs and --json")
 
 
 def _print(value: Any, as_json: bool) -> None:

@@ -102,14 +102,15 @@ class Tracker:
 
     def open_sweep(self, name: str) -> None:
         """Find or create the sweep's parent run; later children hang below it."""
-        found = self.client.search_runs(
-            [self.experiment], f"tags.`rein.sweep` = '{name}' and tags.`rein.kind` = 'sweep'"
-        )
-        if found:
-            self.parent = found[0].info.run_id
-        else:
-            tags = {"rein.sweep": name, "rein.kind": "sweep"}
-            self.parent = self.client.create_run(self.experiment, run_name=name, tags=tags).info.run_id
+        with _alone(self.runs / ".mlflow"):  # two drivers that start together would make two
+            found = self.client.search_runs(
+                [self.experiment], f"tags.`rein.sweep` = {_quoted(name)} and tags.`rein.kind` = 'sweep'"
+            )
+            if found:
+                self.parent = found[0].info.run_id
+            else:
+                tags = {"rein.sweep": name, "rein.kind": "sweep"}
+                self.parent = self.client.create_run(self.experiment, run_name=name, tags=tags).info.run_id
         self.client.update_run(self.parent, status="RUNNING")
 
     def adopt(self, run: Run) -> None:
@@ -222,7 +223,7 @@ class Tracker:
     def _found_or_created(self, run: Run, name: str) -> str:
         """The MLflow run of a run without a note: made before a kill, by another driver, or now."""
         with _alone(self.runs / ".mlflow"):
-            found = [found.info.run_id for found in self._search(f"tags.`rein.folder` = '{run.path}'")]
+            found = [found.info.run_id for found in self._search(f"tags.`rein.folder` = {_quoted(str(run.path))}")]
             id = found[0] if found else self._create(run, name)
         self._params(id, flatten(run.experiment()))
         self.known.add(id)
@@ -270,6 +271,11 @@ class Tracker:
     def _batch(self, id: str, metrics: list[Any]) -> None:
         for first in range(0, len(metrics), BATCH):
             self.client.log_batch(id, metrics=metrics[first : first + BATCH])
+
+
+def _quoted(text: str) -> str:
+    """Text in a filter of MLflow, which knows no escape: in the quotes that it does not hold."""
+    return f'"{text}"' if "'" in text else f"'{text}'"
 
 
 def _beside(uri: str, runs: Path) -> Path:

@@ -270,6 +270,19 @@ def test_a_dry_run_prints_the_plan_and_starts_nothing(rein: Rein, tiny_file: Pat
     assert rein("sweep", "s.yaml", "--dry-run").out.startswith("s: 2 runs: 2 to do")
 
 
+def test_a_dry_run_of_what_cannot_be_run_is_status_2(rein: Rein, tiny_file: Path) -> None:
+    sweep = {"experiment": str(tiny_file), "vary": {"backbone.weights": ["nowhere.pth"]}}
+    Path("s.yaml").write_text(yaml.safe_dump(sweep))
+    said = rein("sweep", "s.yaml", "--dry-run")
+    assert said.code == 2 and "problem" in said.out and "nowhere.pth" in said.out
+
+
+def test_a_dry_run_of_a_shipped_sweep_counts_its_networks(rein: Rein) -> None:
+    said = rein("sweep", "demo", "--dry-run", "--executor", "local")
+    assert said.code == 0, said
+    assert said.out.startswith("demo: ") and "FLOPs/step" in said.out and "problem" not in said.out
+
+
 def test_check_is_status_0_for_sound_data_and_1_for_a_problem(rein: Rein, machine: Machine, tmp_path: Path) -> None:
     said = rein("check", "toy-day", "--json")
     assert said.code == 0 and [row["problems"] for row in json.loads(said.out)["splits"]] == [[]]

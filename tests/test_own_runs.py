@@ -19,7 +19,7 @@ from rein.inference import evaluate_run, load_model, predict_images
 from rein.ledger import Run
 from rein.reports.study import gather
 from rein.sweeps.bill.estimate import Estimate
-from rein.sweeps.bill.place import Place
+from rein.sweeps.bill.where_it_runs import Place
 from rein.sweeps.drive import drive, drive_one
 from rein.training import train
 

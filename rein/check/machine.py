@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -13,6 +12,7 @@ from rein.check.survey import folders, there
 from rein.config import Machine
 from rein.data.domains import DOMAINS
 from rein.data.folders import not_known
+from rein.disk import free_bytes, standing
 from rein.tracking import default_uri
 
 #: Below this a run's checkpoints, a tracker's database or a cache may not fit.
@@ -50,8 +50,7 @@ def _device(machine: Machine) -> dict[str, Any]:
 
 
 def _folder(what: str, folder: Path, option: str) -> dict[str, Any]:
-    nearest = next(place for place in (folder, *folder.parents) if place.exists())
-    free = shutil.disk_usage(nearest).free >> 30
+    nearest, free = standing(folder), free_bytes(folder) >> 30
     problems = [] if os.access(nearest, os.W_OK) else [f"{nearest} cannot be written to; name another by {option}"]
     problems += [] if free >= LOW_DISK_GIB else [f"the disk of {nearest} is nearly full; name another by {option}"]
     return _row(what, f"{folder}, {free} GiB free", *problems)

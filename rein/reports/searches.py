@@ -64,8 +64,8 @@ def cost(study: Study, wanted: Table) -> Grid:
     values = pd.DataFrame(lines, columns=["what", "runs", "steps", "seconds", "best source_val"])
     rows = []
     for what, runs, steps, seconds, best in lines:
-        of = f"{runs} of {len(frame)}" if runs < len(frame) else str(runs)
-        share = [f"{100 * part / all_of:.0f}" if all_of else MISSING
+        of = str(runs) if runs == len(frame) else _states(frame)
+        share = [f"{100 * part / all_of:.0f}" if all_of and len(whole) == len(frame) else MISSING
                  for part, all_of in ((steps, lines[1][2]), (seconds, lines[1][3]))]  # fmt: skip
         value = MISSING if math.isnan(best) else f"{best:.1f}"
         cells = (of, _count(steps), share[0], _count(seconds), share[1], value)
@@ -111,6 +111,11 @@ def _trials(study: Study) -> pd.DataFrame:
             }
         )  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def _states(frame: pd.DataFrame) -> str:
+    """`2 done, 1 pruned`."""
+    return ", ".join(f"{number} {state}" for state, number in frame["full_state"].value_counts().sort_index().items())
 
 
 def _last(curve: pd.Series) -> float:

@@ -161,7 +161,9 @@ def _follow(
             machine.runs.mkdir(parents=True, exist_ok=True)
             console = Console(stderr=True, quiet=not log.isEnabledFor(logging.INFO))
             driven = folder.driven(planned) if folder else nullcontext()
-            with driven, Watch(todo, machine.runs, tracker, console) as watch:
+            trials = (sweep.search.trials if sweep and sweep.search else None) or 0
+            before = len(planned) - len(todo)
+            with driven, Watch(todo, machine.runs, tracker, console, before=before, of=trials) as watch:
                 try:
                     work(todo, watch)
                 finally:

@@ -12,9 +12,9 @@ import yaml
 from rein.config import Machine, Sweep
 from rein.config_io import load
 from rein.sweeps.bill.estimate import bill_of
-from rein.sweeps.bill.place import Place
 from rein.sweeps.bill.states import statuses
 from rein.sweeps.bill.timings import Seen, read
+from rein.sweeps.bill.where_it_runs import Place
 from rein.sweeps.drive import drive
 from rein.sweeps.plan import expand
 

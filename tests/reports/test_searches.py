@@ -13,7 +13,7 @@ from made_up_sweep import POINTS, World
 from rein.config import ConfigError, Sweep, Table
 from rein.config_io import load
 from rein.ledger import Run
-from rein.reports.grid import Grid
+from rein.reports.grid import MISSING, Grid
 from rein.reports.study import gather
 from rein.reports.tables import table
 from rein.reports.write import progress, write
@@ -59,7 +59,8 @@ def test_every_trial_stands_with_its_end_and_its_steps(tmp_path: Path) -> None:
 def test_the_cost_stands_beside_that_of_the_runs_that_came_to_their_end(tmp_path: Path) -> None:
     world = searched(tmp_path, scheduler="asha")
     grid = build(world, "cost")
-    assert texts(grid)[1][:3] == ["all runs to their end", "1 of 3", "200"]
+    assert texts(grid)[1][:3] == ["all runs to their end", "1 done, 2 pruned", "200"]
+    assert [row[3] for row in texts(grid)] == [MISSING, MISSING]
     assert "2 of the 3 runs have not been taken to their end" in grid.caption
 
     for item in world.planned[:2]:  # a plain sweep goes on with them

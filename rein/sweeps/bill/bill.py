@@ -16,7 +16,7 @@ from rein.config import Experiment, Resources
 from rein.data.domains import expand as members
 from rein.data.domains import find
 from rein.sweeps.bill import states
-from rein.sweeps.bill.room import wall_seconds
+from rein.sweeps.bill.capacity import wall_seconds
 from rein.sweeps.bill.shape import Shapes
 from rein.sweeps.bill.timings import Timing, Timings
 from rein.sweeps.plan import Planned
@@ -92,8 +92,9 @@ class Bill:
     #: Runs that are left, and of how many of them no time is known.
     left: int
     unknown: int
-    cpu_hours: float
-    gpu_hours: float
+    #: Of those runs that a time is known of; None where runs are left and none of theirs is known.
+    cpu_hours: float | None
+    gpu_hours: float | None
     wall_seconds: float | None
     longest_seconds: float | None
     at_once: int
@@ -177,14 +178,15 @@ def draw_up(
                 waiting.setdefault(one.needs, []).append(rest)
         lines.append(Line(plan.id, name, plan.experiment.seed, word, whole, rest, one.memory_mib))
     known = [seconds for each in waiting.values() for seconds in each]
+    is_unknown = bool(left) and not known
     return Bill(
         states={word: counts[word] for word in states.WORDS},
         variants=list(variants.values()),
         lines=lines,
         left=len(left),
         unknown=len(left) - len(known),
-        cpu_hours=_hours(waiting, lambda needs: needs.cpu),
-        gpu_hours=_hours(waiting, lambda needs: float(needs.gpu)),
+        cpu_hours=None if is_unknown else _hours(waiting, lambda needs: needs.cpu),
+        gpu_hours=None if is_unknown else _hours(waiting, lambda needs: float(needs.gpu)),
         wall_seconds=wall_seconds(waiting, nodes, jobs) if len(known) == len(left) else None,
         longest_seconds=max(known, default=None),
         at_once=at_once([one.needs for one in left], nodes, jobs),
@@ -217,6 +219,11 @@ def at_once(needs: Sequence[Resources], nodes: Sequence[Node], jobs: int | None)
         return 0
     fewest = min(slots(each, nodes) // each.workers for each in set(needs))
     return min(len(needs), fewest, jobs or fewest)
+
+
+def problems(bill: Bill) -> list[str]:
+    """All that stands in the way: of the machine and its files, and of networks that cannot be built or tried out."""
+    return list(dict.fromkeys([*(one.price.problem for one in bill.variants if one.price.problem), *bill.problems]))
 
 
 def accuracy(ratios: Sequence[float]) -> dict[str, float] | None:
@@ -258,7 +265,7 @@ def as_json(bill: Bill) -> dict[str, Any]:
         "disk_bytes": bill.disk,
         "disk_free_bytes": bill.disk_free,
         "predictions_off_by": accuracy(bill.ratios),
-        "problems": bill.problems,
+        "problems": problems(bill),
         **bill.facts,
     }
     return {

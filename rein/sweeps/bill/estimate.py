@@ -10,13 +10,14 @@ from rich.console import Console
 
 from rein.config import ConfigError, Experiment, Machine, Sweep
 from rein.config_io import load
+from rein.disk import free_bytes
 from rein.ledger import Run
-from rein.sweeps.bill import ready, room, states
+from rein.sweeps.bill import capacity, inputs_present, states
 from rein.sweeps.bill.bill import Bill, Price, draw_up, price
-from rein.sweeps.bill.figures import Figures
-from rein.sweeps.bill.place import Place
+from rein.sweeps.bill.cost_cache import CostCache
 from rein.sweeps.bill.shape import Shapes, network
 from rein.sweeps.bill.timings import Timings, read
+from rein.sweeps.bill.where_it_runs import Place
 from rein.sweeps.plan import Planned, final
 from rein.sweeps.resources import Allotment, Node
 from rein.sweeps.search.members import is_adaptive, known
@@ -47,7 +48,7 @@ class Estimate:
             Run(self.root / plan.id).check_domains(plan.experiment)
         self.allotment = Allotment(self.sweep, self.planned)
         self.allotment.learn(started, self.root)
-        self.figures = Figures(self.root)
+        self.figures = CostCache(self.root)
         self.seen = read(self.planned, self.statuses, self.root)
         self.timings = Timings(self.seen, self.figures.timing, self._flops)
         shapes = Shapes()
@@ -104,15 +105,15 @@ class Estimate:
         experiments = [plan.experiment for _, plan in self.kinds]
         bill.facts["machine"] = f"{self.place}"
         bill.problems += self._room(bill)
-        free = room.free_bytes(self.root)
+        free = free_bytes(self.root)
         bill.disk_free = free
         if bill.disk > free:
             bill.problems.append(f"{self.root}: {bill.disk / 1e9:.1f} GB are due, {free / 1e9:.1f} GB are free")
-        said, missing = ready.weights(
+        said, missing = inputs_present.weights(
             experiments, self.place.machine.weights, lambda one: self.figures.cost(network(one))
         )
         bill.facts["weights"] = "; ".join(said)
-        there, absent = ready.data(experiments, self.place.machine.data)
+        there, absent = inputs_present.data(experiments, self.place.machine.data)
         bill.facts["data"] = ", ".join(there)
         bill.problems += [*missing, *absent]
 
@@ -132,7 +133,7 @@ class Estimate:
         if self.place.on_gpu(one.needs):
             have = min((gpu.memory_mib for gpu in self.place.gpus), default=None)
             return _too_much(one.memory_mib, have * min(1.0, float(one.needs.gpu)) if have else None, "its GPU share")
-        return _too_much(one.memory_mib * at_once, room.memory_mib(), f"{at_once} at once here")
+        return _too_much(one.memory_mib * at_once, capacity.memory_mib(), f"{at_once} at once here")
 
     def _flops(self, net: Experiment) -> int | None:
         return (self.figures.cost(net) or {}).get("flops")

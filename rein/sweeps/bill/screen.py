@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from rein.sweeps.bill.bill import COUNTED, Bill, Price, Variant, accuracy, merged
-from rein.sweeps.watching.watch import clock
+from rein.sweeps.bill.bill import COUNTED, Bill, Price, Variant, accuracy, merged, problems
+from rein.sweeps.clock import clock
 
 #: Rows of the table; of more variants those that cost the same share a row.
 ROWS = 24
@@ -92,8 +92,6 @@ def sentences(bill: Bill) -> Iterator[tuple[str, str]]:
     prices = [one.price for one in bill.variants]
     if alike := dict.fromkeys(one.timing.origin for one in prices if one.timing and _origin(one).startswith("≈")):
         yield "known from ≈", "; ".join(list(alike)[:SAID]) + " ..." * (len(alike) > SAID)
-    if failed := dict.fromkeys(one.problem for one in prices if one.problem):
-        yield "problem", "; ".join(list(failed)[:SAID])
     if any(one.price.memory_from == COUNTED for one in bill.variants):
         yield "memory", "≈: counted, tensors in fp32 alone; a process takes some hundred MiB besides"
     free = "" if bill.disk_free is None else f"; {size(bill.disk_free)} are free"
@@ -101,7 +99,7 @@ def sentences(bill: Bill) -> Iterator[tuple[str, str]]:
     for label, text in bill.facts.items():
         if text:
             yield label, text
-    for problem in bill.problems:
+    for problem in problems(bill):
         yield "problem", problem
 
 
@@ -109,7 +107,7 @@ def _total(bill: Bill) -> str:
     if not bill.left:
         return "nothing is left to do"
     runs = f"{bill.left:,} run{'s' * (bill.left > 1)} left"
-    if bill.unknown == bill.left:
+    if bill.cpu_hours is None:
         return f"{runs}; how long they take is unknown: add --probe"
     gpu = f" and {hours(bill.gpu_hours)} GPU hours" if bill.gpu_hours else ""
     text = f"{runs}: {hours(bill.cpu_hours)} CPU hours{gpu}"

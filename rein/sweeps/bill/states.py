@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from rein.ledger import Run
 from rein.sweeps.plan import Planned
+from rein.sweeps.watching.statuses import Statuses
 
 #: `cut`: it began and nobody works on it; `held`: another driver or command works on it.
 Word = Literal["done", "cut", "failed", "pruned", "held", "to do"]
@@ -21,11 +22,9 @@ _OF_STATE: dict[str, Word] = {
 
 def statuses(planned: Iterable[Planned], root: Path) -> dict[str, dict[str, Any]]:
     """The status of every run that has one, by id."""
-    try:
-        there = {path.name for path in root.iterdir()}
-    except FileNotFoundError:
-        return {}
-    found = ((plan.id, Run(root / plan.id).status()) for plan in planned if plan.id in there)
+    ledger = Statuses(root)
+    there = set(ledger.ids())
+    found = ((plan.id, ledger.of(plan.id)) for plan in planned if plan.id in there)
     return {id: status for id, status in found if status}
 
 

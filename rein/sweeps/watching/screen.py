@@ -10,7 +10,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from rein.sweeps.watching.board import AT_WORK, WRONG, Row, clock, counts, seconds_left
+from rein.sweeps.clock import clock
+from rein.sweeps.queue import FAILED
+from rein.sweeps.watching.rows import AT_WORK, Row, counts, seconds_left
 
 COLOURS = {
     "done": "green", "imported": "green", "running": "cyan", "scoring": "cyan", "cut": "yellow",
@@ -36,19 +38,27 @@ def table(rows: Iterable[Row], width: int) -> Table:
     for (title, right), needed in zip(columns, widths, strict=True):
         drawn.add_column(title, justify="right" if right else "left", no_wrap=True, width=needed, overflow="ellipsis")
     for line in cells:
-        drawn.add_row(*line)
+        drawn.add_row(*line[:1], shortened(line[1], widths[1]), *line[2:])
     return drawn
 
 
+def shortened(name: str, room: int) -> str:
+    """A name without its middle, where it has no room: its beginning and its seed tell variants apart."""
+    if cell_len(name) <= room:
+        return name
+    end = (room - 1) // 2
+    return f"{name[: room - 1 - end]}…{name[len(name) - end :]}"
+
+
 def headline(name: str, rows: Sequence[Row]) -> Text:
-    """`demo  13 runs: 5 done, 2 running, 6 to do; about 2:10 left`."""
+    """`demo  13 runs: 5 done, 2 running, 6 to do; ≈ 2:10 left`."""
     text = Text(name, style="bold")
     text.append(f"  {len(rows)} run{'s' * (len(rows) != 1)}: ", style="not bold")
     for number, (state, count) in enumerate(counts(rows).items()):
         text.append(", " if number else "", style="not bold")
         text.append(f"{count} {state}", style=f"not bold {COLOURS.get(state, '')}")
     if (left := seconds_left(rows)) is not None:
-        text.append(f"; about {clock(left)} left", style="not bold")
+        text.append(f"; ≈ {clock(left)} left", style="not bold")
     return text
 
 
@@ -86,7 +96,7 @@ def skipped(status: Mapping[str, Any]) -> str:
     return f"  {number} image{'s' * (number > 1)} skipped" if number else ""
 
 
-_RANKS = (AT_WORK, WRONG, ("cut",))
+_RANKS = (AT_WORK, FAILED, ("cut",))
 
 
 def _rank(row: Row) -> int:
@@ -138,7 +148,7 @@ def _loss(row: Row) -> str:
 def _time(row: Row) -> str:
     """What is left of a run that is worked on, what one took that is over."""
     if row.state in AT_WORK:
-        return "" if row.seconds_left is None else f"{clock(row.seconds_left)} left"
+        return "" if row.seconds_left is None else f"≈ {clock(row.seconds_left)} left"
     return "" if row.seconds is None or row.state == "cut" else clock(row.seconds)
 
 

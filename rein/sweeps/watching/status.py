@@ -4,11 +4,10 @@ that sees the disk, whatever executes the runs.
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +17,14 @@ from rich.text import Text
 
 from rein.config import ConfigError, Sweep
 from rein.config_io import load
+from rein.disk import free_bytes
 from rein.lease import Holder
 from rein.ledger import Run
 from rein.sweeps.folder import Member, SweepFolder, sweep_folders
+from rein.sweeps.queue import FAILED
 from rein.sweeps.search.members import known
 from rein.sweeps.watching import screen
-from rein.sweeps.watching.board import AT_WORK, WRONG, Row, counts, seconds_left
+from rein.sweeps.watching.rows import AT_WORK, Row, counts, described, seconds_left
 from rein.sweeps.watching.statuses import Statuses
 
 #: What runs are listed under that no sweep has brought here.
@@ -151,7 +152,7 @@ def _foot(ledger: Ledger) -> Text:
 
 def _full(board: Board, width: int, every_run: bool) -> list[RenderableType]:
     rows = list(board.rows) if every_run else screen.chosen(board.rows, len(board.rows) - 1)
-    wrong = [screen.trouble(_named(row)) for row in board.rows if row.state in WRONG]
+    wrong = [screen.trouble(_named(row)) for row in board.rows if row.state in FAILED]
     return [*_head(board), *([screen.table(map(_named, rows), width)] if rows else []), *screen.waits(rows), *wrong]
 
 
@@ -164,7 +165,7 @@ def _fitted(boards: Sequence[Board], width: int, room: int, every_run: bool) -> 
             fitted.append(Text(f"and {others + 1} more sweeps", style="dim"))
             break
         head = _head(board)
-        wrong = [screen.trouble(_named(row)) for row in board.rows if row.state in WRONG][:TROUBLES]
+        wrong = [screen.trouble(_named(row)) for row in board.rows if row.state in FAILED][:TROUBLES]
         headed = sum(_height(line, width) for line in head)
         free = room - headed - min(others, 5) - 2
         notes = [*screen.waits(board.rows)[:TROUBLES], *wrong]
@@ -200,8 +201,7 @@ def _named(row: Row) -> Row:
         experiment = Run(row.folder).experiment()
     except (ConfigError, OSError):
         return row
-    name = f"{experiment.tuning.method}, {experiment.backbone.name}, seed {experiment.seed}"
-    return Row(row.folder, name, row.status, row.planned, row.is_held)
+    return replace(row, name=described(experiment))
 
 
 def _facts(row: Row) -> dict[str, Any]:
@@ -215,16 +215,9 @@ def _facts(row: Row) -> dict[str, Any]:
         "steps": row.steps,
         "rate": row.rate if row.state in AT_WORK else None,
         "seconds_left": row.seconds_left,
-        "traceback": str(trace) if row.state in WRONG and trace.is_file() else None,
+        "traceback": str(trace) if row.state in FAILED and trace.is_file() else None,
         **{key: status.get(key) for key in ("loss", "host", "pid", "device", "data_wait", "error", "attempt")},
     }
-
-
-def free_bytes(folder: Path) -> int:
-    """What is free on the disk that a folder lies on, or will lie on."""
-    while not folder.exists():
-        folder = folder.parent
-    return shutil.disk_usage(folder).free
 
 
 def _gigabytes(size: int) -> str:

@@ -9,7 +9,8 @@ from typing import Any
 from rein.config import ConfigError, nearest
 from rein.ledger import FINAL, Run
 from rein.sweeps.folder import SweepFolder, sweep_folders
-from rein.sweeps.watching.board import WRONG
+from rein.sweeps.queue import FAILED
+from rein.sweeps.watching.rows import described
 from rein.sweeps.watching.statuses import Statuses
 from rein.tracking import Tracker, default_uri
 
@@ -59,12 +60,7 @@ def _single(groups: Sequence[tuple[str, list[Named]]], statuses: Statuses) -> li
     """The runs that belong to no sweep, by what they are."""
     known = {run.id for _, members in groups for run, _ in members}
     runs = [Run(statuses.runs / id) for id, _ in statuses.all() if id not in known]
-    return [(run, _name(run)) for run in runs if (run.path / "experiment.yaml").is_file()]
-
-
-def _name(run: Run) -> str:
-    experiment = run.experiment()
-    return f"{experiment.tuning.method}, {experiment.backbone.name}, seed {experiment.seed}"
+    return [(run, described(run.experiment())) for run in runs if (run.path / "experiment.yaml").is_file()]
 
 
 def _copy(tracker: Tracker, name: str, members: Sequence[Named], say: Callable[[str], None]) -> dict[str, Any]:
@@ -88,4 +84,4 @@ def _status(folder: SweepFolder) -> str:
         return "RUNNING"
     if all(state in FINAL for state in states):
         return "FINISHED"
-    return "FAILED" if any(state in WRONG for state in states) else "KILLED"
+    return "FAILED" if any(state in FAILED for state in states) else "KILLED"

@@ -19,12 +19,17 @@ from rich.live import Live
 from rich.text import Text
 
 from rein.ledger import FINAL, Run
+from rein.sweeps.clock import clock
 from rein.sweeps.plan import Planned
 from rein.sweeps.watching import screen
-from rein.sweeps.watching.board import AT_WORK, Row, clock, progress
+from rein.sweeps.watching.rows import AT_WORK, Row, progress
 from rein.sweeps.watching.statuses import Statuses
 
 log = logging.getLogger(__name__)
+
+
+#: States of an earlier attempt that a run goes on from; `running` is left behind by a process that was killed.
+CUT = ("preempted", "running", "pruned")
 
 
 class Sink(Protocol):
@@ -37,7 +42,8 @@ class Watch:
     """A context in which the given runs are followed until each is final or the context ends.
 
     A terminal gets a table that is drawn anew every `interval` seconds, a log file a line for each start and end, and
-    after `silence` seconds without one how far things are.
+    after `silence` seconds without one how far things are. `before` runs of the sweep had ended already; it may come
+    to `of`.
     """
 
     def __init__(
@@ -48,12 +54,18 @@ class Watch:
         console: Console,
         interval: float = 1.0,
         silence: float = 60.0,
+        before: int = 0,
+        of: int = 0,
     ) -> None:
         self.root = runs
         self.runs = [(Run(runs / plan.id), plan.label) for plan in planned]
         self.steps = {plan.id: plan.experiment.steps for plan in planned}
         # What counts as news: by number, since the clocks of a cluster's nodes differ.
-        self.attempts = {run.id: run.status().get("attempt", 0) for run, _ in self.runs}
+        self.before, self.of = before, of
+        found = {run.id: run.status() for run, _ in self.runs}
+        self.attempts = {id: status.get("attempt", 0) for id, status in found.items()}
+        #: How far runs had come that an earlier attempt left.
+        self.cut = {id: {**status, "state": "preempted"} for id, status in found.items() if status.get("state") in CUT}
         self._files = Statuses(runs)
         self.sink, self.console, self.interval, self.silence = sink, console, interval, silence
         self.statuses: dict[str, dict[str, Any]] = {}
@@ -122,12 +134,13 @@ class Watch:
             self._live.update(self._drawn(screen.chosen(rows, self.console.height - 4)), refresh=True)
         elif time.monotonic() - self.spoke >= self.silence:
             running = [f"{row.name} {row.step}/{row.steps}" for row in rows if row.state in AT_WORK]
-            self._say("; ".join([progress(rows), *running]))
+            self._say("; ".join([progress(rows, self.before, self.of), *running]))
 
     @property
     def rows(self) -> list[Row]:
         """The runs as they were seen last."""
-        return [Row(run.path, name, self.statuses.get(run.id, {}), self.steps[run.id]) for run, name in self.runs]
+        seen = {**self.cut, **self.statuses}
+        return [Row(run.path, name, seen.get(run.id, {}), self.steps[run.id]) for run, name in self.runs]
 
     def _say(self, text: str) -> None:
         self.spoke = time.monotonic()
@@ -138,7 +151,9 @@ class Watch:
             self.sink.sync(run, name)
 
     def _drawn(self, rows: list[Row]) -> Group:
-        return Group(screen.table(rows, self.console.width), Text(progress(self.rows), style="dim italic"))
+        return Group(
+            screen.table(rows, self.console.width), Text(progress(self.rows, self.before, self.of), style="dim italic")
+        )
 
 
 def failures(planned: Iterable[Planned], runs: Path) -> list[tuple[Planned, Run]]:

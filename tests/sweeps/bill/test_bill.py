@@ -14,9 +14,9 @@ from rein.ledger import Run
 from rein.sweeps.bill import screen as bill_screen
 from rein.sweeps.bill.bill import Bill, as_json, draw_up, merged, price
 from rein.sweeps.bill.estimate import Estimate
-from rein.sweeps.bill.place import Place
 from rein.sweeps.bill.states import statuses
 from rein.sweeps.bill.timings import Timing, Timings
+from rein.sweeps.bill.where_it_runs import Place
 from rein.sweeps.plan import Planned
 from rein.sweeps.resources import Node
 
@@ -52,6 +52,7 @@ def test_the_sums(tiny: Tiny, tmp_path: Path) -> None:
 def test_what_is_not_known_is_said(tiny: Tiny, tmp_path: Path) -> None:
     bill = drawn(tiny, tmp_path, None)
     assert bill.unknown == bill.left == 3 and bill.wall_seconds is None
+    assert as_json(bill)["totals"]["cpu_hours"] is None and as_json(bill)["totals"]["gpu_hours"] is None
     text = screen(bill)
     assert "how long they take is unknown: add --probe" in text and "≈ 1 MiB" in text and "known from" not in text
 

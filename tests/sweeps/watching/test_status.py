@@ -64,7 +64,7 @@ def test_a_sweeps_states_are_counted_and_the_rest_is_estimated(ledger: Path) -> 
     text = screen_of(ledger)
     assert "ranks  6 runs: 1 done, 1 running, 1 failed, 2 cut, 1 to do" in text
     # 60 steps at 2 a second; then 90, 100 and 100 steps at the mean of what is known, (1/2 + 50/100) / 2 seconds each
-    assert f"about {(30 + 290 * 0.5) // 60:.0f}:{(30 + 290 * 0.5) % 60:02.0f} left" in text
+    assert f"≈ {(30 + 290 * 0.5) // 60:.0f}:{(30 + 290 * 0.5) % 60:02.0f} left" in text
     assert "runs of no sweep  1 run: 1 done" in text and "GB free" in text
 
 

@@ -15,8 +15,8 @@ from rich.console import Console
 
 from rein.config import Experiment, run_id
 from rein.ledger import Run
+from rein.sweeps.clock import clock
 from rein.sweeps.plan import Planned
-from rein.sweeps.watching.board import clock
 from rein.sweeps.watching.screen import chosen
 from rein.sweeps.watching.watch import Watch, failures
 
@@ -75,7 +75,7 @@ def test_a_long_silence_is_broken_by_how_far_things_are(tmp_path: Path) -> None:
     plans = [plan(seed, axes={"seed": seed}) for seed in (0, 1, 2)]
     with Watch(plans, tmp_path, None, Console(file=out, width=120), interval=0.01, silence=0.1):
         work()
-    assert re.search(r"1 of 3 ended, about \d+:\d\d left; rein, seed 1 3/9", out.getvalue())
+    assert re.search(r"1 of 3 ended, ≈ \d+:\d\d left; rein, seed 1 3/9", out.getvalue())
 
 
 def test_a_screen_too_small_shows_what_runs_or_went_wrong(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+import rein
 from rein.config import Experiment, Machine, run_id, to_dict
 from rein.ledger import write_atomic
 from rein.sweeps.bill.timings import Timing
@@ -31,7 +32,7 @@ log = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]
 
 
-class Figures:
+class CostCache:
     """The file, read once and written after every figure that is new."""
 
     def __init__(self, runs: Path) -> None:
@@ -133,7 +134,7 @@ def _side_by_side(
 @cache
 def code() -> str:
     """A digest of what decides a network's cost: our models, and the versions that they stand on."""
-    package = Path(__file__).parent.parent
+    package = Path(rein.__file__).parent
     texts = [path.read_bytes() for path in sorted((package / "models").glob("*.py"))]
     texts.append((package / "step_cost.py").read_bytes())
     versions = [importlib.metadata.version(name).encode() for name in ("torch", "timm")]

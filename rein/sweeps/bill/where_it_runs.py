@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from rein.config import Machine, Resources
-from rein.sweeps.bill import room
-from rein.sweeps.bill.room import Device
+from rein.sweeps.bill import capacity
+from rein.sweeps.bill.capacity import Device
 from rein.sweeps.bill.timings import Seen, device_name
 from rein.sweeps.resources import Node, share_of_machine
 
@@ -32,7 +32,7 @@ class Place:
         """Ask this machine, or the cluster, what it has."""
         if address and executor == "ray":
             return cls(machine, executor, address, jobs, _cluster(address))
-        node, gpus = room.this_machine()
+        node, gpus = capacity.this_machine()
         return cls(machine, executor, None, jobs if executor == "ray" else jobs or 1, [node], gpus)
 
     @property
@@ -71,7 +71,7 @@ class Place:
     def __str__(self) -> str:
         if not self.address:
             gpus = ", ".join(f"{n} x {gpu.name} {gpu.memory_mib >> 10} GiB" for gpu, n in Counter(self.gpus).items())
-            return f"{self.nodes[0].cpu:g} CPU, {room.memory_mib() >> 10} GiB, {gpus or 'no GPU'}"
+            return f"{self.nodes[0].cpu:g} CPU, {capacity.memory_mib() >> 10} GiB, {gpus or 'no GPU'}"
         kinds = Counter((node.cpu, node.gpu) for node in self.nodes)
         said = "; ".join(f"{n} x {cpu:g} CPU, {gpu:g} GPU" for (cpu, gpu), n in kinds.items())
         return f"{self.address}: {said}"

@@ -10,12 +10,12 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from rein.ledger import FINAL
+from rein.config import Experiment
+from rein.sweeps.clock import clock
+from rein.sweeps.queue import FAILED
 
-#: States of a run that went wrong by itself; the next `rein sweep` tries it again.
-WRONG = ("failed", "oom", "diverged")
 #: The order in which states are counted.
-STATES = ("done", "pruned", "imported", "running", "scoring", *WRONG, "cut", "to do")
+STATES = ("done", "pruned", "imported", "running", "scoring", *FAILED, "cut", "to do")
 #: States in which somebody works on a run.
 AT_WORK = ("running", "scoring")
 #: Of a run that has done less than this share of its steps the rate would be a guess: starting up takes its time too.
@@ -60,7 +60,7 @@ class Row:
     @property
     def share(self) -> float:
         """Of its steps that are done, in 0..1."""
-        return 1.0 if self.state in FINAL else min(1.0, self.step / self.steps) if self.steps else 0.0
+        return 1.0 if self.state in ("done", "imported") else min(1.0, self.step / self.steps) if self.steps else 0.0
 
     @property
     def seconds(self) -> float | None:
@@ -79,10 +79,9 @@ class Row:
 
     @property
     def seconds_left(self) -> float | None:
-        """Until the last step of a run that is worked on; None where that cannot be said yet."""
-        if self.state == "scoring":
-            return 0.0
-        return (self.steps - self.step) / self.rate if self.state == "running" and self.rate else None
+        """Until the last step of a run that is worked on; None where that cannot be said, as while it is scored."""
+        known = self.state == "running" and self.rate and self.share >= KNOWN_FROM
+        return (self.steps - self.step) / self.rate if known and self.rate else None
 
     @property
     def waits_for_data(self) -> float | None:
@@ -96,6 +95,11 @@ class Row:
         return self.name.rpartition(", seed ")[0] or self.name
 
 
+def described(experiment: Experiment) -> str:
+    """What a run is called that no sweep has named."""
+    return f"{experiment.tuning.method}, {experiment.backbone.name}, seed {experiment.seed}"
+
+
 def counts(rows: Iterable[Row]) -> dict[str, int]:
     """How many runs are in each state that occurs, good ends first."""
     found = Counter(row.state for row in rows)
@@ -103,8 +107,8 @@ def counts(rows: Iterable[Row]) -> dict[str, int]:
 
 
 def ended(rows: Iterable[Row]) -> int:
-    """How many runs are over, for better or worse."""
-    return sum(row.state not in (*AT_WORK, "to do") for row in rows)
+    """How many runs are over, for better or worse: one that was cut is not, for the same command goes on with it."""
+    return sum(row.state not in (*AT_WORK, "cut", "to do") for row in rows)
 
 
 def seconds_left(rows: Sequence[Row]) -> float | None:
@@ -116,7 +120,7 @@ def seconds_left(rows: Sequence[Row]) -> float | None:
     running = [row for row in rows if row.state in AT_WORK]
     paces, left = _paces(rows), [row.seconds_left for row in running]
     known = [seconds for seconds in left if seconds is not None]
-    if not running or len(known) < len(running):
+    if not known or any(row.state == "running" and row.seconds_left is None for row in running):
         return None
     waiting = [row for row in rows if row.state in ("cut", "to do")]
     if not waiting or not paces:
@@ -140,16 +144,7 @@ def _paces(rows: Iterable[Row]) -> dict[str, float]:
     return {name: fmean(paces) for name, paces in found.items()}
 
 
-def clock(seconds: float) -> str:
-    """`1:23:45` or `3:45`; `2 d 03:10` from two days on."""
-    minutes, seconds = divmod(max(0, int(seconds)), 60)  # clocks of two nodes may differ
-    hours, minutes = divmod(minutes, 60)
-    if hours >= 48:
-        return f"{hours // 24} d {hours % 24:02d}:{minutes:02d}"
-    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
-
-
-def progress(rows: Sequence[Row]) -> str:
-    """`3 of 13 ended, about 2:10 left`."""
-    text, left = f"{ended(rows)} of {len(rows)} ended", seconds_left(rows)
-    return text if left is None else f"{text}, about {clock(left)} left"
+def progress(rows: Sequence[Row], before: int = 0, of: int = 0) -> str:
+    """`3 of 13 ended, ≈ 2:10 left`; `before` of the sweep's had ended already, and a search may come to `of`."""
+    text, left = f"{before + ended(rows)} of {max(of, before + len(rows))} ended", seconds_left(rows)
+    return text if left is None else f"{text}, ≈ {clock(left)} left"

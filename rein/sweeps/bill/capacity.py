@@ -9,7 +9,6 @@ import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from rein.config import Resources
 from rein.sweeps.resources import Node
@@ -58,12 +57,6 @@ def memory_mib() -> int:
     import psutil
 
     return psutil.virtual_memory().total >> 20
-
-
-def free_bytes(folder: Path) -> int:
-    """What is free on the disk that a folder lies on, or will."""
-    nearest = next(place for place in (folder, *folder.parents) if place.exists())
-    return shutil.disk_usage(nearest).free
 
 
 def wall_seconds(runs: Mapping[Resources, Sequence[float]], nodes: Sequence[Node], jobs: int | None) -> float:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rein.config import Resources
-from rein.sweeps.bill.room import wall_seconds
+from rein.sweeps.bill.capacity import wall_seconds
 from rein.sweeps.resources import Node
 
 ONE = Resources(cpu=1)

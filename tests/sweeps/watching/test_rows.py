@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rein.sweeps.watching.board import Row, clock, counts, seconds_left
+from rein.sweeps.clock import clock
+from rein.sweeps.watching.rows import Row, counts, progress, seconds_left
+from rein.sweeps.watching.screen import shortened
 
 
 def running(step: int, steps: int, rate: float, name: str = "a, seed 0") -> Row:
@@ -34,7 +36,7 @@ def test_nothing_is_guessed(rows: list[Row]) -> None:
     assert seconds_left(rows) is None
 
 
-@given(st.lists(st.tuples(st.integers(1, 99), st.floats(0.01, 100)), min_size=1, max_size=9), st.integers(0, 9))
+@given(st.lists(st.tuples(st.integers(5, 99), st.floats(0.01, 100)), min_size=1, max_size=9), st.integers(0, 9))
 def test_more_to_do_never_ends_sooner_and_never_before_the_longest_run(
     known: list[tuple[int, float]], waiting: int
 ) -> None:
@@ -52,7 +54,20 @@ def test_states_are_counted_good_ends_first() -> None:
 def test_a_run_without_a_process_is_cut_and_after_its_last_step_scoring() -> None:
     status = {"state": "running", "step": 9, "steps": 9}
     assert Row(Path("x"), "", status, is_held=False).state == "cut"
-    assert Row(Path("x"), "", status).state == "scoring"
+    scoring = Row(Path("x"), "", status)
+    assert scoring.state == "scoring" and scoring.seconds_left is None
+
+
+def test_what_was_cut_has_not_ended_and_what_was_stopped_is_not_whole() -> None:
+    cut = Row(Path("x"), "", {"state": "preempted", "step": 5, "steps": 10})
+    pruned = Row(Path("y"), "", {"state": "pruned", "step": 2, "steps": 10})
+    assert progress([cut, pruned]) == "1 of 2 ended" and progress([cut], before=1, of=9) == "1 of 9 ended"
+    assert (cut.share, pruned.share) == (0.5, 0.2)
+
+
+def test_a_long_name_keeps_its_beginning_and_its_seed() -> None:
+    assert shortened("rein, rank 16, seed 0", 15) == "rein, r… seed 0"
+    assert shortened("rein", 4) == "rein"
 
 
 @pytest.mark.parametrize(
