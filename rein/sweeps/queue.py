@@ -131,7 +131,7 @@ class Queue(Source):
         self,
         planned: Sequence[Planned],
         runs: Path,
-        seconds_of: Callable[[Planned], float] | None = None,
+        seconds_of: Callable[[Planned], Any] | None = None,
         keep_going: bool = False,
         final: Collection[str] = FINAL,
     ) -> None:
