@@ -26,7 +26,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Interrupts:
-    """A context in which the first signal is kept for `check` while `stepping`; a second one, later than `ECHO` seconds,
+    """A context in which the first signal is kept for `check` while `stepping`; a second one, `ECHO` seconds later,
     interrupts at once.
 
     Only a process's main thread can hear signals. In any other one (Ray runs a trial in such a thread, and ends its

@@ -204,3 +204,8 @@ def test_a_run_gets_threads_as_it_has_cpus_and_no_gpu_it_did_not_ask_for() -> No
     assert share_of_machine(machine, Resources(cpu=0.5, gpu=1)).device == "auto"
     assert share_of_machine(machine, Resources(cpu=0.5)).threads == 1
     assert share_of_machine(Machine(threads=3), Resources(cpu=8)).threads == 3
+
+
+def test_an_unknown_key_of_a_rule_is_told_the_known_ones() -> None:
+    with pytest.raises(ConfigError, match=r"unknown key `rules\.0\.cpus`.*cpu.*known here: when, cpu, gpu, workers"):
+        sweep(rules=[{"when": {"seed": 0}, "cpus": 2}])
