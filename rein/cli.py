@@ -273,6 +273,8 @@ def sweep(
     _print(result, as_json)
     if result["failed"]:
         raise typer.Exit(1)
+    if result.get("left"):  # it was stopped, and the same command goes on
+        raise typer.Exit(130)
 
 
 @app.command()

@@ -323,9 +323,11 @@ def _locate(kind: type, location: Sequence[Any]) -> tuple[list[str], list[str]]:
         if part == "[key]":  # of a mapping's key that is wrong itself
             continue
         path.append(str(part))
+        if isinstance(part, int):  # a member of a list
+            continue
         hints = get_type_hints(node, include_extras=True) if is_dataclass(node) else {}
         siblings = list(hints)
-        node = _present(hints.get(part))
+        node = _listed(_present(hints.get(part)))
     return path, siblings
 
 
@@ -333,6 +335,12 @@ def _present(node: Any) -> Any:
     """The group in `Group | None`; any other type as it is."""
     groups = [member for member in _members(node) if is_dataclass(member)]
     return groups[0] if len(groups) == 1 else node
+
+
+def _listed(node: Any) -> Any:
+    """The group in `list[Group]`; any other type as it is."""
+    groups = [member for member in get_args(node) if is_dataclass(member)]
+    return groups[0] if get_origin(node) in (list, tuple) and groups else node
 
 
 def _members(node: Any) -> tuple[Any, ...]:

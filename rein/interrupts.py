@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -15,12 +16,18 @@ from typing import Any
 GRACE = 15.0
 
 
+#: Seconds after a signal in which another one is the same wish: Ctrl-C reaches a whole group of processes, and whoever
+#: started one of them passes it on.
+ECHO = 2.0
+
+
 class Interrupted(KeyboardInterrupt):
     """A signal asked the run to end; it was between two steps when it obeyed."""
 
 
 class Interrupts:
-    """A context in which the first signal is kept for `check` while `stepping`, and a second one interrupts at once.
+    """A context in which the first signal is kept for `check` while `stepping`; a second one, `ECHO` seconds later,
+    interrupts at once.
 
     Only a process's main thread can hear signals. In any other one (Ray runs a trial in such a thread, and ends its
     process by SIGTERM, which Ray's own handler turns into the interpreter's exit) the run is asked when the interpreter
@@ -31,6 +38,7 @@ class Interrupts:
         self.signal = ""
         #: Whether the weights may be changing just now.
         self.stepping = False
+        self._first = 0.0
         self._before: dict[signal.Signals, Any] = {}
         self._left = threading.Event()
 
@@ -64,9 +72,12 @@ class Interrupts:
             self.stepping = before
 
     def _heard(self, number: int, frame: FrameType | None) -> None:
-        for both in self._before:
-            signal.signal(both, signal.default_int_handler)  # a second one: KeyboardInterrupt, as without us
-        self.signal = signal.Signals(number).name
+        now = time.monotonic()
+        if self.signal and now - self._first < ECHO:
+            return
+        if self.signal:  # a second one: KeyboardInterrupt, as without us
+            signal.default_int_handler(number, frame)
+        self.signal, self._first = signal.Signals(number).name, now
         if not self.stepping:
             self.check()
 

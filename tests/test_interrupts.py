@@ -11,6 +11,7 @@ import threading
 
 import pytest
 
+from rein import interrupts as module
 from rein.interrupts import Interrupted, Interrupts
 
 
@@ -26,10 +27,12 @@ def test_a_signal_is_kept_while_a_step_is_made(number: signal.Signals) -> None:
     assert signal.getsignal(number) is before
 
 
-def test_a_second_signal_waits_for_nothing() -> None:
+def test_a_second_signal_waits_for_nothing_unless_it_is_the_echo_of_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
     with Interrupts() as interrupts:
         interrupts.stepping = True
         os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGINT)
+        monkeypatch.setattr(module, "ECHO", 0.0)
         with pytest.raises(KeyboardInterrupt) as caught:
             os.kill(os.getpid(), signal.SIGTERM)
         assert not isinstance(caught.value, Interrupted), "what is between is not known: no checkpoint"

@@ -16,14 +16,17 @@ from rich.console import Console
 
 from rein.config import PBT, ConfigError, Experiment, Machine, Sweep, run_id
 from rein.config_io import load
-from rein.ledger import PATIENCE, BusyError, Run
+from rein.ledger import FINAL, PATIENCE, BusyError, Run
+from rein.sweeps.bill.states import statuses
+from rein.sweeps.bill.timings import Timings, device_name, read
 from rein.sweeps.folder import SweepFolder
+from rein.sweeps.local import check as check_local
 from rein.sweeps.local import one_after_another, several
 from rein.sweeps.plan import Planned, check_data, check_domains, final, left
-from rein.sweeps.queue import Queue
-from rein.sweeps.resources import Allotment
+from rein.sweeps.queue import FAILED, Patient, Queue
+from rein.sweeps.resources import Allotment, share_of_machine
 from rein.sweeps.search.adaptive import Adaptive
-from rein.sweeps.search.members import is_adaptive, known
+from rein.sweeps.search.members import examples, is_adaptive, known
 from rein.sweeps.watching.copying import Copying
 from rein.sweeps.watching.stopping import UntilStopped
 from rein.sweeps.watching.watch import Watch, failures
@@ -52,7 +55,7 @@ def drive(
     track: bool = True,
     keep_going: bool = False,
 ) -> dict[str, Any]:
-    """Run a sweep to its end; returns how many runs are done, how many were done already, and what failed.
+    """Run a sweep to its end; returns how many runs are in each state, had ended already, failed, and are left.
 
     `executor`: `ray` runs as many at once as the resources hold, at most `jobs`, on this machine or on the cluster at
     `address`; `local` needs no Ray and runs one after another in this process, where a debugger reaches them, or
@@ -62,7 +65,11 @@ def drive(
     sweep = load(Sweep, name, overrides)
     search = sweep.search
     if search and search.scheduler and executor == "local":
-        raise ConfigError(f"search.scheduler: {search.scheduler.method} is Ray's; leave --executor local out, or it")
+        raise ConfigError(
+            f"search.scheduler: {search.scheduler.method} needs Ray: drop --executor local, or drop the scheduler"
+        )
+    if address and executor == "local":
+        raise ConfigError(f"--address {address}: a cluster needs Ray: drop --executor local, or drop --address")
     planned = known(sweep, machine.runs)
     allotment = Allotment(sweep, planned)
     folder = SweepFolder(machine.runs, Path(name).stem)
@@ -80,13 +87,24 @@ def drive(
             folder.add(plan)
             watch.add(plan)
 
-        source = UntilStopped(_source(sweep, todo, machine.runs, keep_going, begun), folder)
+        coming: list[Planned] = []
+        if is_adaptive(sweep):
+            chosen = Adaptive(sweep, machine.runs, begun, keep_going)
+            if not chosen.exhausted:  # what it will choose is like these
+                coming = [Planned(run_id(one), "", {}, one) for one in examples(sweep)]
+                check_data(coming, machine.data)
+        else:
+            quiet = keep_going or len(todo) < len(planned)  # where runs are done, nothing that all share is broken
+            chosen = Queue(todo, machine.runs, _lengths(planned, machine, allotment), quiet, final(sweep))
+        if executor == "local":
+            check_local([*todo, *coming], allotment)
+        source = Patient(UntilStopped(chosen, folder), machine.runs)
         if executor == "ray":
             from rein.sweeps.on_ray.execute import execute
 
-            execute(source, todo, machine, allotment, address, jobs, sweep)
+            execute(source, [*todo, *coming], machine, allotment, address, jobs, sweep)
         elif jobs is None or jobs == 1:
-            one_after_another(source, machine)
+            one_after_another(source, machine, allotment)
         else:
             several(source, machine, allotment, jobs)
         if source.stopped:
@@ -96,15 +114,30 @@ def drive(
 
     todo = _follow(work, planned, machine, track, folder, sweep)
     before = len(planned) - len(todo)
-    return _summary(known(sweep, machine.runs), before, machine.runs)
+    return _summary(_begun(sweep, planned, machine.runs), before, machine.runs, sweep)
 
 
-def _source(
-    sweep: Sweep, todo: Sequence[Planned], runs: Path, keep_going: bool, begun: Callable[[Planned], None]
-) -> Queue | Adaptive:
-    if is_adaptive(sweep):
-        return Adaptive(sweep, runs, begun, keep_going)
-    return Queue(todo, runs, seconds_of=lambda plan: plan.experiment.steps, keep_going=keep_going, final=final(sweep))
+def _begun(sweep: Sweep | None, planned: Sequence[Planned], runs: Path) -> Sequence[Planned]:
+    """The planned runs; of a search that plans none ahead those that there are by now."""
+    return known(sweep, runs) if sweep is not None and is_adaptive(sweep) else planned
+
+
+def _lengths(
+    planned: Sequence[Planned], machine: Machine, allotment: Allotment
+) -> Callable[[Planned], tuple[float, int]]:
+    """What runs are ordered by: the seconds that their like took, unknown ones first; and the steps."""
+    timings = Timings(read(planned, statuses(planned, machine.runs), machine.runs))
+    if not timings.runs:
+        return lambda plan: (0.0, plan.experiment.steps)
+    devices = Counter(seen.timing.device for seen in timings.runs if not seen.timing.device.startswith("cpu"))
+    gpu = next((name for name, _ in devices.most_common(1)), "a GPU")
+
+    def length(plan: Planned) -> tuple[float, int]:
+        needs = allotment.of(plan.experiment)
+        cpu = device_name("cpu", share_of_machine(machine, needs).threads)
+        return timings.seconds_of(plan, gpu if needs.gpu else cpu), plan.experiment.steps
+
+    return length
 
 
 def drive_one(experiment: Experiment, machine: Machine, name: str, track: bool = True) -> dict[str, Any]:
@@ -167,7 +200,7 @@ def _follow(
                 try:
                     work(todo, watch)
                 finally:
-                    _settle(todo, machine.runs)
+                    _settle(_begun(sweep, todo, machine.runs), machine.runs)
         complete = True
     finally:
         if tracker:
@@ -186,18 +219,31 @@ def _settle(todo: Sequence[Planned], runs: Path) -> None:
                 log.info("%s (%s) was cut; the same command goes on with it", plan.id, plan.label)
 
 
-def _summary(planned: Sequence[Planned], before: int, runs: Path) -> dict[str, Any]:
-    failed = failures(planned, runs)
-    for plan, run in failed:
-        trace = run.path / "traceback.txt"
-        where = f"\n    traceback: {trace}" if trace.is_file() else ""
-        reason = run.status().get("error") or WHY.get(run.state or "", "did not start")
-        print(f"{run.state or 'to do'}: {plan.label} ({plan.id}): {reason}{where}", file=sys.stderr)
-    statuses = [Run(runs / plan.id).status() for plan in planned]
-    states = Counter(status.get("state", "to do") for status in statuses)
-    skipping = sum(bool(status.get("skipped_files")) for status in statuses)
-    said = {"runs that skipped files": skipping} if skipping else {}
-    return {"runs": len(planned), "already done": before, **states, "failed": len(failed), **said}
+def _summary(planned: Sequence[Planned], before: int, runs: Path, sweep: Sweep) -> dict[str, Any]:
+    found = [(plan, Run(runs / plan.id)) for plan in planned]
+    said = {plan.id: run.status() for plan, run in found}
+    ended = {*FINAL, *final(sweep)}
+    for plan, run in found:
+        state = said[plan.id].get("state", "to do")
+        if state not in ended:
+            trace = run.path / "traceback.txt"
+            where = f"\n    traceback: {trace}" if trace.is_file() else ""
+            reason = said[plan.id].get("error") or WHY.get(state, "did not start")
+            print(f"{state}: {plan.label} ({plan.id}): {reason}{where}", file=sys.stderr)
+    states = Counter(status.get("state", "to do") for status in said.values())
+    open_ones = {state: number for state, number in states.items() if state not in ended}
+    failed = sum(number for state, number in open_ones.items() if state in FAILED)
+    more = {
+        "left": sum(open_ones.values()) - failed,
+        "runs that skipped files": sum(bool(status.get("skipped_files")) for status in said.values()),
+    }
+    return {
+        "runs": len(planned),
+        f"already {'ended' if sweep.search else 'done'}": before,
+        **states,
+        "failed": failed,
+        **{words: number for words, number in more.items() if number},
+    }
 
 
 def _last_scores(record: Run) -> dict[str, Any]:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import selectors
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import IO, Any
 
-from rein.config import Machine
+from rein.config import ConfigError, Machine
 from rein.ledger import Run
+from rein.sweeps.bill.room import this_machine
 from rein.sweeps.plan import Planned
 from rein.sweeps.queue import LOOK_AGAIN, Source
 from rein.sweeps.resources import Allotment, share_of_machine
@@ -24,8 +27,22 @@ log = logging.getLogger(__name__)
 GRACE = 30.0
 
 
-def one_after_another(source: Source, machine: Machine) -> None:
-    """Run what the source hands out in this process, where a debugger reaches it; all of the machine for each."""
+def check(planned: Sequence[Planned], allotment: Allotment) -> None:
+    """Raise ConfigError for runs that need Ray, or more than this machine has."""
+    for needs, where in {allotment.declared(plan.experiment) for plan in planned}:
+        if needs.workers > 1:
+            raise ConfigError(
+                f"{where}.workers: {needs.workers} processes of one run need Ray: drop --executor local, or set "
+                f"`{where}.workers` to 1"
+            )
+    allotment.check(planned, [this_machine()[0]])
+
+
+def one_after_another(source: Source, machine: Machine, allotment: Allotment) -> None:
+    """Run what the source hands out in this process, where a debugger reaches it.
+
+    Each has the machine for itself, but no more threads than it has beside others: its numbers depend on them.
+    """
     from rein.training import train
 
     while not source.exhausted:
@@ -34,7 +51,8 @@ def one_after_another(source: Source, machine: Machine) -> None:
             time.sleep(LOOK_AGAIN)
             continue
         try:
-            train(plan.experiment, machine)
+            threads = share_of_machine(machine, allotment.of(plan.experiment)).threads
+            train(plan.experiment, replace(machine, threads=threads))
         except Exception:  # the run's status.json and traceback.txt say how it ended
             log.debug("%s ended early", plan.id, exc_info=True)
         source.ended(plan)
@@ -43,9 +61,11 @@ def one_after_another(source: Source, machine: Machine) -> None:
 def several(source: Source, machine: Machine, allotment: Allotment, jobs: int) -> None:
     """Run what the source hands out in `jobs` processes, which keep what they have imported from run to run.
 
-    A run whose process is lost goes on in another one; the ledger counts how often that may happen.
+    A run whose process is lost is given back to the source, which says how often it comes again. Where there are GPUs
+    the processes take turns at them.
     """
-    lanes = [_Lane() for _ in range(jobs)]
+    gpus = _gpus()
+    lanes = [_Lane(gpus[index % len(gpus)] if gpus else None) for index in range(jobs)]
     try:
         while not source.exhausted or any(lane.plan for lane in lanes):
             for lane in lanes:
@@ -54,21 +74,23 @@ def several(source: Source, machine: Machine, allotment: Allotment, jobs: int) -
             for lane in _heard(lanes):
                 plan = lane.plan
                 assert plan is not None
-                if lane.has_ended():
-                    source.ended(plan)
-                else:
+                if not lane.has_ended():
                     log.warning(
                         "%s (%s): its process was lost; it goes on from its last checkpoint", plan.id, plan.label
                     )
-                    lane.begin(plan, machine, allotment)
+                source.ended(plan)
     finally:
         _close(lanes)
 
 
 class _Lane:
-    """A process that runs one experiment after another, as `rein.sweeps.lane`; started when there is a run for it."""
+    """A process that runs one experiment after another, as `rein.sweeps.lane`; started when there is a run for it.
 
-    def __init__(self) -> None:
+    A session of its own keeps the terminal's Ctrl-C from it: the driver ends it by its input.
+    """
+
+    def __init__(self, gpu: str | None = None) -> None:
+        self.gpu = gpu
         self.plan: Planned | None = None
         self.process: subprocess.Popen[str] | None = None
 
@@ -77,8 +99,16 @@ class _Lane:
         self.plan = plan
         if self.process is None or self.process.poll() is not None:
             command = [sys.executable, "-m", "rein.sweeps.lane"]
-            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        run = Run.create(machine.runs, plan.experiment)
+            environment = os.environ if self.gpu is None else {**os.environ, "CUDA_VISIBLE_DEVICES": self.gpu}
+            self.process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                env=environment,
+                start_new_session=True,
+            )
+        run = Run(machine.runs / plan.id)
         share = share_of_machine(machine, allotment.of(plan.experiment))
         with suppress(BrokenPipeError):  # it is heard of as lost
             _pipe(self.process.stdin).write(json.dumps({"run": run.id, "machine": _plain(share)}) + "\n")
@@ -87,11 +117,21 @@ class _Lane:
     def has_ended(self) -> bool:
         """Whether the process says that the run is no longer worked on; False where the process is lost."""
         assert self.process
-        if not _pipe(self.process.stdout).readline():
-            self.process.wait()
-            return False
         self.plan = None
-        return True
+        if _pipe(self.process.stdout).readline():
+            return True
+        self.process.wait()
+        _close([self])
+        self.process = None
+        return False
+
+
+def _gpus() -> list[str]:
+    """What CUDA_VISIBLE_DEVICES may name here."""
+    number = int(this_machine()[0].gpu)
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    names = [word.strip() for word in chosen.split(",") if word.strip()] or [str(index) for index in range(number)]
+    return names[:number]
 
 
 def _heard(lanes: list[_Lane]) -> list[_Lane]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import itertools
+import logging
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from rein.ledger import FINAL, Run, State
 from rein.sweeps.assembly import Assembly
 from rein.sweeps.search.refusals import check_asked, check_searched
 from rein.sweeps.search.space import Combination, Space
+
+log = logging.getLogger(__name__)
 
 #: So many draws in a row without a new run, and the space is taken for exhausted.
 PATIENT = 1000
@@ -64,6 +67,9 @@ def expand(sweep: Sweep, to_run: bool = True) -> list[Planned]:
     with _uncollected():
         found = _drawn(space, assembly) if random else _tabled(space, assembly)
     space.check_used()
+    if to_run and not random:  # draws may have missed what it fits
+        for index in sorted(space.idle):
+            log.warning("exclude[%d]: fits no run of this sweep: %s", index, sweep.exclude[index])
     if not found:
         raise ConfigError("exclude: leaves no run of this sweep; take an entry out")
     if sweep.search is not None and to_run:
@@ -84,8 +90,9 @@ def _uncollected() -> Iterator[None]:
 
 
 def final(sweep: Sweep | None) -> tuple[State, ...]:
-    """States in which a run of the sweep is not taken up again: a table wants runs done that a search has stopped."""
-    return FINAL if sweep is not None and sweep.search is not None else ("done",)
+    """States in which a run of the sweep is not taken up again: a table wants runs done that a search has stopped, and
+    to a search a run that diverged has told what it can."""
+    return (*FINAL, "diverged") if sweep is not None and sweep.search is not None else ("done",)
 
 
 def _tabled(space: Space, assembly: Assembly) -> list[Planned]:

@@ -9,12 +9,13 @@ import heapq
 import logging
 import re
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Collection, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from rein.ledger import FINAL, Run
+from rein.ledger import FINAL, BusyError, GoneError, Run
 from rein.sweeps.plan import Planned
 
 log = logging.getLogger(__name__)
@@ -25,7 +26,7 @@ ALIKE = 3
 #: Seconds between two looks at a run that another driver works on.
 LOOK_AGAIN = 3.0
 
-#: So often a run is handed out again that came back without having been brought to any end.
+#: So often in a row a run is handed out again that came back without an end and without a step of progress.
 LOST = 3
 
 #: How a run ends that went wrong by itself.
@@ -55,6 +56,70 @@ class Source(Protocol):
         ...
 
 
+class Alike:
+    """Whether the first runs fail alike: then it is the fault of what they have in common, and the others wait.
+
+    It stays quiet for good once a run is done, or has diverged (which takes that it trains), or fails otherwise.
+    """
+
+    def __init__(self, quiet: bool = False) -> None:
+        self._first: list[tuple[Any, str]] | None = None if quiet else []
+
+    def quiet(self) -> None:
+        """There is a run that is done."""
+        self._first = None
+
+    def ended(self, status: Mapping[str, Any], waiting: int) -> str | None:
+        """How a run ended while so many wait; why to stop, in words, where that is due."""
+        state = status.get("state")
+        if self._first is None or state in ("preempted", "running"):
+            return None
+        self._first.append((state, _kind(status.get("error") or "")))
+        if state not in ("failed", "oom", None) or len(set(self._first)) > 1:
+            self._first = None
+        elif len(self._first) >= ALIKE and waiting:
+            return (
+                f"the first {len(self._first)} runs ended alike ({state or 'not started'}: {status.get('error')}) "
+                f"and none is done, so the other {waiting} were not started; mend what they have in common, or start "
+                f"them all the same with --keep-going"
+            )
+        return None
+
+
+class Comebacks:
+    """Runs that came back without an end: whether they are handed out again, which is not done for ever."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, tuple[int, int]] = {}  # how often in a row, and the furthest step
+
+    def again(self, id: str, status: Mapping[str, Any]) -> bool:
+        """Count a comeback; those before a step of progress do not count any more."""
+        times, furthest = self._seen.get(id, (0, 0))
+        step = status.get("step") or 0
+        times = 1 if step > furthest else times + 1
+        self._seen[id] = times, max(step, furthest)
+        return times <= LOST
+
+
+def is_unended(run: Run, status: Mapping[str, Any]) -> bool:
+    """Whether it came back though it has not ended and nobody asked for that: its process was lost, or taken away."""
+    state = status.get("state")
+    return state in (None, "running") or (state == "preempted" and run.asked_to_stop() is None)
+
+
+def is_stopped(run: Run, status: Mapping[str, Any], since: float) -> bool:
+    """Whether somebody has asked the run to stop since then (a time of the day), and it did."""
+    stopped = status.get("state") == "preempted" and (status.get("ended") or 0.0) > since
+    return stopped and run.asked_to_stop() is not None
+
+
+def give_up(run: Run) -> None:
+    """Say in the ledger that no process brings the run to an end."""
+    with suppress(BusyError), run.claimed(patience=0.0):
+        if run.state in (None, "running"):
+            run.finish("failed", GoneError(f"its process was lost {LOST + 1} times in a row, without a word"))
+
+
 class Queue(Source):
     """The planned runs that are not final, longest first by `seconds_of` (as given without it).
 
@@ -66,7 +131,7 @@ class Queue(Source):
         self,
         planned: Sequence[Planned],
         runs: Path,
-        seconds_of: Callable[[Planned], float] | None = None,
+        seconds_of: Callable[[Planned], Any] | None = None,
         keep_going: bool = False,
         final: Collection[str] = FINAL,
     ) -> None:
@@ -74,8 +139,9 @@ class Queue(Source):
         self._waiting = deque(planned if seconds_of is None else sorted(planned, key=seconds_of, reverse=True))
         self._held: list[tuple[float, str, Planned]] = []  # when to look again, id, plan: a heap
         self._out: set[str] = set()
-        self._lost: Counter[str] = Counter()
-        self._first: list[tuple[Any, str]] | None = None if keep_going else []
+        self._comebacks = Comebacks()
+        self._alike = Alike(quiet=keep_going)
+        self._began = time.time()
         self.stopped: str | None = None
 
     def next(self) -> Planned | None:
@@ -83,28 +149,35 @@ class Queue(Source):
         if self.stopped:
             return None
         while self._waiting:
-            plan = self._waiting.popleft()
+            plan = self._waiting[0]  # and stays there, should the ledger not be within reach
             run = Run(self.runs / plan.id)
-            if run.state in self.final:
-                continue
-            if run.holder():
+            status = run.status()
+            holder = run.holder()
+            stopped = is_stopped(run, status, self._began)
+            self._waiting.popleft()
+            if status.get("state") in self.final:
+                self._alike.quiet()
+            elif holder:
                 self._hold(plan)
-                continue
-            return self._handed(plan)
+            elif not stopped:
+                return self._handed(plan)
         return self._freed()
 
     def ended(self, plan: Planned) -> None:
-        """Count it off; come back to it where another driver was faster, or its process was lost."""
-        self._out.discard(plan.id)
+        """Count it off; come back to it where another driver was faster, or its process was lost or taken away."""
         run = Run(self.runs / plan.id)
         status = run.status()
-        if status.get("state") not in self.final and run.holder():
+        final = status.get("state") in self.final
+        if not final and run.holder():
             self._hold(plan)
-        elif status.get("state") in (None, "running") and self._lost[plan.id] < LOST:
-            self._lost[plan.id] += 1
+        elif not final and is_unended(run, status) and self._comebacks.again(plan.id, status):
             self._waiting.appendleft(plan)
         else:
-            self._judge(status)
+            if status.get("state") in (None, "running"):
+                give_up(Run.create(self.runs, plan.experiment))
+                status = run.status()
+            self.stopped = self._alike.ended(status, len(self._waiting)) or self.stopped
+        self._out.discard(plan.id)
 
     @property
     def exhausted(self) -> bool:
@@ -122,33 +195,81 @@ class Queue(Source):
         """A run that another driver let go of without bringing it to an end, neither good nor bad."""
         now = time.monotonic()
         while self._held and self._held[0][0] < now:
-            _, _, plan = heapq.heappop(self._held)
+            _, _, plan = self._held[0]
             run = Run(self.runs / plan.id)
-            state = run.state
-            if state in self.final:
-                continue
-            if run.holder():
+            status = run.status()
+            holder = run.holder()
+            stopped = is_stopped(run, status, self._began)
+            heapq.heappop(self._held)
+            if status.get("state") in self.final:
+                self._alike.quiet()
+            elif holder:
                 self._hold(plan)
-            elif state not in FAILED:
+            elif status.get("state") not in FAILED and not stopped:
                 return self._handed(plan)
         return None
 
-    def _judge(self, status: dict[str, Any]) -> None:
-        if self._first is None:
-            return
-        state = status.get("state")
-        if state in self.final:
-            self._first = None
-        elif state in FAILED or state is None:
-            self._first.append((state, _kind(status.get("error") or "")))
-            if len(set(self._first)) > 1:
-                self._first = None
-            elif len(self._first) >= ALIKE and self._waiting:
-                self.stopped = (
-                    f"the first {len(self._first)} runs ended alike ({state or 'not started'}: {status.get('error')}) "
-                    f"and none is done, so the other {len(self._waiting)} were not started; mend what they have in "
-                    f"common, or start them all the same with --keep-going"
-                )
+
+class Patient(Source):
+    """Another source's runs, each with its record made; where the ledger is out of reach, nothing at present.
+
+    A network disk that stumbles, or a full one, costs a sweep of two weeks some time, and no more.
+    """
+
+    def __init__(self, source: Source, runs: Path) -> None:
+        self.source, self.runs = source, runs
+        self._next: Planned | None = None  # its record could not be made yet
+        self._unheard: list[Planned] = []  # how they ended could not be read yet
+        self._warned = False
+
+    def next(self) -> Planned | None:
+        """As the other source."""
+        try:
+            while self._unheard:
+                self.source.ended(self._unheard[0])
+                self._unheard.pop(0)
+            if self._next is None:
+                self._next = self.source.next()
+            elif self.source.exhausted:  # it was stopped
+                return None
+            if self._next is not None:
+                Run.create(self.runs, self._next.experiment)
+        except OSError as error:
+            self._warn(error)
+            return None
+        plan, self._next, self._warned = self._next, None, False
+        return plan
+
+    def ended(self, plan: Planned) -> None:
+        """As the other source, perhaps later."""
+        try:
+            self.source.ended(plan)
+        except OSError as error:
+            self._warn(error)
+            self._unheard.append(plan)
+
+    @property
+    def exhausted(self) -> bool:
+        """As the other source, for which a run is out until it has heard how that ended."""
+        try:
+            return self.source.exhausted
+        except OSError as error:
+            self._warn(error)
+            return False
+
+    @property
+    def stopped(self) -> str | None:
+        """Why the other source stopped by itself."""
+        return self.source.stopped
+
+    @stopped.setter
+    def stopped(self, why: str | None) -> None:
+        self.source.stopped = why
+
+    def _warn(self, error: OSError) -> None:
+        if not self._warned:
+            log.warning("%s; no further run is started until the runs folder is within reach again", error)
+        self._warned = True
 
 
 def _kind(error: str) -> str:

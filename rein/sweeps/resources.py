@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +14,9 @@ from typing import Any
 from rein.config import ConfigError, Experiment, Machine, Resources, Rule, Sweep, flatten, nearest
 from rein.ledger import Run
 from rein.sweeps.plan import Planned
+from rein.sweeps.search.members import is_adaptive
+
+log = logging.getLogger(__name__)
 
 #: What the CUDA context and the allocator's gaps take beside the peak of the tensors: a share of it and MiB.
 MARGIN, CONTEXT_MIB = 1.15, 700
@@ -40,10 +44,12 @@ class Allotment:
     """
 
     def __init__(self, sweep: Sweep, planned: Sequence[Planned] = ()) -> None:
-        """Raises ConfigError where a rule names a key that none of the planned runs has."""
+        """Raises ConfigError where a rule names a key that none of the planned runs has; says so where it fits none."""
         self.sweep = sweep
         if planned:
             _check_rules(sweep.rules, planned)
+            if not is_adaptive(sweep):  # which has not chosen yet
+                _say_idle(sweep.rules, planned)
         self._shares: dict[str, float] = {}  # of a GPU, by kind of run
 
     def learn(self, planned: Iterable[Planned], runs: Path) -> None:
@@ -81,15 +87,23 @@ class Allotment:
 
         An executor would wait for such a run without end.
         """
-        seen: set[Resources] = set()
+        asking: dict[Resources, list[Planned]] = {}
         for plan in planned:
-            needs, where = self.declared(plan.experiment)
-            if needs in seen:
-                continue
-            seen.add(needs)
-            needs = replace(needs, gpu=1) if needs.gpu == "auto" else needs
-            if slots(needs, nodes) < needs.workers:
-                raise ConfigError(_too_large(plan, needs, where, nodes))
+            asking.setdefault(self.declared(plan.experiment)[0], []).append(plan)
+        for needs, plans in asking.items():
+            if slots(_whole(needs), nodes) < needs.workers:
+                key, what = _too_much(needs, nodes)
+                where = self._said_by(plans[0].experiment, key)
+                more = f" and {len(plans) - 1} more" if len(plans) > 1 else ""
+                raise ConfigError(
+                    f"{where}: {plans[0].label} ({plans[0].id}){more}: {what}; {_advice(needs, key)} `{where}`"
+                )
+
+    def _said_by(self, experiment: Experiment, key: str) -> str:
+        """Where the sweep says how much of something a run may use."""
+        said = [i for i, rule in enumerate(self.sweep.rules) if getattr(rule, key) is not None]
+        fitting = [f"rules[{index}]" for index in said if _fits(self.sweep.rules[index], experiment)]
+        return f"{fitting[-1] if fitting else 'resources'}.{key}"
 
 
 def _check_rules(rules: Sequence[Rule], planned: Iterable[Planned]) -> None:
@@ -100,6 +114,13 @@ def _check_rules(rules: Sequence[Rule], planned: Iterable[Planned]) -> None:
         for key in rule.when:
             if key not in known:
                 raise ConfigError(f"rules[{index}].when: no run has the key {key}{nearest(key, known)}")
+
+
+def _say_idle(rules: Sequence[Rule], planned: Sequence[Planned]) -> None:
+    """Say so where a rule fits no run, as that of a misspelt pattern."""
+    for index, rule in enumerate(rules):
+        if not any(_fits(rule, plan.experiment) for plan in planned):
+            log.warning("rules[%d]: fits none of the %d runs: %s", index, len(planned), rule.when)
 
 
 def measured_share(run: Run) -> float | None:
@@ -130,7 +151,7 @@ def share_of_machine(machine: Machine, resources: Resources) -> Machine:
 
 
 def _times(have: float, need: float) -> int:
-    return 1_000_000 if not need else math.floor(have / need + 1e-6)
+    return math.floor(min(have / need + 1e-6, 1e6)) if need else 1_000_000
 
 
 def _fits(rule: Rule, experiment: Experiment) -> bool:
@@ -149,13 +170,27 @@ def _kind(experiment: Experiment) -> str:
     return repr([(key, values[key]) for key in sorted(values) if key in HEAVY or not key.startswith(WEIGHTLESS)])
 
 
-def _too_large(plan: Planned, needs: Resources, where: str, nodes: Sequence[Node]) -> str:
+def _advice(needs: Resources, key: str) -> str:
+    return "give a number (0 for the CPU) as" if needs.gpu == "auto" and key == "gpu" else "lower"
+
+
+def _whole(needs: Resources) -> Resources:
+    """A share of a GPU that is not known yet is a whole one."""
+    return replace(needs, gpu=1) if needs.gpu == "auto" else needs
+
+
+def _too_much(needs: Resources, nodes: Sequence[Node]) -> tuple[str, str]:
+    """The key of which there is too little, and how that comes, in words."""
     have = "; ".join(sorted({f"{node.cpu:g} CPU, {node.gpu:g} GPU" for node in nodes})) or "no node is alive"
-    each = f"{needs.cpu:g} CPU and {float(needs.gpu):g} GPU"
-    holds = slots(needs, nodes)
-    asks = f"asks for {each}, no node of the cluster has that"
-    if needs.workers > 1:
-        asks = f"asks for {needs.workers} workers of {each}, the cluster has room for {holds}"
-    return f"{where}: {plan.label} ({plan.id}) {asks} ({have}); lower `{where}.cpu` or `{where}.gpu`" + (
-        f" or `{where}.workers`" if needs.workers > 1 else ""
-    )
+    whole = _whole(needs)
+    each = f"{whole.cpu:g} CPU and {float(whole.gpu):g} GPU"
+    for key, one in (("cpu", replace(whole, gpu=0)), ("gpu", replace(whole, cpu=1e-6))):
+        if slots(one, nodes) < 1:
+            asked = f"{getattr(whole, key):g} {key.upper()}"
+            if needs.gpu == "auto" and key == "gpu":
+                return key, f"`gpu: auto` is a share of a GPU, and no node has one ({have})"
+            return key, f"{asked} asked for, which no node has ({have})"
+    holds = slots(whole, nodes)
+    if holds < 1:
+        return "cpu", f"{each} asked for, which no node has together ({have})"
+    return "workers", f"{needs.workers} workers of {each} asked for, the cluster has room for {holds} ({have})"

@@ -18,13 +18,14 @@ from typing import Any
 import pytest
 import yaml
 
-from rein.config import Experiment, Machine, Sweep, run_id
+from rein.config import ConfigError, Experiment, Machine, Sweep, run_id
 from rein.config_io import load
 from rein.data.domain import DataError
 from rein.ledger import Run
 from rein.sweeps import drive as module
 from rein.sweeps import local, queue
 from rein.sweeps.drive import drive, drive_one
+from rein.sweeps.folder import SweepFolder
 from rein.sweeps.plan import Planned, expand
 from rein.sweeps.queue import Source
 from rein.sweeps.watching import copying
@@ -240,10 +241,48 @@ def test_first_runs_that_fail_alike_end_a_sweep(
 ) -> None:
     axes = ["vary={seed: [13], optim.lr: [1e-1, 1e-2, 1e-3, 1e-4, 1e-5]}"]
     result = drive(str(sweep_file), axes, machine, track=False)
-    assert (len(executed), result["failed"], result["to do"]) == (3, 5, 2)
+    assert (len(executed), result["failed"], result["to do"]) == (3, 3, 2)
     assert "unlucky" in caplog.text and "--keep-going" in caplog.text
     drive(str(sweep_file), axes, machine, track=False, keep_going=True)
     assert len(executed) == 8
+
+
+def test_a_sweep_that_was_stopped_has_runs_left_and_none_failed(
+    sweep_file: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(source: Source, *_: Any) -> None:
+        assert source.next() is not None
+        SweepFolder(machine.runs, "question").ask_to_stop("by somebody")
+
+    monkeypatch.setattr(module, "one_after_another", stop)
+    result = drive(str(sweep_file), [], machine, "local", track=False)
+    assert (result["failed"], result["left"], result["to do"]) == (0, 2, 2)
+
+
+def test_a_run_of_a_search_that_diverged_has_ended(tiny_file: Path, sweep_file: Path, machine: Machine) -> None:
+    axes = ["search={sampler: grid}", "vary={}", "points={a: {}}", "experiment=" + str(tiny_file)]
+    (plan,) = expand(load(Sweep, str(sweep_file), axes))
+    run = Run.create(machine.runs, plan.experiment)
+    run.start(step=0, steps=3)
+    run.finish("diverged")
+    result = drive(str(sweep_file), axes, machine, "local", track=False)
+    assert result == {"runs": 1, "already ended": 1, "diverged": 1, "failed": 0}
+
+
+@pytest.mark.parametrize(
+    ("changes", "address", "words"),
+    [
+        (["resources.gpu=1000"], None, "resources.gpu.*1000 GPU"),
+        (["resources.workers=2"], None, "drop --executor local"),
+        ([], "auto", "drop --address"),
+    ],
+)
+def test_what_the_local_executor_cannot_do_is_refused(
+    sweep_file: Path, machine: Machine, changes: list[str], address: str | None, words: str
+) -> None:
+    with pytest.raises(ConfigError, match=words):
+        drive(str(sweep_file), changes, machine, "local", address, track=False)
+    assert not list(machine.runs.glob("*/experiment.yaml"))
 
 
 def test_the_longest_runs_come_first(sweep_file: Path, machine: Machine, executed: list[str]) -> None:

@@ -19,7 +19,7 @@ from rein.config import Experiment, Machine, Sweep, run_id, to_dict
 from rein.ledger import Run
 from rein.sweeps.local import several
 from rein.sweeps.plan import Planned
-from rein.sweeps.queue import Queue
+from rein.sweeps.queue import Patient, Queue
 from rein.sweeps.resources import Allotment
 from rein.training import train
 
@@ -51,7 +51,7 @@ def test_several_processes_give_the_numbers_of_one_and_outlive_a_failure(
 ) -> None:
     bad = tiny({"optim.lr": 1e30, "tuning.method": "full", "optim.backbone_lr": 1e30})
     plans = planned(tiny(), bad, tiny({"seed": 1}), tiny({"seed": 2}))
-    several(Queue(plans, machine.runs), machine, Allotment(Sweep(experiment="toy")), jobs=2)
+    several(Patient(Queue(plans, machine.runs), machine.runs), machine, Allotment(Sweep(experiment="toy")), jobs=2)
     records = [Run(machine.runs / plan.id) for plan in plans]
     assert [record.state for record in records] == ["done", "diverged", "done", "done"]
     assert len({record.status()["pid"] for record in records}) == 2, "a process is kept from run to run"

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -18,7 +19,7 @@ from rein.config import Experiment, run_id
 from rein.ledger import Run
 from rein.sweeps import queue as module
 from rein.sweeps.plan import Planned
-from rein.sweeps.queue import ALIKE, Queue
+from rein.sweeps.queue import ALIKE, Comebacks, Patient, Queue
 
 
 def plans(number: int) -> list[Planned]:
@@ -90,7 +91,7 @@ def test_every_run_is_handed_out_once_however_they_end(
         while len(out) < jobs and (plan := queue.next()):
             out.append(plan)
             handed.append(plan.id)
-        state = dice.choice(["done", "failed", "diverged", "preempted"])
+        state = dice.choice(["done", "failed", "diverged"])
         end(queue, out.pop(dice.randrange(len(out))), state, "broken" if state == "failed" else None)
     assert sorted(handed) == sorted(plan.id for plan in plans(number))
     assert queue.next() is None and out == []
@@ -166,6 +167,7 @@ def test_first_runs_that_fail_alike_end_the_sweep_and_say_why(tmp_path: Path) ->
         [("done", None), *[("failed", "broken")] * 5],
         [("failed", "broken"), ("failed", "torn"), *[("failed", "broken")] * 4],
         [("failed", "broken"), ("oom", "broken"), *[("failed", "broken")] * 4],
+        [("diverged", "no finite loss")] * 7,
     ],
 )
 def test_failures_behind_another_end_do_not_stop_a_sweep(tmp_path: Path, ends: list[tuple[str, str | None]]) -> None:
@@ -173,6 +175,75 @@ def test_failures_behind_another_end_do_not_stop_a_sweep(tmp_path: Path, ends: l
     for state, error in ends:
         end(queue, queue.next(), state, error)
     assert queue.next() is not None and queue.stopped is None
+
+
+def test_a_run_that_another_driver_has_done_keeps_a_sweep_going(tmp_path: Path) -> None:
+    queue = Queue(plans(8), tmp_path)
+    run = Run.create(tmp_path, plans(8)[0].experiment)
+    run.start(step=0, steps=10)
+    run.finish("done")
+    for _ in range(6):
+        end(queue, queue.next(), "failed", "broken")
+    assert queue.next() is not None and queue.stopped is None
+
+
+def test_a_run_that_its_machine_let_go_of_goes_out_again_and_one_that_was_stopped_does_not(tmp_path: Path) -> None:
+    queue = Queue(plans(2), tmp_path)
+    for _ in range(module.LOST + 1):
+        plan = queue.next()
+        assert plan and plan.experiment.seed == 0
+        end(queue, plan, "preempted")
+    plan = queue.next()
+    assert plan and plan.experiment.seed == 1
+    run = Run.create(tmp_path, plan.experiment)
+    run.start(step=0, steps=10)
+    run.ask_to_stop("preempted", "by somebody")
+    run.finish("preempted")
+    queue.ended(plan)
+    assert queue.next() is None and queue.exhausted
+    assert seeds(Queue(plans(2), tmp_path)) == [0, 1], "the same command goes on with both"
+
+
+def test_progress_between_two_losses_makes_them_count_anew() -> None:
+    comebacks = Comebacks()
+    assert all(comebacks.again("run", {"step": step}) for step in range(1, 50))
+    assert [comebacks.again("run", {"step": 49}) for _ in range(3)] == [True, True, False]
+
+
+def test_a_run_that_was_stopped_in_another_drivers_hands_is_not_taken_up(tmp_path: Path) -> None:
+    queue = Queue(plans(2), tmp_path)
+    run = Run.create(tmp_path, plans(2)[0].experiment)
+    run.start(step=0, steps=10)
+    run.ask_to_stop("preempted", "by somebody")
+    run.finish("preempted")
+    assert seeds(queue) == [1]
+
+
+def test_a_ledger_out_of_reach_costs_a_sweep_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = Patient(Queue(plans(6), tmp_path), tmp_path)
+    dice, status, done = random.Random(0), Run.status, []
+
+    def stumbling(run: Run) -> dict[str, Any]:
+        if dice.random() < 0.5:
+            raise OSError(116, "Stale file handle")
+        return status(run)
+
+    while not source.exhausted:
+        with monkeypatch.context() as patched:
+            patched.setattr(Run, "status", stumbling)
+            plan = source.next()
+        if plan is None:
+            continue
+        run = Run(tmp_path / plan.id)
+        run.start(step=0, steps=10)
+        run.finish("done")
+        done.append(plan.id)
+        with monkeypatch.context() as patched:
+            patched.setattr(Run, "status", stumbling)
+            source.ended(plan)
+    assert done == [plan.id for plan in plans(6)] and "Stale file handle" in caplog.text
 
 
 def test_a_sweep_that_is_to_keep_going_does(tmp_path: Path) -> None:

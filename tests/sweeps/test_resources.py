@@ -167,19 +167,31 @@ def test_what_every_run_may_use_is_checked_by_its_own_rule() -> None:
     allotment = Allotment(sweep(resources={"gpu": 1}, rules=rules))
     allotment.check([SMALL], NODES)
     with pytest.raises(
-        ConfigError, match=rf"rules\[0\]: .*{GIANT.id}.* 1 CPU and 4 GPU.*4 CPU, 1 GPU.*`rules\[0\]\.gpu`"
+        ConfigError, match=rf"rules\[0\]\.gpu: .*{GIANT.id}.*and 1 more: 4 GPU.*4 CPU, 1 GPU.*`rules\[0\]\.gpu`$"
     ):
-        allotment.check([SMALL, GIANT], NODES)
+        allotment.check([SMALL, GIANT, GIANT], NODES)
+
+
+def test_a_machine_without_end_has_room() -> None:
+    assert slots(Resources(cpu=2, gpu=1), [Node(float("inf"), float("inf"))]) > 1000
+
+
+def test_a_rule_that_fits_no_run_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    rules = [{"when": {"backbone.name": "*gaint*"}, "gpu": 4}, {"when": {"backbone.name": "*giant*"}, "gpu": 4}]
+    Allotment(sweep(rules=rules), [SMALL, GIANT])
+    assert "rules[0]: fits none of the 2 runs" in caplog.text and "rules[1]" not in caplog.text
 
 
 def test_workers_may_lie_on_several_nodes_but_need_room_in_all() -> None:
     Allotment(sweep(resources={"gpu": 1, "workers": 3})).check([SMALL], NODES)
-    with pytest.raises(ConfigError, match=r"4 workers of 1 CPU and 1 GPU, the cluster has room for 3.*workers"):
+    with pytest.raises(
+        ConfigError, match=r"4 workers of 1 CPU and 1 GPU asked for, the cluster has room for 3.*`resources.workers`"
+    ):
         Allotment(sweep(resources={"gpu": 1, "workers": 4})).check([SMALL], NODES)
 
 
 def test_auto_needs_a_gpu_somewhere() -> None:
-    with pytest.raises(ConfigError, match=r"resources: .*no node"):
+    with pytest.raises(ConfigError, match=r"resources\.gpu: .*`gpu: auto`.*no node has one"):
         Allotment(sweep(resources={"gpu": "auto"})).check([SMALL], [Node(64, 0)])
 
 
@@ -192,3 +204,8 @@ def test_a_run_gets_threads_as_it_has_cpus_and_no_gpu_it_did_not_ask_for() -> No
     assert share_of_machine(machine, Resources(cpu=0.5, gpu=1)).device == "auto"
     assert share_of_machine(machine, Resources(cpu=0.5)).threads == 1
     assert share_of_machine(Machine(threads=3), Resources(cpu=8)).threads == 3
+
+
+def test_an_unknown_key_of_a_rule_is_told_the_known_ones() -> None:
+    with pytest.raises(ConfigError, match=r"unknown key `rules\.0\.cpus`.*cpu.*known here: when, cpu, gpu, workers"):
+        sweep(rules=[{"when": {"seed": 0}, "cpus": 2}])

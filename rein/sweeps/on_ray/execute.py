@@ -23,7 +23,7 @@ from rein.sweeps.on_ray.start import CLIENT, check_shared, nodes, quieten, start
 from rein.sweeps.plan import Planned
 from rein.sweeps.queue import Source
 from rein.sweeps.resources import Allotment, share_of_machine
-from rein.sweeps.search.members import known
+from rein.sweeps.search.members import is_adaptive, known
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ def _execute(
             else:
                 fit(source, machine, allotment, jobs, scheduler)
         except KeyboardInterrupt:
-            cut(planned, machine.runs)
+            cut(known(sweep, machine.runs) if sweep and is_adaptive(sweep) else planned, machine.runs)
             raise
 
 

@@ -7,7 +7,8 @@ a cut search goes on, and `trials` can be raised.
 from __future__ import annotations
 
 import logging
-from collections import Counter, deque
+import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from rein.config import ConfigError, Sweep
 from rein.ledger import FINAL, Run
 from rein.sweeps.plan import Planned, plan_of
-from rein.sweeps.queue import ALIKE, FAILED, LOST, Source
+from rein.sweeps.queue import FAILED, Alike, Comebacks, Source, give_up, is_stopped, is_unended
 from rein.sweeps.search.members import Members, examples
 from rein.sweeps.search.outcome import curve
 from rein.sweeps.search.refusals import check_asked, check_searched
@@ -31,6 +32,9 @@ SPREAD = 1_000_003
 
 #: So many proposals in a row without a new run, and the space is taken for exhausted.
 PROPOSALS = 400
+
+#: Seconds between two looks at what others have put into the ledger, which may hold ten thousand runs.
+LOOK_AGAIN = 3.0
 
 
 def _unheard(plan: Planned) -> None:
@@ -57,9 +61,12 @@ class Adaptive(Source):
         self._waiting: deque[Planned] = deque()
         self._held: list[Planned] = []
         self._out: dict[str, Trial] = {}
-        self._errors: list[tuple[Any, Any]] | None = None if keep_going else []
+        #: Trials of runs that came back without an end: they are as much under way as before.
+        self._kept: dict[str, Trial] = {}
+        self._alike = Alike(quiet=keep_going)
+        self._comebacks = Comebacks()
         self._exhausted = False
-        self._lost: Counter[str] = Counter()
+        self._began, self._looked = time.time(), float("-inf")
         check_searched(self.search, examples(sweep))
         found = list(self.members.among(runs))
         # Seeded anew with each run that there is: the first draws again would be runs that are there.
@@ -76,30 +83,37 @@ class Adaptive(Source):
         if self.stopped:
             return None
         self._look()
-        for _ in range(len(self._held)):
-            self._take_in(self._held.pop(0))
+        for plan in list(self._held):
+            self._take_in(plan)
+            self._held.remove(plan)
         while self._waiting:
-            plan = self._waiting.popleft()
-            if Run(self.runs / plan.id).holder():
+            plan = self._waiting[0]  # and stays there, should the ledger not be within reach
+            holder = Run(self.runs / plan.id).holder()
+            self._waiting.popleft()
+            if holder:
                 self._held.append(plan)
                 continue
-            return self._handed(plan, self._asked_for(plan))
+            return self._handed(plan, self._trial_of(plan))
         return None if len(self.known) >= self.trials else self._proposed()
 
     def ended(self, plan: Planned) -> None:
-        """Tell the study how it ended."""
-        run, trial = Run(self.runs / plan.id), self._out.pop(plan.id)
-        if run.state == "running" and run.holder():  # another driver was faster
-            self.study.tell(trial, state=_states().FAIL)
-            self._held.append(plan)
+        """Tell the study how it ended; go on with it where another driver was faster, or its process was lost."""
+        run = Run(self.runs / plan.id)
+        status = run.status()
+        held = status.get("state") == "running" and run.holder()
+        if held or (is_unended(run, status) and self._comebacks.again(plan.id, status)):
+            self._kept[plan.id] = self._out.pop(plan.id)
+            if held:
+                self._held.append(plan)
+            else:
+                self._waiting.appendleft(plan)
             return
-        if run.state in (None, "running") and self._lost[plan.id] < LOST:  # its process was lost
-            self._lost[plan.id] += 1
-            self.study.tell(trial, state=_states().FAIL)
-            self._waiting.appendleft(plan)
-            return
-        self._tell(trial, run, plan)
-        self._watch_failures(run)
+        if status.get("state") in (None, "running"):
+            give_up(Run.create(self.runs, plan.experiment))
+        self._tell(self._out[plan.id], run, plan)
+        del self._out[plan.id]
+        waiting = self.trials - len(self.known) + len(self._waiting)
+        self.stopped = self._alike.ended(run.status(), waiting) or self.stopped
 
     @property
     def exhausted(self) -> bool:
@@ -108,7 +122,10 @@ class Adaptive(Source):
         return self.stopped is not None or (over and not (self._waiting or self._held or self._out))
 
     def _look(self) -> None:
-        """Take in what the ledger has of the space and this study does not."""
+        """Take in what the ledger has of the space and this study does not, now and then."""
+        if time.monotonic() - self._looked < LOOK_AGAIN:
+            return
+        self._looked = time.monotonic()
         for plan, _ in self.members.among(self.runs):
             self._take_in(plan)
 
@@ -116,12 +133,15 @@ class Adaptive(Source):
         """Tell the study of a run of the ledger, or go on with it where it has not ended, or not well (`again`)."""
         self.known[plan.id] = plan
         run = Run(self.runs / plan.id)
-        state = run.state
+        status = run.status()
+        state = status.get("state")
         if state in (*FINAL, *FAILED) and state not in again:
-            self._tell(self._asked_for(plan), run, plan)
+            if state in FINAL:
+                self._alike.quiet()
+            self._tell(self._trial_of(plan), run, plan)
         elif run.holder():
             self._held.append(plan)
-        else:
+        elif not is_stopped(run, status, self._began):
             self._waiting.append(plan)
 
     def _proposed(self) -> Planned | None:
@@ -149,9 +169,17 @@ class Adaptive(Source):
         return None
 
     def _handed(self, plan: Planned, trial: Trial) -> Planned:
+        try:
+            self.begun(plan)
+        except OSError:  # it cannot be written down at present
+            self._kept[plan.id] = trial
+            self._waiting.appendleft(plan)
+            raise
         self._out[plan.id] = trial
-        self.begun(plan)
         return plan
+
+    def _trial_of(self, plan: Planned) -> Trial:
+        return self._kept.pop(plan.id, None) or self._asked_for(plan)
 
     def _asked_for(self, plan: Planned) -> Trial:
         """A trial of the study that has the values of a given run."""
@@ -186,6 +214,7 @@ class Adaptive(Source):
         return value if is_numeric(axis) else [repr(choice) for choice in _choices(axis)].index(repr(value))
 
     def _tell(self, trial: Trial, run: Run, plan: Planned) -> None:
+        # All is read before anything is told.
         state, scores = run.state, curve(run, plan.experiment.data.sources)
         for step, value in scores.items():
             trial.report(value, step)
@@ -194,20 +223,6 @@ class Adaptive(Source):
         else:
             pruned = state == "pruned" and scores
             self.study.tell(trial, state=_states().PRUNED if pruned else _states().FAIL)
-
-    def _watch_failures(self, run: Run) -> None:
-        """Stop where the first runs failed alike: it is not their values' fault."""
-        if self._errors is None:
-            return
-        status = run.status()
-        self._errors.append((status.get("state"), status.get("error")))
-        if status.get("state") not in ("failed", "oom", None) or len(set(self._errors)) > 1:
-            self._errors = None
-        elif len(self._errors) >= ALIKE:
-            self.stopped = (
-                f"the first {ALIKE} trials ended alike ({status.get('state') or 'not started'}: {status.get('error')})"
-                f"; mend what they have in common, or go on all the same with --keep-going"
-            )
 
 
 def _study(seed: int) -> Study:

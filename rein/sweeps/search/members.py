@@ -49,16 +49,14 @@ class Members:
 
     def among(self, root: Path) -> Iterator[tuple[Planned, Combination]]:
         """The sweep's runs that were not seen before, in the order of their ids."""
-        for run in runs(root):
-            if run.id in self._seen:
-                continue
-            self._seen.add(run.id)
+        for run in runs(root, self._seen):
             try:
                 found = None if run.state == "imported" else self.member(run.experiment())
             except ConfigError:  # of another version of the code
-                continue
+                found = None
             if found is not None:
                 yield found
+            self._seen.add(run.id)  # now, for what could not be read may be read the next time
 
     def member(self, experiment: Experiment) -> tuple[Planned, Combination] | None:
         """The experiment as a run of the sweep, with its values on the axes; None where it is not in its space."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from rein.config import PBT, ConfigError, Experiment, Search, Sweep, nearest
@@ -13,7 +14,7 @@ from rein.data.selection import scored_domains
 METRIC = "source_val"
 
 #: Words for a target's score, beside the targets' own names.
-OF_TARGETS = ("target", "targets", "test", "oracle", "targets_val", "target_val")
+OF_TARGETS = ("target", "targets", "test", "oracle")
 
 #: What population based training may change while a run goes on.
 MUTABLE = ("optim.lr", "optim.backbone_lr", "optim.weight_decay")
@@ -70,11 +71,11 @@ def _unlike(experiments: Iterable[Experiment]) -> Iterable[Experiment]:
 def _why_not(metric: str, sweep: Sweep) -> str:
     name = metric.partition("/")[0]
     experiments = bases(sweep)
-    if name in OF_TARGETS or any(name in one.data.targets for one in experiments):
+    words = set(re.split(r"[^a-z]+", metric.lower()))
+    if words & set(OF_TARGETS) or any(name in one.data.targets for one in experiments):
         return (
-            f"search.metric: `{metric}` is of the domains that are tested on. Runs chosen by it would score there by "
-            f"the choice, and what the numbers are to measure, how a run does where nobody has looked, they would no "
-            f"longer; choose by `{METRIC}`, the mean mIoU on the sources' val splits"
+            f"search.metric: `{metric}` is a score on the targets, which no longer test a run that was chosen by them; "
+            f"choose by `{METRIC}`, the mean mIoU on the sources' val splits"
         )
     if any(name in one.data.sources for one in experiments):
         return f"search.metric: `{metric}` is of one source; choose by `{METRIC}`, the mean over all of them"

@@ -41,6 +41,8 @@ class Space:
         self._dependent = [key for key in sweep.vary if _group(key) in METHODS and not key.endswith(".method")]
         self._fields: dict[tuple[Any, ...], frozenset[str] | None] = {}
         self._unused = set(self._dependent)
+        #: Entries of `exclude` that have left out nothing so far.
+        self.idle = set(range(len(sweep.exclude)))
         self._check()
 
     def where(self, point: str) -> str:
@@ -60,7 +62,9 @@ class Space:
 
     def excluded(self, experiment: Experiment) -> bool:
         """Whether an entry of `exclude` leaves the experiment out."""
-        return any(matches(experiment, entry) for entry in self.sweep.exclude)
+        fitting = {index for index, entry in enumerate(self.sweep.exclude) if matches(experiment, entry)}
+        self.idle -= fitting
+        return bool(fitting)
 
     def draws(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Points with a value on every axis, without end; each depends on `search.seed` and its number alone."""

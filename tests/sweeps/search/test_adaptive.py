@@ -125,6 +125,33 @@ def test_a_run_that_another_driver_holds_is_waited_for(tiny_file: Path, tmp_path
     assert search.next() is None and search.exhausted
 
 
+def test_a_run_that_its_machine_let_go_of_is_handed_out_again_as_the_same_trial(
+    tiny_file: Path, tmp_path: Path
+) -> None:
+    search = Adaptive(sweep(tiny_file, 2), tmp_path)
+    first = search.next()
+    assert first
+    finish(tmp_path, first, "preempted")
+    search.ended(first)
+    assert search.next() == first
+    finish(tmp_path, first, "done")
+    search.ended(first)
+    assert [trial.state.name for trial in search.study.trials] == ["COMPLETE"]
+    second = search.next()
+    assert second
+    Run(tmp_path / second.id).path.mkdir()
+    finish(tmp_path, second, "running")
+    Run(tmp_path / second.id).ask_to_stop("preempted", "by somebody")
+    Run(tmp_path / second.id).finish("preempted")
+    search.ended(second)
+    assert search.exhausted and search.next() is None
+
+
+def test_a_search_that_has_done_runs_is_not_stopped_by_others_that_fail(tiny_file: Path, tmp_path: Path) -> None:
+    work_off(Adaptive(sweep(tiny_file, 1), tmp_path), tmp_path)
+    assert len(work_off(Adaptive(sweep(tiny_file, 9), tmp_path), tmp_path, "failed")) == 8
+
+
 def test_a_small_space_ends_before_its_trials(tiny_file: Path, tmp_path: Path) -> None:
     search = Adaptive(sweep(tiny_file, 9, vary={"tuning.rank": [1, 2]}), tmp_path)
     seen = []

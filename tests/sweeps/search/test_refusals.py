@@ -21,11 +21,12 @@ def refusal(tiny_file: Path, **sweep: Any) -> str:
 
 
 @pytest.mark.parametrize(
-    "metric", ["toy-day", "toy-day/miou", "targets/miou", "target", "test", "oracle", "kitti/miou"]
+    "metric",
+    ["toy-day", "toy-day/miou", "targets/miou", "target", "target_mean", "test/miou", "test", "oracle", "kitti/miou"],
 )
 def test_a_target_is_no_metric_and_the_reason_is_said(tiny_file: Path, metric: str) -> None:
     said = refusal(tiny_file, search={"metric": metric}, points={"a": {}, "b": {"data.targets": ["kitti"]}})
-    assert f"`{metric}` is of the domains that are tested on" in said and "choose by `source_val`" in said
+    assert f"`{metric}` is a score on the targets" in said and "choose by `source_val`" in said
 
 
 def test_one_source_or_a_typo_is_no_metric(tiny_file: Path) -> None:
@@ -76,4 +77,4 @@ def test_a_search_wants_a_source_with_a_val_split(tiny_file: Path) -> None:
 
 def test_a_table_wants_runs_done_that_a_search_has_stopped() -> None:
     assert final(Sweep(experiment="toy")) == ("done",)
-    assert final(build(Sweep, {"experiment": "toy", "search": {}})) == ("done", "pruned")
+    assert final(build(Sweep, {"experiment": "toy", "search": {}})) == ("done", "pruned", "diverged")
