@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -76,7 +77,17 @@ def _collate(crops: Sequence[Item]) -> Batch:
 def _options(device: torch.device, workers: int | None) -> dict[str, Any]:
     """As many loader processes as were asked for, else four beside a GPU and none on the CPU."""
     on_gpu = device.type == "cuda"
-    return {"num_workers": workers if workers is not None else 4 if on_gpu else 0, "pin_memory": on_gpu}
+    count = workers if workers is not None else 4 if on_gpu else 0
+    return {"num_workers": count, "pin_memory": on_gpu, "worker_init_fn": _outlive_signals}
+
+
+def _outlive_signals(worker: int) -> None:
+    """Leave Ctrl-C and the signals of a batch system, which reach a whole group of processes, to the one that trains.
+
+    It needs its loader processes until it has written a checkpoint; they end with it, for they watch whether it lives.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _read(loader: DataLoader[Any]) -> Iterator[Any]:
