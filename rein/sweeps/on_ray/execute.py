@@ -38,6 +38,10 @@ STARTS = 4
 Work = Callable[[Run, Machine, Resources, Callable[[Mapping[str, Any]], None]], None]
 
 
+class ProcessesLost(RuntimeError):
+    """The processes of a run that has several were lost again and again: to Tune the trial's own process was."""
+
+
 def execute(
     source: Source,
     planned: Sequence[Planned],
@@ -186,6 +190,8 @@ def _trial(config: Mapping[str, Any], machine: Machine, work: Work, observed: bo
             )
         observe = _reporter(run) if observed else _silent
         work(run, share_of_machine(machine, resources), resources, observe)
+    except ProcessesLost:
+        raise
     except Exception as error:
         log.info("a run ended early; its status.json and traceback.txt say how", exc_info=True)
         if not run.path.is_dir():

@@ -18,13 +18,14 @@ from typing import Any
 from rein.config import Machine, Resources
 from rein.ledger import Run
 from rein.ranks import PATIENCE
+from rein.sweeps.on_ray.execute import ProcessesLost
 from rein.sweeps.on_ray.sharing import keep_to_share
 
 log = logging.getLogger(__name__)
 
 #: So often are the processes started anew within a trial. Behind that the trial itself is lost, which the driver counts
 #: where the run never began, and the ledger where it did.
-RESTARTS = 10
+RESTARTS = 2
 
 #: Seconds between two looks at the ledger.
 LOOK = 1.0
@@ -77,7 +78,10 @@ def _follow(run: Run, fit: Callable[[], Any], observe: Callable[[Mapping[str, An
             raise
         for record in run.metrics(offset)[0]:
             observe(record)
-        fitted.result()
+        try:
+            fitted.result()
+        except Exception as error:  # none of the run's own, which `_worker` leaves to the ledger
+            raise ProcessesLost(str(error).strip() or type(error).__name__) from error
 
 
 def _worker(config: Mapping[str, Any]) -> None:
