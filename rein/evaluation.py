@@ -71,6 +71,7 @@ def evaluate(
     examples: int = 0,
     cache: Path | None = None,
     ranks: Ranks | None = None,
+    halves: bool = True,
 ) -> Iterator[Score]:
     """Score a network on all targets and on the val split of every source that has one, which is no target's score.
 
@@ -80,7 +81,7 @@ def evaluate(
     shown = {expand(name)[-1] for name in (*experiment.data.sources, *experiment.data.targets)}
     for domain, role in scored_domains(experiment):
         kept = examples if domain in shown else 0
-        yield score_domain(model, experiment, domain, role, root, device, workers, kept, cache, ranks)
+        yield score_domain(model, experiment, domain, role, root, device, workers, kept, cache, ranks, halves)
 
 
 @torch.inference_mode()
@@ -95,11 +96,15 @@ def score_domain(
     examples: int = 0,
     cache: Path | None = None,
     ranks: Ranks | None = None,
+    halves: bool = True,
 ) -> Score:
     """Score a network on the val split of one domain; `examples` images, evenly spaced, are kept to be shown.
 
     Where there are several `ranks` each takes some of the images, the first those to be shown, and their pixels are
     counted together: the score is that of one process.
+
+    `halves`: whether fewer windows may go through the network at once where memory is short; not where the processes
+    run it together, and one that does so alone would leave the others waiting.
 
     Raises DataError where an image cannot be used, or with `data.on_error=skip` where none can. Corrupted images are
     kept in the folder `cache`, if there is one.
@@ -113,7 +118,7 @@ def score_domain(
     ranks = ranks or Ranks()
     mine = [i for i in range(len(dataset)) if (0 if i in shown else i % ranks.world) == ranks.rank]
     kept, scored = [], [False] * len(dataset)
-    network = Halving(model)
+    network = Halving(model) if halves else model
     matrix = metrics.zeros(len(classes)).to(device)
     was_training = model.training
     model.eval()

@@ -14,6 +14,7 @@ import logging
 import os
 import secrets
 import socket
+import threading
 import time
 import traceback
 from collections.abc import Container, Iterable, Iterator, Mapping
@@ -75,6 +76,7 @@ class Run:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lease: Lease | None = None
+        self._updating = threading.RLock()
 
     @property
     def id(self) -> str:
@@ -132,7 +134,8 @@ class Run:
 
     def note(self, text: str) -> None:
         """Keep a warning with the run: what a worker logs on its node reaches nobody."""
-        self.update(notes=[*self.status().get("notes", []), text])
+        with self._updating:
+            self.update(notes=[*self.status().get("notes", []), text])
 
     @property
     def state(self) -> State | None:
@@ -233,8 +236,9 @@ class Run:
 
     def update(self, **facts: Any) -> None:
         """Merge facts into status.json."""
-        self.check_held()
-        write_atomic(self.path / "status.json", json.dumps({**self.status(), **facts}, indent=1))
+        with self._updating:
+            self.check_held()
+            write_atomic(self.path / "status.json", json.dumps({**self.status(), **facts}, indent=1))
 
     def finish(self, state: State, error: BaseException | None = None, **facts: Any) -> None:
         """Set the final state; of a failure the traceback is kept with the run, since a worker's node may vanish."""
@@ -247,6 +251,14 @@ class Run:
             facts["pruned_at"] = {"step": max(steps, default=0), "seconds": facts.get("seconds")}
         text = None if error is None else (str(error).strip() or type(error).__name__).splitlines()[0]
         self.update(state=state, ended=time.time(), error=text, **facts)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the lock, which is one of this process's threads."""
+        return {name: value for name, value in self.__dict__.items() if name != "_updating"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._updating = threading.RLock()
 
     def _clear_up(self) -> None:
         """Drop what a kill in the middle of a write left; so the next record begins a line of its own."""

@@ -16,6 +16,8 @@ import torch
 import torch.distributed as distributed
 from torch import Tensor
 
+from rein.device import is_out_of_memory
+
 #: Numbers in a message, and bytes of the text that follows where a process has failed.
 NUMBERS, BYTES = 255, 2048
 
@@ -131,7 +133,7 @@ def _code(error: BaseException) -> float:
     match error:
         case FloatingPointError():
             return 2
-        case MemoryError() | torch.cuda.OutOfMemoryError():
+        case _ if is_out_of_memory(error):
             return 3
         case KeyboardInterrupt() | SystemExit():
             return 4

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import math
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -138,13 +139,18 @@ class _Waits:
 
 
 class _Notes(logging.Handler):
-    """Keeps what is warned of while a run is worked on with the run."""
+    """Keeps what is warned of while a run is worked on with the run, by the thread that works on it.
+
+    The logger is the whole process's: another thread speaks of something else, such as a driver or a copy to MLflow.
+    """
 
     def __init__(self, record: Run) -> None:
         super().__init__(logging.WARNING)
-        self.record = record
+        self.record, self._thread = record, threading.get_ident()
 
     def emit(self, record: logging.LogRecord) -> None:
+        if record.thread != self._thread:
+            return
         with suppress(OSError, LostError):  # what is to be said may be that the disk is full
             self.record.note(record.getMessage())
 
@@ -316,9 +322,14 @@ def _score(
     examples: int = 0,
 ) -> tuple[list[Score], dict[str, Any]]:
     scores = []
-    apart = None if machine.shard else ranks  # a trunk in shares is run by all processes at once: on the same images
-    for score in evaluate(model, experiment, machine.data, device, machine.workers, examples, machine.cache, apart):
-        save_examples(record.path / "predictions", score)
+    # A trunk in shares is run by all processes at once: on the same images, and none may halve its batches alone.
+    shared = machine.shard and ranks.world > 1
+    apart = None if shared else ranks
+    for score in evaluate(
+        model, experiment, machine.data, device, machine.workers, examples, machine.cache, apart, halves=not shared
+    ):
+        if ranks.first:
+            save_examples(record.path / "predictions", score)
         remarks.scored(score.domain, score.remarks)
         scores.append(replace(score, examples=[]))  # whole images: kept of all domains they would fill the memory
     remarks.save()

@@ -22,7 +22,7 @@ from rein import checkpoint
 from rein.config import Experiment, Machine, run_id, to_dict
 from rein.config_io import dump
 from rein.ledger import Run
-from rein.ranks import Ranks
+from rein.ranks import ERRORS, Ranks, _code
 from rein.training import train
 
 Tiny = Callable[..., Experiment]
@@ -231,3 +231,8 @@ def test_alone_there_is_nobody_to_ask() -> None:
     assert tensor.tolist() == [1, 1, 1]
     with pytest.raises(KeyError), ranks.ending_together():
         raise KeyError
+
+
+def test_a_want_of_memory_is_told_to_the_others_as_that() -> None:
+    short = RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes")
+    assert ERRORS[int(_code(short)) - 1] is MemoryError and ERRORS[int(_code(RuntimeError())) - 1] is RuntimeError

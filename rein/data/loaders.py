@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -76,7 +79,26 @@ def _collate(crops: Sequence[Item]) -> Batch:
 def _options(device: torch.device, workers: int | None) -> dict[str, Any]:
     """As many loader processes as were asked for, else four beside a GPU and none on the CPU."""
     on_gpu = device.type == "cuda"
-    return {"num_workers": workers if workers is not None else 4 if on_gpu else 0, "pin_memory": on_gpu}
+    count = workers if workers is not None else 4 if on_gpu else 0
+    return {"num_workers": count, "pin_memory": on_gpu, "worker_init_fn": _outlive_signals}
+
+
+def _outlive_signals(worker: int) -> None:
+    """Leave Ctrl-C and the signals of a batch system, which reach a whole group of processes, to the one that trains.
+
+    It needs its loader processes until it has written a checkpoint. They end when it says so, and with it, for torch
+    has them watch whether it lives.
+    """
+    for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    threading.Thread(target=_end_at_the_parents_word, daemon=True).start()
+
+
+def _end_at_the_parents_word() -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+        pass  # of somebody else, who means the parent
+    os._exit(0)
 
 
 def _read(loader: DataLoader[Any]) -> Iterator[Any]:

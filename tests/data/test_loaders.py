@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import errno
 import gc
+import os
 import shutil
+import signal
+import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from PIL import Image
 from torch import Tensor
 from torch._utils import ExceptionWrapper
+from torch.utils.data import DataLoader, Dataset
 from torch.utils.data._utils.pin_memory import pin_memory
 
 from rein import seeds
@@ -66,7 +72,8 @@ def test_another_seed_gives_other_batches(toy_data: Path) -> None:
     ("asked", "device", "number"), [(None, "cpu", 0), (None, "cuda", 4), (0, "cuda", 0), (2, "cpu", 2)]
 )
 def test_loader_processes_are_as_asked_or_by_device(asked: int | None, device: str, number: int) -> None:
-    assert loaders._options(torch.device(device), asked) == {"num_workers": number, "pin_memory": device == "cuda"}
+    options = loaders._options(torch.device(device), asked)
+    assert (options["num_workers"], options["pin_memory"]) == (number, device == "cuda")
 
 
 # ---------------------------------------------------------------- bad files
@@ -199,3 +206,26 @@ def test_a_batch_is_pinned_with_its_remarks(monkeypatch: pytest.MonkeyPatch) -> 
     pinned = pin_memory(batch)
     assert isinstance(pinned, Batch) and pinned.images == pinned.labels == 1
     assert list(pinned.remarks) == list(batch.remarks)
+
+
+class Own(Dataset[int]):
+    """Of each item the process that read it."""
+
+    def __len__(self) -> int:
+        return 8
+
+    def __getitem__(self, index: int) -> int:
+        return os.getpid()
+
+
+def test_a_loader_process_outlives_what_its_group_is_sent_and_ends_at_its_parents_word() -> None:
+    loader = DataLoader(Own(), batch_size=None, prefetch_factor=1, **loaders._options(torch.device("cpu"), 1))
+    items = iter(loader)
+    process = psutil.Process(int(next(items)))
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+        subprocess.run(["kill", f"-{int(number)}", str(process.pid)], check=True)  # by another than its parent
+        time.sleep(0.1)
+        assert int(next(items)) == process.pid
+    process.terminate()
+    with pytest.raises(RuntimeError, match="exited unexpectedly"):
+        list(items)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rein.config import ConfigError, Machine, Resources, Sweep
+from rein.config import ConfigError, HyperBand, Machine, Resources, Sweep
 from rein.ledger import Run, Stopped
 from rein.sweeps.on_ray.scratch import scratch
 from rein.sweeps.on_ray.sharing import keep_to_share
@@ -38,6 +38,10 @@ STARTS = 4
 Work = Callable[[Run, Machine, Resources, Callable[[Mapping[str, Any]], None]], None]
 
 
+class ProcessesLost(RuntimeError):
+    """The processes of a run that has several were lost again and again: to Tune the trial's own process was."""
+
+
 def execute(
     source: Source,
     planned: Sequence[Planned],
@@ -49,9 +53,14 @@ def execute(
 ) -> None:
     """Run what the source hands out, at most `jobs` at once, and return when it is exhausted and each has ended.
 
-    Raises ConfigError where the cluster cannot hold one of the planned runs, which Ray would wait for without end, and
-    where its nodes do not see the runs folder.
+    Raises ConfigError where the cluster cannot hold one of the planned runs, which Ray would wait for without end,
+    where its nodes do not see the runs folder, and where runs that are set aside would take the places of `jobs`.
     """
+    if jobs and sweep and sweep.search and isinstance(sweep.search.scheduler, HyperBand):
+        raise ConfigError(
+            f"--jobs {jobs}: hyperband sets runs aside until all of their bracket have come as far, and these would "
+            "count; leave --jobs out, or take search.scheduler: {method: asha}"
+        )
     for again in range(STARTS):
         try:
             _execute(source, planned, machine, allotment, address, jobs, sweep)
@@ -74,15 +83,15 @@ def _execute(
     with started(address):
         allotment.check(planned, nodes())
         scheduler = _scheduler(sweep, machine) if sweep else None
-        try:
-            if address and address.startswith(CLIENT):
-                check_shared(machine.runs)
+        if address and address.startswith(CLIENT):
+            check_shared(machine.runs)
+            try:
                 _fit_there(source, machine, allotment, jobs, scheduler)
-            else:
-                fit(source, machine, allotment, jobs, scheduler)
-        except KeyboardInterrupt:
-            cut(known(sweep, machine.runs) if sweep and is_adaptive(sweep) else planned, machine.runs)
-            raise
+            except (KeyboardInterrupt, SystemExit):  # of an error the process there has taken care
+                cut(known(sweep, machine.runs) if sweep and is_adaptive(sweep) else planned, machine.runs)
+                raise
+        else:
+            fit(source, machine, allotment, jobs, scheduler)
 
 
 def _scheduler(sweep: Sweep, machine: Machine) -> Any:
@@ -127,7 +136,7 @@ def fit(
     """Let Tune run what the source hands out, on the cluster that is connected."""
     from ray import tune
 
-    from rein.sweeps.on_ray.adapter import ClusterLost, Losses, Suggestions, Vigil, bundles
+    from rein.sweeps.on_ray.adapter import Broken, ClusterLost, Losses, Suggestions, Vigil, bundles
 
     def trial(config: Mapping[str, Any]) -> None:
         _trial(config, machine, work or _train, observed=scheduler is not None)
@@ -150,7 +159,7 @@ def fit(
                 storage_path=folder,
                 verbose=0,
                 failure_config=tune.FailureConfig(max_failures=-1),
-                callbacks=[Losses(machine.runs), Vigil()],
+                callbacks=[Losses(machine.runs), Vigil(lambda: suggestions.handed_out)],
             ),
         )
         with contextlib.redirect_stdout(io.StringIO()):  # Ray's own summary; `rein` prints what the ledger says
@@ -158,6 +167,11 @@ def fit(
                 tuner.fit()
             except ClusterLost:
                 suggestions.give_back()
+                raise
+            except BaseException as error:
+                cut([plan for plan, _ in suggestions.handed_out], machine.runs)
+                if isinstance(error, Broken) and error.__cause__:
+                    raise error.__cause__ from None
                 raise
 
 
@@ -176,6 +190,8 @@ def _trial(config: Mapping[str, Any], machine: Machine, work: Work, observed: bo
             )
         observe = _reporter(run) if observed else _silent
         work(run, share_of_machine(machine, resources), resources, observe)
+    except ProcessesLost:
+        raise
     except Exception as error:
         log.info("a run ended early; its status.json and traceback.txt say how", exc_info=True)
         if not run.path.is_dir():

@@ -43,7 +43,11 @@ def scheduler(sweep: Sweep, planned: Sequence[Planned], runs: Path) -> Asking:
                 max_t=steps, grace_period=grace, reduction_factor=factor, brackets=brackets, **SIGHT
             )
         case HyperBand(reduction_factor=factor):
-            inner = HyperBandScheduler(max_t=steps, reduction_factor=factor, **SIGHT)
+            # In evaluations: of a bracket that begins below the first one nobody would be stopped there.
+            evaluations = math.ceil(steps / first)
+            inner = HyperBandScheduler(
+                max_t=evaluations, reduction_factor=factor, **{**SIGHT, "time_attr": "evaluation"}
+            )
         case Median(grace_period=grace, min_samples=samples):
             # Without a slice it would set runs aside, for nothing, while it has too few to compare.
             inner = MedianStoppingRule(
@@ -51,7 +55,7 @@ def scheduler(sweep: Sweep, planned: Sequence[Planned], runs: Path) -> Asking:
             )
         case other:
             raise ConfigError(f"search.scheduler: {other.method} does not stop runs")
-    asking = Asking(inner, runs, sweep.search.scheduler.method)
+    asking = Asking(inner, runs, sweep.search.scheduler.method, first)
     if not asking.pauses:
         asking.warm(planned)
     return asking
@@ -67,10 +71,11 @@ class _Ghost:
 class Asking(TrialScheduler):
     """One of Tune's schedulers, of which each stop is a request in the run's folder."""
 
-    def __init__(self, inner: TrialScheduler, runs: Path, name: str) -> None:
+    def __init__(self, inner: TrialScheduler, runs: Path, name: str, every: int) -> None:
+        """`every` so many steps a run is scored."""
         super().__init__()
-        self.inner, self.runs, self.name = inner, runs, name
-        self._asked: set[str] = set()
+        self.inner, self.runs, self.name, self.every = inner, runs, name, every
+        self._asked: dict[str, str] = {}  # why, by the trial's id
 
     @property
     def pauses(self) -> bool:
@@ -94,9 +99,11 @@ class Asking(TrialScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """The scheduler's decision, but that a stop is asked for and left to the run."""
-        if trial.trial_id in self._asked:
+        if why := self._asked.get(trial.trial_id):
+            if not self._run(trial).asked_to_stop():  # its process was lost before it obeyed, and another one goes on
+                self._run(trial).ask_to_stop("pruned", why)
             return self.CONTINUE
-        decision = self.inner.on_trial_result(self._prudent(tune_controller), trial, result)
+        decision = self.inner.on_trial_result(self._prudent(tune_controller), trial, self._timed(result))
         if decision != self.STOP:
             return decision
         self.ask(trial, result)
@@ -104,8 +111,8 @@ class Asking(TrialScheduler):
 
     def ask(self, trial: Trial, result: dict[str, Any]) -> None:
         """Ask a running trial's run to stop."""
-        self._asked.add(trial.trial_id)
         why = f"{self.name} stopped it at step {result['step']}, {METRIC} {100 * result[METRIC]:.1f}"
+        self._asked[trial.trial_id] = why
         self._run(trial).ask_to_stop("pruned", why)
 
     def prune(self, trial: Trial) -> None:
@@ -117,6 +124,9 @@ class Asking(TrialScheduler):
                     run.finish("pruned")
         except BusyError:  # its process has not noticed yet that it was set aside
             run.ask_to_stop("pruned", f"{self.name} stopped it")
+
+    def _timed(self, result: dict[str, Any]) -> dict[str, Any]:
+        return {**result, "evaluation": result["step"] // self.every}
 
     def _prudent(self, controller: Any) -> Any:
         return _Prudent(controller, self)
@@ -145,7 +155,7 @@ class Asking(TrialScheduler):
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
         if METRIC in result and trial.trial_id not in self._asked:  # else it ended before its first score
-            self.inner.on_trial_complete(self._prudent(tune_controller), trial, result)
+            self.inner.on_trial_complete(self._prudent(tune_controller), trial, self._timed(result))
         else:
             self.inner.on_trial_remove(self._prudent(tune_controller), trial)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -17,9 +18,14 @@ from typing import Any
 from rein.config import Machine, Resources
 from rein.ledger import Run
 from rein.ranks import PATIENCE
+from rein.sweeps.on_ray.execute import ProcessesLost
 from rein.sweeps.on_ray.sharing import keep_to_share
 
 log = logging.getLogger(__name__)
+
+#: So often are the processes started anew within a trial. Behind that the trial itself is lost, which the driver counts
+#: where the run never began, and the ledger where it did.
+RESTARTS = 2
 
 #: Seconds between two looks at the ledger.
 LOOK = 1.0
@@ -39,6 +45,8 @@ def train_together(
 
     gpu = float(resources.gpu)
     each = {"CPU": resources.cpu, **({"GPU": gpu} if gpu else {})}
+    for left in run.path.glob(".ray-*"):  # of trials that were killed: this one alone is of the run now
+        shutil.rmtree(left, ignore_errors=True)
     # Ray wants a folder that all nodes see, though nothing of worth comes to lie in it.
     with tempfile.TemporaryDirectory(prefix=".ray-", dir=run.path, ignore_cleanup_errors=True) as scratch:
         trainer = TorchTrainer(
@@ -48,7 +56,7 @@ def train_together(
             torch_config=TorchConfig(
                 backend="cpu:gloo,cuda:nccl" if gpu else "gloo", timeout_s=int(PATIENCE.total_seconds())
             ),
-            run_config=RunConfig(storage_path=scratch, failure_config=FailureConfig(max_failures=-1)),
+            run_config=RunConfig(storage_path=scratch, failure_config=FailureConfig(max_failures=RESTARTS)),
         )
         _follow(run, trainer.fit, observe)
 
@@ -70,15 +78,18 @@ def _follow(run: Run, fit: Callable[[], Any], observe: Callable[[Mapping[str, An
             raise
         for record in run.metrics(offset)[0]:
             observe(record)
-        fitted.result()
+        try:
+            fitted.result()
+        except Exception as error:  # none of the run's own, which `_worker` leaves to the ledger
+            raise ProcessesLost(str(error).strip() or type(error).__name__) from error
 
 
 def _worker(config: Mapping[str, Any]) -> None:
     """One process of the run. Whatever it raises is the ledger's: to Ray an error would mean a lost process."""
-    from rein.training import train
-
-    keep_to_share(config["gpu"])
     try:
+        keep_to_share(config["gpu"])
+        from rein.training import train
+
         train(Run(Path(config["run"])).experiment(), config["machine"])
     except Exception:
         log.info("a run ended early; its status.json and traceback.txt say how", exc_info=True)

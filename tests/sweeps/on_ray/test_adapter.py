@@ -70,7 +70,7 @@ def test_workers_that_tune_does_not_see_are_counted_here(tmp_path: Path) -> None
 def test_a_run_with_workers_leaves_them_to_take_their_own(tmp_path: Path) -> None:
     one = bundles({"resources": {"cpu": 2, "gpu": 0.5, "workers": 1}})
     assert one.bundles == [{"CPU": 2, "GPU": 0.5}]
-    assert sum(bundles({"resources": {"cpu": 2, "gpu": 1, "workers": 4}}).required_resources.values()) < 0.01
+    assert bundles({"resources": {"cpu": 2, "gpu": 1, "workers": 4}}).required_resources == {"memory": 1}, "a byte"
 
 
 def test_a_node_that_does_not_see_the_ledger_is_a_failure_of_the_run(tmp_path: Path) -> None:
@@ -94,9 +94,53 @@ def test_a_cluster_without_nodes_is_noticed_and_what_was_out_comes_back(
     first = asked.suggest("0")
     monkeypatch.setattr(adapter, "nodes", lambda: [])
     with pytest.raises(adapter.ClusterLost):
-        adapter.Vigil().on_step_begin(0, [])
+        adapter.Vigil(lambda: asked.handed_out).on_step_begin(0, [])
     asked.give_back()
     assert asked.suggest("1") == first
+
+
+def test_what_waited_for_room_comes_back_too(tmp_path: Path) -> None:
+    asked = suggestions(tmp_path, 2, resources={"gpu": 1, "workers": 4})
+    asked.suggest("0")
+    assert asked.suggest("1") is None
+    asked.give_back()
+    assert asked.handed_out == []
+    for number in range(2, 4):
+        assert asked.suggest(str(number)) is not None
+        done(asked, str(number))
+    assert asked.suggest("4") == Suggestions.FINISHED
+
+
+def test_what_waited_for_room_is_not_started_once_the_source_has_stopped(tmp_path: Path) -> None:
+    asked = suggestions(tmp_path, 2, resources={"gpu": 1, "workers": 4})
+    asked.suggest("0")
+    assert asked.suggest("1") is None
+    asked.source.stopped = "enough"
+    done(asked, "0")
+    assert asked.suggest("2") == Suggestions.FINISHED
+
+
+def test_who_waits_for_a_node_that_is_gone_is_named_once_a_minute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked = suggestions(tmp_path, 1, resources={"gpu": 1})
+    asked.suggest("0")
+    monkeypatch.setattr(adapter, "nodes", lambda: [Node(8, 1)])
+    vigil = adapter.Vigil(lambda: asked.handed_out, every=0)
+    vigil.on_step_begin(0, [])
+    assert not caplog.messages
+    monkeypatch.setattr(adapter, "nodes", lambda: [Node(8, 0)])
+    for _ in range(3):
+        vigil.on_step_begin(0, [])
+    assert len(caplog.messages) == 1 and f"holds {plans(1)[0].id} (1 CPU, 1 GPU)" in caplog.text
+
+
+def test_an_error_of_the_drivers_own_passes_through_tune(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = suggestions(tmp_path, 1)
+    monkeypatch.setattr(asked.source, "next", lambda: 1 / 0)
+    with pytest.raises(adapter.Broken) as broken:
+        asked.suggest("0")
+    assert isinstance(broken.value.__cause__, ZeroDivisionError) and not isinstance(broken.value, Exception)
 
 
 @dataclass
@@ -124,6 +168,17 @@ def test_a_run_for_which_no_process_can_be_started_is_given_up(
     assert trial.max_failures == 0 and trial.config["given_up"]
     assert run.state == "failed" and "the node died" in run.status()["error"]
     assert "goes on from its last checkpoint" in caplog.text
+
+
+def test_a_run_that_a_lost_node_still_holds_is_given_up_once_it_does_not(tmp_path: Path) -> None:
+    run, losses = Run.create(tmp_path, plans(1)[0].experiment), Losses(tmp_path)
+    trial: Any = FakeTrial({"run": run.id})
+    with Run(run.path).claimed():
+        for _ in range(LOSSES + 2):
+            losses.on_trial_recover(0, [], trial)
+        assert trial.max_failures == -1 and run.state is None
+    losses.on_trial_recover(0, [], trial)
+    assert trial.max_failures == 0 and run.state == "failed"
 
 
 def test_losses_of_a_run_that_began_in_between_are_the_ledgers_to_count(tmp_path: Path) -> None:

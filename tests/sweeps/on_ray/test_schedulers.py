@@ -68,6 +68,24 @@ def test_a_stop_is_a_request_and_tune_is_told_to_go_on(
     assert last.why == f"{options['method']} stopped it at step 10, source_val 10.0"
 
 
+def test_a_run_that_was_lost_before_it_obeyed_is_asked_again(
+    tiny_file: Path, planned: list[Planned], tmp_path: Path
+) -> None:
+    asking = asked(tiny_file, planned, tmp_path, method="asha", reduction_factor=2)
+    trial: Any = Trial(planned[0], tmp_path)
+    run = Run(tmp_path / planned[0].id)
+    asking.ask(trial, result(10, 0.1))
+    before = run.asked_to_stop()
+    run.start(step=10, steps=40)
+    assert before and run.asked_to_stop() is None
+    assert asking.on_trial_result(None, trial, result(20, 0.1)) == CONTINUE and run.asked_to_stop() == before
+
+
+def test_hyperband_counts_evaluations(tiny_file: Path, planned: list[Planned], tmp_path: Path) -> None:
+    inner: Any = asked(tiny_file, planned, tmp_path, method="hyperband").inner
+    assert (inner._max_t_attr, inner._time_attr) == (4, "evaluation")
+
+
 @pytest.mark.parametrize("options", [{"method": "asha", "reduction_factor": 2}, {"method": "median", "min_samples": 2}])
 def test_runs_that_are_there_warm_it(
     tiny_file: Path, planned: list[Planned], tmp_path: Path, options: dict[str, Any]
