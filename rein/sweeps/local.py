@@ -16,7 +16,7 @@ from typing import IO, Any
 
 from rein.config import ConfigError, Machine
 from rein.ledger import Run
-from rein.sweeps.bill.room import this_machine
+from rein.sweeps.bill.capacity import this_machine
 from rein.sweeps.plan import Planned
 from rein.sweeps.queue import LOOK_AGAIN, Source
 from rein.sweeps.resources import Allotment, share_of_machine
