@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,10 @@ from rein.config import Experiment, Machine
 from rein.config_io import build, override
 from rein.data import toy
 from rein.ledger import Run
+
+# A shell starts what it puts into the background deaf to Ctrl-C, and all that the tests start would inherit that.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN and threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 #: The paper's recipe shrunk to a second: an untrained ViT of six narrow blocks, a head of one layer, two toy domains.
 TINY: dict[str, Any] = {
