@@ -18,7 +18,7 @@ from rein.data.dataset import WholeImages
 from rein.data.domain import DataError
 from rein.data.domains import DOMAINS, SHIPPED, find
 from rein.data.listing import samples
-from rein.sweeps.on_ray import execute
+from rein.sweeps.on_ray import start
 
 MINE = """\
 train: {images: images/train/*.jpg, labels: labels/train/*.png}
@@ -324,7 +324,7 @@ def test_a_worker_in_another_working_folder_finds_the_drivers_files(
     describe(TRAIN + "ids: train_ids\nnote: the driver's")
     describe(TRAIN + "ids: train_ids", "shared", tmp_path / "shared")
     monkeypatch.setenv("REIN_DOMAINS", "../shared")
-    sent = execute._environment()
+    sent = start.environment()
     assert sent == {"env_vars": {"REIN_DOMAINS": f"{study / 'domains'}{os.pathsep}{study / '../shared'}"}}
 
     (tmp_path / "worker").mkdir()
@@ -338,4 +338,4 @@ def test_a_worker_in_another_working_folder_finds_the_drivers_files(
 
 def test_nothing_is_sent_where_there_are_no_files(study: Path) -> None:
     (study / "domains").rmdir()
-    assert execute._environment() is None
+    assert start.environment() is None

@@ -87,7 +87,8 @@ def test_a_finished_runs_metrics_are_losses_and_scores(finished: tuple[Run, Mach
     assert [record["step"] for record in losses] == [1, 2, 3]
     assert [record["lr"] for record in losses] == pytest.approx([1e-3 * (1 - s / 3) ** 0.9 for s in range(3)])
     assert all(np.isfinite(record["loss"]) and record["time"] > 0 for record in losses)
-    assert set(records[-1]) == {"step", "time", "toy-day/miou", "toy-game/miou", "targets/miou"}
+    assert set(records[-1]) == {"step", "time", "toy-day/miou", "toy-game/miou", "targets/miou", "source_val"}
+    assert records[-1]["source_val"] == records[-1]["toy-game/miou"], "what a search chooses by"
     assert records[-1]["targets/miou"] == records[-1]["toy-day/miou"], "the source is no target"
 
 

@@ -39,6 +39,9 @@ OWN = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_gcs_rpc_server_reconnect_t
 
 CLIENT = "ray://"
 
+#: What all processes that work on one ledger must agree on.
+SHARED = ("REIN_LEASE_SECONDS",)
+
 
 @contextmanager
 def started(address: str | None) -> Iterator[None]:
@@ -96,8 +99,8 @@ def _arguments(address: str | None) -> dict[str, Any]:
 
 
 def environment() -> dict[str, Any] | None:
-    """What workers need beside their own environment: the driver's domain files, wherever they run."""
-    variables = domain_files.environment()
+    """What workers need beside their own environment: the driver's domain files, and how long a lease is."""
+    variables = domain_files.environment() | {key: os.environ[key] for key in SHARED if key in os.environ}
     return {"env_vars": variables} if variables else None
 
 

@@ -75,7 +75,11 @@ def waits(rows: Iterable[Row]) -> list[Text]:
     """A word on each run that mostly waits for its images."""
     waiting = [(row, row.waits_for_data) for row in rows]
     return [
-        Text(f"{row.name} ({row.id}) waits for data {share:.0%} of the time; more --workers or data.cache would help")
+        Text(
+            f"{row.name} ({row.id}) waits for data {share:.0%} of the time; more --workers or data.cache would help",
+            no_wrap=True,
+            overflow="ellipsis",
+        )
         for row, share in waiting
         if share
     ]
