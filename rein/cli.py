@@ -316,10 +316,11 @@ def stop(
     `rein sweep` and `rein train` go on from there.
     """
     from rein.sweeps.watching.stopping import stop as stop_all
+    from rein.sweeps.watching.stopping import told
 
     rows = stop_all(names, runs.absolute(), wait, say=lambda text: typer.echo(text, err=True))
-    _print(rows, as_json)
-    if any(row["left"] for row in rows):
+    _print(rows if as_json else told(rows), as_json)
+    if any(row["outcome"] == "at work" for row in rows):
         raise typer.Exit(1)
 
 
