@@ -354,12 +354,15 @@ def sync(
     After it was away, or whole after its store was lost.
     """
     from rein.sweeps.watching.syncing import sync as sync_all
+    from rein.sweeps.watching.syncing import told
 
     rows = sync_all(sweeps or [], runs.absolute(), say=lambda text: typer.echo(text, err=True))
     if rows or as_json:
-        _print(rows, as_json)
+        _print(rows if as_json else told(rows), as_json)
     else:
         typer.echo(f"no runs in {runs.absolute()}")
+    if any(row["failed"] for row in rows):
+        raise typer.Exit(1)
 
 
 @app.command()
