@@ -18,8 +18,11 @@ from typing import Annotated, Any
 
 import typer
 
+from rein.choices import Commands
+
 app = typer.Typer(
     name="rein",
+    cls=Commands,
     help=__doc__.splitlines()[0] if __doc__ else None,
     no_args_is_help=True,
     rich_markup_mode=None,  # plain help, and half the start-up time
