@@ -82,7 +82,7 @@ def drive(
         from rein.sweeps.on_ray.population import evolve
 
         check_data(planned, machine.data)
-        return evolve(sweep, planned, machine, allotment, Path(name).stem, address)
+        return evolve(sweep, planned, machine, allotment, Path(name).stem, address, jobs)
 
     def work(todo: Sequence[Planned], watch: Watch) -> None:
         allotment.learn(planned, machine.runs)
