@@ -20,40 +20,28 @@ from rein.config import ConfigError, nearest
 from rein.ledger import Holder, Run, find
 from rein.sweeps.folder import SweepFolder, sweep_folders
 from rein.sweeps.plan import Planned
-from rein.sweeps.queue import Source
+from rein.sweeps.queue import Passing, Source
 from rein.sweeps.watching.statuses import Statuses
 
 #: Seconds between two looks at what was asked to stop.
 INTERVAL = 0.5
 
 
-class UntilStopped(Source):
+class UntilStopped(Passing):
     """Hands out the runs of another source until the sweep is asked to stop."""
 
     def __init__(self, source: Source, folder: SweepFolder) -> None:
-        self.source, self.folder = source, folder
+        super().__init__(source)
+        self.folder = folder
 
     def next(self) -> Planned | None:
         """As the other source; nothing once the sweep was asked to stop."""
         return None if self._is_stopped else self.source.next()
 
-    def ended(self, plan: Planned) -> None:
-        """As the other source."""
-        self.source.ended(plan)
-
     @property
     def exhausted(self) -> bool:
         """Whether nothing will come, of either reason."""
         return self._is_stopped or self.source.exhausted
-
-    @property
-    def stopped(self) -> str | None:
-        """Why the other source stopped by itself; it may have been told so by a process that drove in our place."""
-        return self.source.stopped
-
-    @stopped.setter
-    def stopped(self, why: str | None) -> None:
-        self.source.stopped = why
 
     @property
     def _is_stopped(self) -> bool:
