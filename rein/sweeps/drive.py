@@ -26,7 +26,7 @@ from rein.sweeps.plan import Planned, check_data, check_domains, final, left
 from rein.sweeps.queue import FAILED, Patient, Queue
 from rein.sweeps.resources import Allotment, share_of_machine
 from rein.sweeps.search.adaptive import Adaptive
-from rein.sweeps.search.members import examples, is_adaptive, known
+from rein.sweeps.search.members import examples, is_adaptive, known, trials_of
 from rein.sweeps.watching.copying import Copying
 from rein.sweeps.watching.stopping import UntilStopped
 from rein.sweeps.watching.watch import Watch, failures
@@ -197,10 +197,10 @@ def _follow(
             check_data(todo, machine.data)
             machine.runs.mkdir(parents=True, exist_ok=True)
             console = Console(stderr=True, quiet=not log.isEnabledFor(logging.INFO))
-            driven = folder.driven(planned) if folder else nullcontext()
-            trials = (sweep.search.trials if sweep and sweep.search else None) or 0
+            trials = trials_of(sweep, planned)
+            driven = folder.driven(planned, trials) if folder else nullcontext()
             before = len(planned) - len(todo)
-            with driven, Watch(todo, machine.runs, tracker, console, before=before, of=trials) as watch:
+            with driven, Watch(todo, machine.runs, tracker, console, before=before, trials=trials) as watch:
                 try:
                     work(todo, watch)
                 finally:
