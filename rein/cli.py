@@ -553,7 +553,7 @@ def main() -> None:
 
 def _fail(error: Exception, status: int) -> None:
     logging.getLogger("rein").debug("traceback", exc_info=error)
-    typer.echo(f"rein: {error}", err=True)
+    typer.echo(f"rein: {str(error) or type(error).__name__}", err=True)
     sys.exit(status)
 
 

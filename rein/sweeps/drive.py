@@ -217,10 +217,13 @@ def _settle(todo: Sequence[Planned], runs: Path) -> None:
     running = [(plan, run) for plan, run in failures(todo, runs) if run.state == "running"]
     deadline = time.monotonic() + PATIENCE
     for plan, run in running:
-        with suppress(BusyError), run.claimed(patience=max(0.0, deadline - time.monotonic())):
-            if run.state == "running":  # or its process has just ended it
-                run.finish("preempted")
-                log.info("%s (%s) was cut; the same command goes on with it", plan.id, plan.label)
+        try:
+            with suppress(BusyError), run.claimed(patience=max(0.0, deadline - time.monotonic())):
+                if run.state == "running":  # or its process has just ended it
+                    run.finish("preempted")
+                    log.info("%s (%s) was cut; the same command goes on with it", plan.id, plan.label)
+        except OSError as error:  # it must not stand for why the sweep ends
+            log.warning("%s (%s) was cut, which could not be written down: %s", plan.id, plan.label, error)
 
 
 def _summary(planned: Sequence[Planned], before: int, runs: Path, sweep: Sweep) -> dict[str, Any]:
