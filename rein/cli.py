@@ -18,8 +18,11 @@ from typing import Annotated, Any
 
 import typer
 
+from rein.choices import Commands
+
 app = typer.Typer(
     name="rein",
+    cls=Commands,
     help=__doc__.splitlines()[0] if __doc__ else None,
     no_args_is_help=True,
     rich_markup_mode=None,  # plain help, and half the start-up time
@@ -316,10 +319,11 @@ def stop(
     `rein sweep` and `rein train` go on from there.
     """
     from rein.sweeps.watching.stopping import stop as stop_all
+    from rein.sweeps.watching.stopping import told
 
     rows = stop_all(names, runs.absolute(), wait, say=lambda text: typer.echo(text, err=True))
-    _print(rows, as_json)
-    if any(row["left"] for row in rows):
+    _print(rows if as_json else told(rows), as_json)
+    if any(row["outcome"] == "at work" for row in rows):
         raise typer.Exit(1)
 
 
@@ -353,12 +357,15 @@ def sync(
     After it was away, or whole after its store was lost.
     """
     from rein.sweeps.watching.syncing import sync as sync_all
+    from rein.sweeps.watching.syncing import told
 
     rows = sync_all(sweeps or [], runs.absolute(), say=lambda text: typer.echo(text, err=True))
     if rows or as_json:
-        _print(rows, as_json)
+        _print(rows if as_json else told(rows), as_json)
     else:
         typer.echo(f"no runs in {runs.absolute()}")
+    if any(row["failed"] for row in rows):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -428,6 +435,10 @@ def check(
 
     if sheet:
         contact_sheet.refuse(sheet)
+    if address:
+        from rein.sweeps.on_ray.address import check_address
+
+        check_address(address)
     machine = _machine(runs, data, weights, device)
     surveys = survey(domains or [], machine.data)  # first: it draws a toy domain that is asked for
     splits = check_data.check_data(surveys, files or check_data.FILES, workers)
@@ -542,7 +553,7 @@ def main() -> None:
 
 def _fail(error: Exception, status: int) -> None:
     logging.getLogger("rein").debug("traceback", exc_info=error)
-    typer.echo(f"rein: {error}", err=True)
+    typer.echo(f"rein: {str(error) or type(error).__name__}", err=True)
     sys.exit(status)
 
 

@@ -26,6 +26,7 @@ from typing import Any, Literal
 from rein import domain_files, plain_yaml
 from rein.config import ConfigError, Experiment, nearest, run_id
 from rein.config_io import build, dump, read_yaml
+from rein.disk import explained
 from rein.lease import BusyError, Holder, Lease, LostError
 
 __all__ = ["FINAL", "PATIENCE", "BusyError", "GoneError", "Holder", "LostError", "Request", "Run", "State", "Stopped"]
@@ -348,7 +349,7 @@ def write_atomic(path: Path, content: str | bytes) -> None:
     except OSError as error:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
-        raise _explained(error, path) from error
+        raise explained(error, path) from error
 
 
 def _append(path: Path, text: str) -> None:
@@ -361,11 +362,4 @@ def _append(path: Path, text: str) -> None:
         except OSError as error:
             with suppress(OSError):
                 os.ftruncate(file.fileno(), size)
-            raise _explained(error, path) from error
-
-
-def _explained(error: OSError, path: Path) -> OSError:
-    """The error with the file it is about, and what to do where the disk is full."""
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    hint = "; make room, and the same command goes on from the last checkpoint" if full else ""
-    return OSError(error.errno, f"{error.strerror or error}{hint}", str(path))
+            raise explained(error, path) from error

@@ -26,7 +26,7 @@ from rein.sweeps.plan import Planned, check_data, check_domains, final, left
 from rein.sweeps.queue import FAILED, Patient, Queue
 from rein.sweeps.resources import Allotment, share_of_machine
 from rein.sweeps.search.adaptive import Adaptive
-from rein.sweeps.search.members import examples, is_adaptive, known
+from rein.sweeps.search.members import examples, is_adaptive, known, trials_of
 from rein.sweeps.watching.copying import Copying
 from rein.sweeps.watching.stopping import UntilStopped
 from rein.sweeps.watching.watch import Watch, failures
@@ -70,6 +70,10 @@ def drive(
         )
     if address and executor == "local":
         raise ConfigError(f"--address {address}: a cluster needs Ray: drop --executor local, or drop --address")
+    if address:
+        from rein.sweeps.on_ray.address import check_address
+
+        check_address(address)
     planned = known(sweep, machine.runs)
     allotment = Allotment(sweep, planned)
     folder = SweepFolder(machine.runs, Path(name).stem)
@@ -78,7 +82,7 @@ def drive(
         from rein.sweeps.on_ray.population import evolve
 
         check_data(planned, machine.data)
-        return evolve(sweep, planned, machine, allotment, Path(name).stem, address)
+        return evolve(sweep, planned, machine, allotment, Path(name).stem, address, jobs)
 
     def work(todo: Sequence[Planned], watch: Watch) -> None:
         allotment.learn(planned, machine.runs)
@@ -193,10 +197,10 @@ def _follow(
             check_data(todo, machine.data)
             machine.runs.mkdir(parents=True, exist_ok=True)
             console = Console(stderr=True, quiet=not log.isEnabledFor(logging.INFO))
-            driven = folder.driven(planned) if folder else nullcontext()
-            trials = (sweep.search.trials if sweep and sweep.search else None) or 0
+            trials = trials_of(sweep, planned)
+            driven = folder.driven(planned, trials) if folder else nullcontext()
             before = len(planned) - len(todo)
-            with driven, Watch(todo, machine.runs, tracker, console, before=before, of=trials) as watch:
+            with driven, Watch(todo, machine.runs, tracker, console, before=before, trials=trials) as watch:
                 try:
                     work(todo, watch)
                 finally:
@@ -213,10 +217,13 @@ def _settle(todo: Sequence[Planned], runs: Path) -> None:
     running = [(plan, run) for plan, run in failures(todo, runs) if run.state == "running"]
     deadline = time.monotonic() + PATIENCE
     for plan, run in running:
-        with suppress(BusyError), run.claimed(patience=max(0.0, deadline - time.monotonic())):
-            if run.state == "running":  # or its process has just ended it
-                run.finish("preempted")
-                log.info("%s (%s) was cut; the same command goes on with it", plan.id, plan.label)
+        try:
+            with suppress(BusyError), run.claimed(patience=max(0.0, deadline - time.monotonic())):
+                if run.state == "running":  # or its process has just ended it
+                    run.finish("preempted")
+                    log.info("%s (%s) was cut; the same command goes on with it", plan.id, plan.label)
+        except OSError as error:  # it must not stand for why the sweep ends
+            log.warning("%s (%s) was cut, which could not be written down: %s", plan.id, plan.label, error)
 
 
 def _summary(planned: Sequence[Planned], before: int, runs: Path, sweep: Sweep) -> dict[str, Any]:
