@@ -45,7 +45,7 @@ def scheduler(sweep: Sweep, planned: Sequence[Planned], runs: Path) -> Asking:
         case HyperBand(reduction_factor=factor):
             # In evaluations: of a bracket that begins below the first one nobody would be stopped there.
             evaluations = math.ceil(steps / first)
-            inner = HyperBandScheduler(
+            inner = _HalvingFirst(
                 max_t=evaluations, reduction_factor=factor, **{**SIGHT, "time_attr": "evaluation"}
             )
         case Median(grace_period=grace, min_samples=samples):
@@ -59,6 +59,23 @@ def scheduler(sweep: Sweep, planned: Sequence[Planned], runs: Path) -> Asking:
     if not asking.pauses:
         asking.warm(planned)
     return asking
+
+
+class _HalvingFirst(HyperBandScheduler):
+    """Brackets in the order of the paper (Li et al., 2018, algorithm 1): the one that halves most often comes first.
+
+    Tune begins with the one that halves nobody. It counts only runs that are still at work as the bracket's, so where
+    fewer run at once than the bracket has places, it is never full, and no run is ever stopped.
+    """
+
+    def __init__(self, max_t: int, reduction_factor: float, **options: Any) -> None:
+        # Who is left at the end of a bracket is trained to its end, and not stopped just before it.
+        super().__init__(max_t=max_t, reduction_factor=reduction_factor, stop_last_trials=False, **options)
+        # Rounded down, for the first bracket to begin with a whole evaluation.
+        self._s_max_1 = int(math.log(max_t) / math.log(reduction_factor) + 1e-9) + 1
+
+    def _create_bracket(self, s: int) -> Any:
+        return super()._create_bracket(self._s_max_1 - 1 - s)
 
 
 class _Ghost:

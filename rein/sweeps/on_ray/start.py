@@ -34,9 +34,8 @@ QUIET = {
 }
 
 #: Of a cluster of this machine's own: it listens on loopback alone (Ray's switch for a Ray of one machine; else all its
-#: processes listen on every interface, whatever address is named), and ends soon after its driver was killed. Read when
-#: Ray is imported.
-OWN = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_gcs_rpc_server_reconnect_timeout_s": "10"}
+#: processes listen on every interface, whatever address is named). Read when Ray is imported.
+OWN = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 
 #: What all processes that work on one ledger must agree on.
 SHARED = ("REIN_LEASE_SECONDS",)

@@ -83,8 +83,8 @@ def test_fewer_jobs_than_members_are_refused_before_anything_is_made(
 
 @pytest.mark.slow
 def test_a_population_is_trained_on_ray_and_no_table_sees_it(tmp_path: Path, tiny_file: Path, toy_data: Path) -> None:
-    vary = {"optim.lr": [1e-5, 1e-4, 1e-3, 1e-2], "steps": [12], "evaluation.every": [4]}
-    search = {"scheduler": {"method": "pbt", "mutate": MUTATE}}
+    vary = {"optim.lr": [1e-5, 1e-3], "steps": [8], "evaluation.every": [4]}
+    search = {"scheduler": {"method": "pbt", "mutate": MUTATE, "quantile": 0.5}}
     (tmp_path / "s.yaml").write_text(yaml.safe_dump({"experiment": str(tiny_file), "vary": vary, "search": search}))
     runs = tmp_path / "runs"
     environment = {**os.environ, "REIN_DATA": str(toy_data), "REIN_RUNS": str(runs)}
@@ -92,5 +92,5 @@ def test_a_population_is_trained_on_ray_and_no_table_sees_it(tmp_path: Path, tin
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=400)
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
-    assert said["stretches"] > 4 and said["done"] >= 4 and said["schedule"].startswith("0: optim.lr=")
+    assert said["stretches"] > 2 and said["done"] >= 2 and said["schedule"].startswith("0: optim.lr=")
     assert results.load(runs).empty and (runs / "pbt" / "s" / "1").is_dir()
