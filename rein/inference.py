@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from rein import checkpoint, domain_files
+from rein import domain_files
 from rein.config import ConfigError, Experiment, Machine
 from rein.config_io import check_classes, check_data, check_domain
 from rein.data.domains import expand
@@ -27,6 +27,7 @@ from rein.merged_file import load_merged
 from rein.models.compiling import compile_blocks
 from rein.models.segmenter import Segmenter, build_model
 from rein.panels import overlay, save_mask
+from rein.training import checkpoint
 
 log = logging.getLogger(__name__)
 

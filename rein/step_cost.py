@@ -19,13 +19,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 from torch.utils.flop_counter import flop_registry
 
-from rein import checkpoint
 from rein.config import Experiment
 from rein.data.advstyle import with_adversarial_styles
 from rein.models import vfm
 from rein.models.heads import build_criterion
 from rein.models.segmenter import Segmenter, build_model
 from rein.models.tuning import count
+from rein.training import checkpoint
 
 #: Tensors that AdamW keeps of every parameter that trains.
 MOMENTS = 2

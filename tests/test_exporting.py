@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from rein import checkpoint, exporting, inference, tensor_files
+from rein import exporting, inference, tensor_files
 from rein.config import ConfigError, Experiment, Machine
 from rein.exporting import export_run
 from rein.importing import import_file
@@ -19,6 +19,7 @@ from rein.ledger import Run, write_atomic
 from rein.merged_file import load_merged
 from rein.models.segmenter import build_model
 from rein.models.tuning import trainable
+from rein.training import checkpoint
 
 Tiny = Callable[..., Experiment]
 TUNINGS: list[dict[str, Any]] = [

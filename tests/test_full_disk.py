@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from rein import checkpoint
 from rein.config import Experiment
 from rein.ledger import Run, write_atomic
+from rein.training import checkpoint
 
 PAGE = 4096
 

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from rein import checkpoint, inference, openmmlab, results
+from rein import inference, openmmlab, results
 from rein.config import ConfigError, Experiment, Machine, run_id
 from rein.config_io import dump
 from rein.importing import import_file
@@ -22,6 +22,7 @@ from rein.models import vfm
 from rein.models.segmenter import build_model
 from rein.models.tuning import trainable
 from rein.sweeps.plan import Planned, left
+from rein.training import checkpoint
 
 Tiny = Callable[..., Experiment]
 Import = Callable[..., Any]

@@ -16,10 +16,11 @@ import pytest
 import yaml
 from PIL import Image
 
-from rein import checkpoint, cli
+from rein import cli
 from rein.config import Experiment, Machine, run_id
 from rein.data.domains import DOMAINS
 from rein.ledger import Run
+from rein.training import checkpoint
 
 Tiny = Callable[..., Experiment]
 

@@ -183,7 +183,7 @@ def _tracking(module: ModuleType) -> None:
 
 WRAPPED = {
     "rein.ledger": _ledger,
-    "rein.checkpoint": _checkpoint,
+    "rein.training.checkpoint": _checkpoint,
     "rein.evaluation": _evaluation,
     "rein.models.segmenter": _segmenter,
     "rein.sweeps.watching.watch": _watch,

@@ -11,8 +11,8 @@ import threading
 
 import pytest
 
-from rein import interrupts as module
-from rein.interrupts import Interrupted, Interrupts
+from rein.training import interrupts as module
+from rein.training.interrupts import Interrupted, Interrupts
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -65,7 +65,7 @@ def test_an_interpreter_that_exits_waits_for_the_run_in_its_thread() -> None:
     """As in a worker of Ray, whose handler of SIGTERM ends the main thread while the trial runs beside it."""
     code = """
         import threading, time
-        from rein.interrupts import Interrupted, Interrupts
+        from rein.training.interrupts import Interrupted, Interrupts
         inside = threading.Event()
 
         def work():

@@ -24,7 +24,7 @@ from torch.optim import Optimizer
 
 from rein.config import ConfigError
 from rein.models.tuning import trainable
-from rein.optim import load_named_state, named_state
+from rein.training.optim import load_named_state, named_state
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from torch import nn
 from rein.config import Experiment, Optim
 from rein.models.segmenter import Segmenter, build_model
 from rein.models.tuning import trainable
-from rein.optim import build_optimizer, load_named_state, named_state, set_rates
+from rein.training.optim import build_optimizer, load_named_state, named_state, set_rates
 
 Tiny = Callable[..., Experiment]
 METHODS: list[dict[str, Any]] = [

@@ -18,7 +18,7 @@ from rein.config import Experiment, Machine
 from rein.data import domains
 from rein.data.domain import Layout
 from rein.data.label_tables import CITYSCAPES_IDS
-from rein.environment import describe, describe_split, git_state
+from rein.training.environment import describe, describe_split, git_state
 
 Tiny = Callable[..., Experiment]
 

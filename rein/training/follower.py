@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from rein.checkpoint import Checkpoints
 from rein.config import Experiment
 from rein.ledger import Request, Run, State
+from rein.training.checkpoint import Checkpoints
 
 
 class Follower(Run):

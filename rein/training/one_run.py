@@ -18,29 +18,29 @@ import psutil
 import torch
 from torch import Tensor
 
-from rein import checkpoint
 from rein.config import Experiment, Machine, run_id
 from rein.config_io import check_data
 from rein.data.loaders import Batch, training_batches
 from rein.data.remarks import Remark, from_text, to_text
 from rein.data.selection import unlabelled
 from rein.device import describe_device, is_out_of_memory, select_device
-from rein.environment import describe
 from rein.evaluation import Score, evaluate
-from rein.follower import Follower, Unsaved
-from rein.interrupts import Interrupted, Interrupts
 from rein.ledger import LostError, Run, Stopped, write_atomic
 from rein.models.compiling import compile_blocks
 from rein.models.heads import build_criterion
 from rein.models.segmenter import Segmenter, build_model
 from rein.models.sharding import shard_trunk
 from rein.models.tuning import count
-from rein.optim import build_optimizer, set_rates
 from rein.panels import save_examples
 from rein.ranks import Ranks
-from rein.remarks import Remarks
 from rein.run_log import logged
-from rein.step import Step
+from rein.training import checkpoint
+from rein.training.environment import describe
+from rein.training.follower import Follower, Unsaved
+from rein.training.interrupts import Interrupted, Interrupts
+from rein.training.optim import build_optimizer, set_rates
+from rein.training.remarks import Remarks
+from rein.training.step import Step
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from rein.config import Experiment
 from rein.data.remarks import Remark, skipped, unknown_ids
 from rein.data.unknown import Unknown
 from rein.ledger import Run
-from rein.remarks import Remarks
+from rein.training.remarks import Remarks
 
 ROOT = Path("/data")
 

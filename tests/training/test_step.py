@@ -18,10 +18,10 @@ from rein.device import autocast
 from rein.ledger import Run
 from rein.models.heads import build_criterion
 from rein.models.segmenter import Segmenter, build_model
-from rein.optim import build_optimizer, set_rates
 from rein.ranks import Ranks
-from rein.step import Step
 from rein.training import train
+from rein.training.optim import build_optimizer, set_rates
+from rein.training.step import Step
 
 Tiny = Callable[..., Experiment]
 CPU = torch.device("cpu")

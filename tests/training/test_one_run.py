@@ -26,13 +26,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from rein import checkpoint, ledger, results
+from rein import ledger, results
 from rein.config import ConfigError, Experiment, Machine, run_id
 from rein.config_io import dump
 from rein.data.domain import DataError, MachineError
 from rein.ledger import BusyError, GoneError, Run, Stopped
 from rein.metrics import miou
-from rein.training import _Notes, train
+from rein.training import checkpoint, train
+from rein.training.one_run import _Notes
 
 Tiny = Callable[..., Experiment]
 
@@ -422,7 +423,7 @@ def test_an_image_that_was_mended_before_the_last_scoring_is_not_counted(
 
 def test_a_killed_run_finds_its_counts_again(tiny: Tiny, spoilt: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("rein.remarks.Remarks.save", lambda self: None)
+        patch.setattr("rein.training.remarks.Remarks.save", lambda self: None)
         train(tiny(SKIP), spoilt, Cut(7, KeyboardInterrupt()))
     record = Run(spoilt.runs / run_id(tiny(SKIP)))
     assert "skipped_files" not in record.status()
@@ -539,7 +540,7 @@ def test_a_signal_between_two_records_costs_no_step_and_no_loss(
             return super().step(*words, **more)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt, match="SIGTERM"):
-        patch.setattr("rein.optim.AdamW", Ends)
+        patch.setattr("rein.training.optim.AdamW", Ends)
         train(experiment, seldom)
     run = Run(machine.runs / run_id(experiment))
     assert run.state == "preempted" and sorted(losses(run)) == [2, 4]
@@ -601,7 +602,7 @@ def test_weights_that_are_not_finite_are_never_kept(
                 self.param_groups[0]["params"][0].data.fill_(float("nan"))
             return result
 
-    monkeypatch.setattr("rein.optim.AdamW", Diverges)
+    monkeypatch.setattr("rein.training.optim.AdamW", Diverges)
     with pytest.raises(FloatingPointError, match=r"step 2: .* is not finite; a lower"):
         train(tiny(), machine)
     run = Run(machine.runs / run_id(tiny()))

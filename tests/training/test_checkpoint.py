@@ -14,12 +14,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from rein import checkpoint
-from rein.checkpoint import Place
 from rein.config import Backbone, ConfigError, Experiment
 from rein.models.segmenter import Segmenter, build_model
 from rein.models.tuning import trainable
-from rein.optim import build_optimizer, named_state
+from rein.training import checkpoint
+from rein.training.checkpoint import Place
+from rein.training.optim import build_optimizer, named_state
 
 Tiny = Callable[..., Experiment]
 
