@@ -33,7 +33,7 @@ from rein.data.domain import DataError, MachineError
 from rein.ledger import BusyError, GoneError, Run, Stopped
 from rein.metrics import miou
 from rein.training import checkpoint, train
-from rein.training.one_run import _Notes
+from rein.training.notes import Notes
 
 Tiny = Callable[..., Experiment]
 
@@ -630,7 +630,7 @@ def test_a_run_that_gets_further_each_time_may_be_lost_often(tiny: Tiny, machine
 
 def test_only_what_the_training_thread_warns_of_is_a_note_of_the_run(tiny: Tiny, tmp_path: Path) -> None:
     run, log = Run.create(tmp_path, tiny()), logging.getLogger("rein.elsewhere")
-    notes = _Notes(run)
+    notes = Notes(run)
     logging.getLogger("rein").addHandler(notes)
     try:
         log.warning("mine")
