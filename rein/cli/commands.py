@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from rein.cli import benchmarks, doctor, networks, output, study, training, watching
+from rein.cli import benchmarks, doctor, output, study, trained, training, watching
 
 app = typer.Typer(
     name="rein",
@@ -17,10 +17,10 @@ app = typer.Typer(
 app.callback()(output.set_logging)
 for word, command in {
     "train": training.train,
-    "evaluate": networks.evaluate,
-    "predict": networks.predict,
-    "import": networks.import_checkpoint,
-    "export": networks.export,
+    "evaluate": trained.evaluate,
+    "predict": trained.predict,
+    "import": trained.import_checkpoint,
+    "export": trained.export,
     "sweep": training.sweep,
     "status": watching.status,
     "stop": watching.stop,

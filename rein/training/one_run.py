@@ -9,8 +9,8 @@ from rein.config import Experiment, Machine, run_id
 from rein.config_io import check_data
 from rein.device import is_out_of_memory
 from rein.ledger import LostError, Run, State, Stopped
+from rein.ledger.run_log import logged
 from rein.ranks import Ranks
-from rein.run_log import logged
 from rein.training.attempt import Attempt, Observer
 from rein.training.follower import Follower
 from rein.training.interrupts import Interrupts

@@ -26,11 +26,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from rein import ledger, results
+from rein import results
 from rein.config import ConfigError, Experiment, Machine, run_id
 from rein.config_io import dump
 from rein.data.domain import DataError, MachineError
 from rein.ledger import BusyError, GoneError, Run, Stopped
+from rein.ledger import run as ledger
 from rein.metrics import miou
 from rein.training import checkpoint, train
 from rein.training.notes import Notes

@@ -182,7 +182,7 @@ def _tracking(module: ModuleType) -> None:
 
 
 WRAPPED = {
-    "rein.ledger": _ledger,
+    "rein.ledger.run": _ledger,
     "rein.training.checkpoint": _checkpoint,
     "rein.evaluation": _evaluation,
     "rein.models.segmenter": _segmenter,

@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from rein import openmmlab
 from rein.bench.peer import translate
 from rein.config import Backbone, ConfigError, Experiment, Frozen, Full, LoRA, Mask2Former, Rein
 from rein.models.segmenter import Segmenter, build_model
 from rein.models.tuning import trainable
+from rein.trained import openmmlab
 
 Tiny = Callable[..., Experiment]
 UNTRAINED = Backbone(weights="none")

@@ -23,10 +23,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
-from rein import lease as module
 from rein.config import ConfigError
-from rein.lease import BusyError, Holder, Lease, LostError
-from rein.processes import began, clock, machine
+from rein.ledger import lease as module
+from rein.ledger.lease import BusyError, Holder, Lease, LostError
+from rein.ledger.processes import began, clock, machine
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def start(folder: Path, then: str = "time.sleep(60)") -> subprocess.Popen[str]:
     code = f"""
         import time, os, sys
         from pathlib import Path
-        from rein.lease import Lease, LostError
+        from rein.ledger.lease import Lease, LostError
         lease = Lease(Path({str(folder)!r}))
 
         def check():
@@ -127,7 +127,7 @@ def test_of_many_processes_that_are_killed_one_is_inside_at_a_time(folder: Path,
     code = f"""
         import os, random, signal, sys, time
         from pathlib import Path
-        from rein import lease
+        from rein.ledger import lease
         lease.LOOK = 0.002
         random.seed(int(sys.argv[1]))
         me = str(os.getpid())

@@ -13,10 +13,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from rein import ledger
 from rein.config import ConfigError, Experiment, run_id
-from rein.lease import Holder, Lease, LostError
 from rein.ledger import BusyError, Run, write_atomic
+from rein.ledger import run as ledger
+from rein.ledger.lease import Holder, Lease, LostError
 
 
 @pytest.fixture

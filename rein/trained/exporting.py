@@ -13,13 +13,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rein import openmmlab, tensor_files
+from rein import tensor_files
 from rein.config import ConfigError, Experiment, Machine
-from rein.inference import load_model
 from rein.ledger import find
-from rein.merged_file import load_merged, save_merged
 from rein.models.merged import merge
 from rein.models.segmenter import Segmenter
+from rein.trained import openmmlab
+from rein.trained.inference import load_model
+from rein.trained.merged_file import load_merged, save_merged
 from rein.training import checkpoint
 
 #: Largest difference of two networks' scores, relative to the largest score, on a random image. Sums in another order

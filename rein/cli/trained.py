@@ -35,7 +35,7 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Score a finished run on its own or other domains."""
-    from rein.inference import evaluate_run
+    from rein.trained.inference import evaluate_run
 
     wanted = [*(also or []), *(domains or [])]  # an option takes one word, those behind it come as arguments
     print_result(
@@ -52,7 +52,7 @@ def predict(
     device: Device = "auto",
 ) -> None:
     """Write a mask of train ids and a coloured overlay for each image."""
-    from rein.inference import predict_images
+    from rein.trained.inference import predict_images
 
     for path in predict_images(run, images, out, machine_of(runs, Path("data"), weights, device)):
         typer.echo(path)
@@ -72,7 +72,7 @@ def import_checkpoint(
 
     Says what does not fit; nothing in the file is executed.
     """
-    from rein.importing import import_file
+    from rein.trained.importing import import_file
 
     print_result(import_file(file, words or [], machine_of(runs, Path("data"), weights, "cpu")), as_json)
 
@@ -96,6 +96,6 @@ def export(
 
     The file is compared with the network before it is kept.
     """
-    from rein.exporting import export_run
+    from rein.trained.exporting import export_run
 
     print_result(export_run(run, form.value, out, machine_of(runs, Path("data"), weights, "cpu")), as_json)

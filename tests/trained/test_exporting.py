@@ -11,14 +11,15 @@ from typing import Any
 import pytest
 import torch
 
-from rein import exporting, inference, tensor_files
+from rein import tensor_files
 from rein.config import ConfigError, Experiment, Machine
-from rein.exporting import export_run
-from rein.importing import import_file
 from rein.ledger import Run, write_atomic
-from rein.merged_file import load_merged
 from rein.models.segmenter import build_model
 from rein.models.tuning import trainable
+from rein.trained import exporting, inference
+from rein.trained.exporting import export_run
+from rein.trained.importing import import_file
+from rein.trained.merged_file import load_merged
 from rein.training import checkpoint
 
 Tiny = Callable[..., Experiment]

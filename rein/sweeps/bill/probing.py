@@ -1,7 +1,7 @@
-"""A process of its own that finds figures out for a bill: `python -m rein.probing`, one line of JSON in, one out a job.
+"""A process of its own that finds figures out for a bill: one line of JSON in, one out a job.
 
-`count` counts a step on shapes alone (`rein.step_cost`). `probe` tries a run out on this machine: a few steps and a
-score of one image a domain, through the very code that runs take, in a runs folder that is thrown away.
+`count` counts a step on shapes alone (`step_cost`). `probe` tries a run out on this machine: a few steps and a score of
+one image a domain, through the very code that runs take, in a runs folder that is thrown away.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MOST = 60
 
 def count(experiment: Experiment) -> dict[str, Any]:
     """What a step costs, as `StepCost` has it."""
-    from rein.step_cost import step_cost
+    from rein.sweeps.bill.step_cost import step_cost
 
     return asdict(step_cost(experiment))
 

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rein import openmmlab, tensor_files
+from rein import tensor_files
 from rein.config import ConfigError, Experiment, Frozen, Full, Machine, Rein, run_id
 from rein.config_io import dump, load
 from rein.ledger import Run, write_atomic
@@ -25,6 +25,7 @@ from rein.models.backbone import Backbone
 from rein.models.segmenter import build_model
 from rein.models.tuning import trainable
 from rein.models.weights import digest
+from rein.trained import openmmlab
 from rein.training import checkpoint
 
 log = logging.getLogger(__name__)

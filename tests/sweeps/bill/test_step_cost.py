@@ -14,7 +14,7 @@ from rein.bench.model import made_up_label
 from rein.config import Experiment
 from rein.models.segmenter import build_model
 from rein.models.tuning import count
-from rein.step_cost import BYTES, MOMENTS, step, step_cost
+from rein.sweeps.bill.step_cost import BYTES, MOMENTS, step, step_cost
 
 Tiny = Callable[..., Experiment]
 

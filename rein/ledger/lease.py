@@ -32,7 +32,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from rein.config import ConfigError
-from rein.processes import began, clock, is_suspended, machine, node
+from rein.ledger.processes import began, clock, is_suspended, machine, node
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,6 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from rein import inference
 from rein.config import ConfigError, Data, Experiment, Machine, run_id
 from rein.data.classes import PALETTE
 from rein.data.domain import DataError, Sample
@@ -22,6 +21,7 @@ from rein.data.remarks import Remark
 from rein.data.selection import scored_images
 from rein.ledger import Run
 from rein.models.tuning import trainable
+from rein.trained import inference
 from rein.training import checkpoint
 
 Tiny = Callable[..., Experiment]

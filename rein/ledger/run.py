@@ -26,7 +26,7 @@ from typing import Any, Literal
 from rein import domain_files, plain_yaml
 from rein.config import ConfigError, Experiment, nearest, run_id
 from rein.config_io import build, dump, read_yaml
-from rein.lease import BusyError, Holder, Lease, LostError
+from rein.ledger.lease import BusyError, Holder, Lease, LostError
 
 __all__ = ["FINAL", "PATIENCE", "BusyError", "GoneError", "Holder", "LostError", "Request", "Run", "State", "Stopped"]
 
@@ -175,7 +175,7 @@ class Run:
         """Work on the run alone; meanwhile what this object writes is written only while the run is still its own.
 
         Raises BusyError where another process holds the run after `patience` seconds; without a number, after
-        `PATIENCE` seconds where that shows that it lives, or else when its lease is over (`rein.lease`).
+        `PATIENCE` seconds where that shows that it lives, or else when its lease is over (`rein.ledger.lease`).
         """
         lease = Lease(self.path / "lease")
         with lease.held(PATIENCE if patience is None else patience, strictly=patience is not None):

@@ -13,15 +13,16 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from rein import inference, openmmlab, results
+from rein import results
 from rein.config import ConfigError, Experiment, Machine, run_id
 from rein.config_io import dump
-from rein.importing import import_file
 from rein.ledger import Run, runs
 from rein.models import vfm
 from rein.models.segmenter import build_model
 from rein.models.tuning import trainable
 from rein.sweeps.plan import Planned, left
+from rein.trained import inference, openmmlab
+from rein.trained.importing import import_file
 from rein.training import checkpoint
 
 Tiny = Callable[..., Experiment]

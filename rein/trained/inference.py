@@ -23,10 +23,10 @@ from rein.data.selection import scored_domains
 from rein.device import autocast, select_device
 from rein.evaluation import Halving, Score, score_domain, sliding_window
 from rein.ledger import Run, find
-from rein.merged_file import load_merged
 from rein.models.compiling import compile_blocks
 from rein.models.segmenter import Segmenter, build_model
 from rein.panels import overlay, save_mask
+from rein.trained.merged_file import load_merged
 from rein.training import checkpoint
 
 log = logging.getLogger(__name__)
