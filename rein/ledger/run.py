@@ -23,9 +23,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from rein import domain_files, plain_yaml
+from rein import domain_files
 from rein.config import ConfigError, Experiment, nearest, run_id
 from rein.config_io import build, dump, read_yaml
+from rein.ledger import plain_yaml
 from rein.ledger.lease import BusyError, Holder, Lease, LostError
 
 __all__ = ["FINAL", "PATIENCE", "BusyError", "GoneError", "Holder", "LostError", "Request", "Run", "State", "Stopped"]

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rein import tensor_files
 from rein.config import ConfigError, Experiment, Machine
 from rein.ledger import find
+from rein.models import tensor_files
 from rein.models.merged import merge
 from rein.models.segmenter import Segmenter
 from rein.trained import openmmlab

@@ -17,10 +17,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rein import tensor_files
 from rein.config import ConfigError, Experiment, Frozen, Full, Machine, Rein, run_id
 from rein.config_io import dump, load
 from rein.ledger import Run, write_atomic
+from rein.models import tensor_files
 from rein.models.backbone import Backbone
 from rein.models.segmenter import build_model
 from rein.models.tuning import trainable

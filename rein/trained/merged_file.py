@@ -10,9 +10,9 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from rein import tensor_files
 from rein.config import ConfigError, Experiment, to_dict
 from rein.config_io import build
+from rein.models import tensor_files
 from rein.models.merged import merge
 from rein.models.segmenter import Segmenter, build_model
 from rein.training import checkpoint

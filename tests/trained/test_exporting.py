@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import torch
 
-from rein import tensor_files
 from rein.config import ConfigError, Experiment, Machine
 from rein.ledger import Run, write_atomic
+from rein.models import tensor_files
 from rein.models.segmenter import build_model
 from rein.models.tuning import trainable
 from rein.trained import exporting, inference

@@ -9,8 +9,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from rein import tensor_files
 from rein.config import ConfigError
+from rein.models import tensor_files
 
 
 @pytest.mark.parametrize("container", [None, "state_dict", "model"])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from rein.config import Experiment
 from rein.config_io import dump, shipped
-from rein.plain_yaml import read
+from rein.ledger.plain_yaml import read
 
 SCALARS = (
     st.none()
