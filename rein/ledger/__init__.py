@@ -1,18 +1,10 @@
 """The ledger: one directory a run, on disk, the truth of what was run and what came out."""
 
+from rein.ledger.files import write_atomic
+from rein.ledger.finding import find, runs
 from rein.ledger.lease import BusyError, Holder, LostError
-from rein.ledger.run import (
-    FINAL,
-    PATIENCE,
-    GoneError,
-    Request,
-    Run,
-    State,
-    Stopped,
-    find,
-    runs,
-    write_atomic,
-)
+from rein.ledger.run import PATIENCE, Run
+from rein.ledger.states import FINAL, GoneError, Request, State, Stopped
 
 __all__ = [
     "FINAL",

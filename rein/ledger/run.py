@@ -1,4 +1,4 @@
-"""The ledger: one directory a run, on disk, the truth of what was run and what came out.
+"""One run of the ledger: its directory, and all that is read from it and written to it.
 
 Every file is complete or absent (written beside and renamed), or only ever appended to, so a run killed at any
 instant can be read and continued. Nothing here knows torch, Ray or MLflow.
@@ -7,36 +7,29 @@ instant can be read and continued. Nothing here knows torch, Ray or MLflow.
 from __future__ import annotations
 
 import csv
-import errno
 import io
 import json
 import logging
 import os
-import secrets
 import socket
 import threading
 import time
 import traceback
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from rein import domain_files
-from rein.config import ConfigError, Experiment, nearest, run_id
+from rein.config import ConfigError, Experiment, run_id
 from rein.config_io import build, dump, read_yaml
 from rein.ledger import plain_yaml
-from rein.ledger.lease import BusyError, Holder, Lease, LostError
-
-__all__ = ["FINAL", "PATIENCE", "BusyError", "GoneError", "Holder", "LostError", "Request", "Run", "State", "Stopped"]
+from rein.ledger.files import append, write_atomic
+from rein.ledger.lease import Holder, Lease
+from rein.ledger.states import GoneError, Request, State, Stopped
 
 log = logging.getLogger(__name__)
-
-State = Literal["running", "done", "pruned", "failed", "oom", "diverged", "preempted", "imported"]
-
-#: States that a run is not taken up from again.
-FINAL = ("done", "pruned")
 
 #: Columns of scores.csv; one row a (checkpoint step, domain, class, metric).
 SCORE_COLUMNS = ("step", "domain", "role", "class", "metric", "value")
@@ -49,26 +42,6 @@ WORKERS = ("status.json", "traceback.txt", "environment.json", "scores.csv", "co
 LOSSES = 3
 #: Seconds that a process which is being ended is given to write its checkpoint and let go of a run.
 PATIENCE = 20.0
-
-
-@dataclass(frozen=True)
-class Request:
-    """What whoever works on a run was asked to end it as, and why."""
-
-    state: State
-    why: str
-
-
-class Stopped(Exception):
-    """The run was asked to stop, and did: it has a checkpoint and the state that was asked for."""
-
-    def __init__(self, request: Request) -> None:
-        super().__init__(request.why)
-        self.request = request
-
-
-class GoneError(RuntimeError):
-    """The processes that worked on the run were lost, one after another, without having got anywhere."""
 
 
 class Run:
@@ -273,12 +246,12 @@ class Run:
     def append(self, record: Mapping[str, Any]) -> None:
         """Append one record to metrics.jsonl."""
         self.check_held()
-        _append(self.path / "metrics.jsonl", json.dumps(record) + "\n")
+        append(self.path / "metrics.jsonl", json.dumps(record) + "\n")
 
     def remark(self, records: Iterable[Mapping[str, Any]]) -> None:
         """Append records to remarks.jsonl."""
         self.check_held()
-        _append(self.path / "remarks.jsonl", "".join(json.dumps(record) + "\n" for record in records))
+        append(self.path / "remarks.jsonl", "".join(json.dumps(record) + "\n" for record in records))
 
     def environment(self, facts: Mapping[str, Any], resumed: bool) -> None:
         """Write environment.json; say so where the steps that are gone on from had other data or weights."""
@@ -306,67 +279,9 @@ class Run:
         write_atomic(path, text.getvalue())
 
 
-def runs(root: Path, but: Container[str] = ()) -> Iterator[Run]:
-    """Every run below a runs folder, in the order of their ids, but those of some ids."""
-    try:
-        with os.scandir(root) as entries:  # a glob would make ten thousand paths that nobody looks at
-            names = sorted(entry.name for entry in entries if entry.name not in but)
-    except OSError:
-        return
-    for name in names:
-        if os.path.isfile(f"{root}/{name}/experiment.yaml"):  # noqa: PTH113
-            yield Run(root / name)
-
-
-def find(root: Path, name: str) -> Run:
-    """A run by its folder, its id, or the beginning of its id."""
-    if (Path(name) / "experiment.yaml").is_file():
-        return Run(Path(name).absolute())
-    known = {run.id: run for run in runs(root)}
-    matches = [run for id, run in known.items() if id.startswith(name)]
-    if len(matches) == 1:
-        return matches[0]
-    problem = "no run of that id" if not matches else f"{len(matches)} runs begin so"
-    raise ConfigError(
-        f"{name}: {problem} in {root}{nearest(name, known)}; `rein list runs` prints them, --runs names another folder"
-    )
-
-
 def _losses(before: Mapping[str, Any]) -> dict[str, int]:
     """How often in a row the run's process was lost at no later a step than the one before, and the latest step."""
     step, furthest = before.get("step", 0), before.get("furthest", 0)
     if before.get("state") != "running":  # an end of its own, and whoever starts it again has seen it
         return {"lost": 0, "furthest": 0}
     return {"lost": 1 if step > furthest else before.get("lost", 0) + 1, "furthest": max(step, furthest)}
-
-
-def write_atomic(path: Path, content: str | bytes) -> None:
-    """Write a file so that readers see the old content or the new, never a part; what fails leaves the old."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
-    try:
-        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
-        os.replace(temporary, path)
-    except OSError as error:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise _explained(error, path) from error
-
-
-def _append(path: Path, text: str) -> None:
-    """Append all of a text or nothing."""
-    with open(path, "ab", buffering=0) as file:
-        size = os.fstat(file.fileno()).st_size
-        try:
-            if (written := file.write(text.encode())) != len(text.encode()):
-                raise OSError(errno.ENOSPC, f"only {written} of {len(text)} bytes were taken")
-        except OSError as error:
-            with suppress(OSError):
-                os.ftruncate(file.fileno(), size)
-            raise _explained(error, path) from error
-
-
-def _explained(error: OSError, path: Path) -> OSError:
-    """The error with the file it is about, and what to do where the disk is full."""
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    hint = "; make room, and the same command goes on from the last checkpoint" if full else ""
-    return OSError(error.errno, f"{error.strerror or error}{hint}", str(path))

@@ -16,7 +16,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rein.ledger import LostError, Run, Stopped
+from rein.ledger.lease import LostError
+from rein.ledger.run import Run
+from rein.ledger.states import Stopped
 
 NAME, OLD = "log.txt", "log.old.txt"
 #: Bytes from which a new file is begun; a run keeps at most twice as much.

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from rein.config import ConfigError, Experiment, run_id
-from rein.ledger import BusyError, Run, write_atomic
+from rein.ledger import BusyError, Run, find, runs, write_atomic
 from rein.ledger import run as ledger
 from rein.ledger.lease import Holder, Lease, LostError
 
@@ -204,7 +204,7 @@ def test_a_run_that_another_process_took_over_is_not_written_any_more(run: Run) 
 def test_find_takes_folder_id_and_beginning(run: Run) -> None:
     root = run.path.parent
     for name in (str(run.path), run.id, run.id[:5]):
-        assert ledger.find(root, name).path == run.path
+        assert find(root, name).path == run.path
 
 
 def test_find_refuses_what_is_unknown_or_ambiguous(tmp_path: Path) -> None:
@@ -212,15 +212,15 @@ def test_find_refuses_what_is_unknown_or_ambiguous(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         (tmp_path / name / "experiment.yaml").write_text("")
     with pytest.raises(ConfigError, match="2 runs begin so"):
-        ledger.find(tmp_path, "abc")
+        find(tmp_path, "abc")
     with pytest.raises(ConfigError, match=r"no run of that id.*did you mean `abc111`"):
-        ledger.find(tmp_path, "abc112")
+        find(tmp_path, "abc112")
 
 
 def test_runs_lists_only_run_folders_in_order(tmp_path: Path) -> None:
     made = sorted(Run.create(tmp_path, Experiment(seed=seed)).id for seed in range(4))
     (tmp_path / "mlartifacts").mkdir()
-    assert [run.id for run in ledger.runs(tmp_path)] == made
+    assert [run.id for run in runs(tmp_path)] == made
 
 
 # ---------------------------------------------------------------- atomic writes

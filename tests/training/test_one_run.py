@@ -575,7 +575,7 @@ def test_a_checkpoint_that_cannot_be_written_is_tried_again(
 def test_a_record_that_cannot_be_written_ends_the_run_and_says_so(
     finished: tuple[Run, Machine], tiny: Tiny, machine: Machine, monkeypatch: pytest.MonkeyPatch, file: str
 ) -> None:
-    call = {"metrics.jsonl": "_append", "status.json": "write_atomic"}[file]
+    call = {"metrics.jsonl": "append", "status.json": "write_atomic"}[file]
     write, blocked = getattr(ledger, call), []
 
     def full(path: Path, content: Any) -> None:
