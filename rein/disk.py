@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from pathlib import Path
 
@@ -14,3 +15,10 @@ def standing(folder: Path) -> Path:
 def free_bytes(folder: Path) -> int:
     """What is free there."""
     return shutil.disk_usage(standing(folder)).free
+
+
+def explained(error: OSError, path: Path) -> OSError:
+    """The error with the file it is about, and what to do where the disk is full."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    hint = "; make room, and the same command goes on from the last checkpoint" if full else ""
+    return OSError(error.errno, f"{error.strerror or error}{hint}", str(path))

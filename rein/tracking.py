@@ -32,6 +32,8 @@ BATCH = 1000
 #: Seconds to wait for another process that creates the store, or a run in it.
 PATIENCE = 120.0
 SQLITE = "sqlite:///"
+#: The hidden folder, beside the runs or a store, in which processes that copy take turns.
+PLACE = ".mlflow"
 #: A server that is away must cost seconds, not the minutes that MLflow would try again for.
 HASTE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "5", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
 
@@ -102,7 +104,7 @@ class Tracker:
 
     def open_sweep(self, name: str) -> None:
         """Find or create the sweep's parent run; later children hang below it."""
-        with _alone(self.runs / ".mlflow"):  # two drivers that start together would make two
+        with _alone(self.runs / PLACE):  # two drivers that start together would make two
             found = self.client.search_runs(
                 [self.experiment], f"tags.`rein.sweep` = {_quoted(name)} and tags.`rein.kind` = 'sweep'"
             )
@@ -131,34 +133,41 @@ class Tracker:
         else:
             self.client.set_terminated(self.parent, status)
 
-    def sync(self, run: Run, name: str, verify: bool = False) -> None:
-        """Copy what the run's directory holds and MLflow does not; `name` is what people read in the UI.
+    def sync(self, run: Run, name: str, verify: bool = False) -> bool:
+        """Copy what the run's directory holds and MLflow does not; `name` is what people read in the UI. Returns
+        whether there was any.
 
         `verify`: look whether what was copied before is still there. Copying again what is there adds nothing, so a
         kill between any two calls costs nothing but that.
         """
         note, status = self._note(run), run.status()
         if not status:
-            return  # it never started
+            return False  # it never started
         records, offset = run.metrics(note["offset"])
         state = status.get("state", "running")
         final = state != "running"
         copied = note["final"] and note["attempt"] == status.get("attempt")
         if not verify and (copied or (note["run_id"] and not (records or final or note["final"]))):
-            return  # nothing is new
+            return False  # nothing is new
         id: str = note["run_id"] or ""
-        if not self._is_there(id):
+        if new := not self._is_there(id):
             id = self._found_or_created(run, name)
             note = {**NOTHING, "run_id": id, "parent": self.parent}
             records, offset = run.metrics()
             self._keep(run, note)
         elif copied:
-            return
+            return False
+        new = new or bool(records) or state != note["state"]
         facts = self._facts(status, note["facts"], final)
         self._batch(id, [*self._metrics(records), *self._fact_metrics(facts, status)])
         self._show(id, run, state, note["state"])
         facts = [*note["facts"], *(key for key in facts if key != "seconds")]
         self._keep(run, note, offset=offset, final=final, attempt=status.get("attempt"), state=state, facts=facts)
+        return new
+
+    def check(self) -> None:
+        """Return where the store answers; what it raises else is not the fault of a run."""
+        self.client.get_experiment(self.experiment)
 
     def recall(self, prune: bool = False) -> None:
         """Look which runs of this ledger the store has, at a thousand a call; `prune` removes what is there twice."""
@@ -222,7 +231,7 @@ class Tracker:
 
     def _found_or_created(self, run: Run, name: str) -> str:
         """The MLflow run of a run without a note: made before a kill, by another driver, or now."""
-        with _alone(self.runs / ".mlflow"):
+        with _alone(self.runs / PLACE):
             found = [found.info.run_id for found in self._search(f"tags.`rein.folder` = {_quoted(str(run.path))}")]
             id = found[0] if found else self._create(run, name)
         self._params(id, flatten(run.experiment()))
@@ -279,8 +288,14 @@ def _quoted(text: str) -> str:
 
 
 def _beside(uri: str, runs: Path) -> Path:
-    """Where those meet that may create the same store: beside an SQLite file, else in the ledger."""
-    return Path(f"{uri.removeprefix(SQLITE)}.creating") if uri.startswith(SQLITE) else runs / ".mlflow"
+    """Where those meet that may create the same store: beside an SQLite file, else in the ledger.
+
+    It stays there, as every lease does: its numbers must not come twice.
+    """
+    if not uri.startswith(SQLITE):
+        return runs / PLACE
+    file = Path(uri.removeprefix(SQLITE))
+    return file.parent / PLACE / file.name
 
 
 @contextmanager

@@ -13,6 +13,8 @@ import torch
 
 from rein.config import Experiment
 from rein.ledger import Run, write_atomic
+from rein.sweeps.followed import _settle
+from rein.sweeps.plan import Planned
 from rein.training import checkpoint
 
 PAGE = 4096
@@ -59,6 +61,20 @@ def test_records_that_do_not_fit_damage_nothing(small: Path) -> None:
         run.append({"step": 4})
         run.finish("done")
     assert run.metrics()[0] == [{"step": step} for step in range(1, 5)] and run.state == "done"
+
+
+def test_a_cut_run_that_cannot_be_written_down_does_not_hide_why_a_sweep_ends(
+    small: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    experiment = Experiment()
+    run = Run.create(small, experiment)
+    run.start(step=0, steps=3)
+    fill(small)
+    with pytest.raises(OSError, match=r"No space left.*make room.*lease"), run.claimed():
+        pass
+    _settle([Planned(run.id, "rein", {}, experiment)], small)
+    (said,) = caplog.messages
+    assert run.id in said and "make room" in said
 
 
 def test_a_tensor_file_that_does_not_fit_is_an_error_of_the_disk(small: Path) -> None:

@@ -52,8 +52,8 @@ BARE, ALONE = "a subprocess a run", "all runs in one process"
 class Case:
     """Sweeps of two sizes; a line through their times tells the fixed cost from the cost of a run."""
 
-    few: int = 4
-    many: int = 16
+    few: int = 2
+    many: int = 8
     repeats: int = 3
     #: Overrides of the trial.
     steps: int = 3
@@ -88,9 +88,8 @@ def measure(case: Case) -> list[dict[str, Any]]:
         data = Path(folder) / "data"
         for style in ("game", "day"):
             toy.ensure(data / "toy", style)
-        for turn, (name, side), number in itertools.product(range(case.repeats), sides.items(), (case.few, case.many)):
-            root = Path(folder) / f"{turn}-{number}-{len(taken)}"
-            root.mkdir()
+        for _, (name, side), number in itertools.product(range(case.repeats), sides.items(), (case.few, case.many)):
+            root = Path(tempfile.mkdtemp(dir=folder))
             trials = [build(Experiment, {**TRIAL, "steps": case.steps, "seed": seed}) for seed in range(number)]
             began = time.perf_counter()
             side(Place(data, root, trials))

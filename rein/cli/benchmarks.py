@@ -59,8 +59,8 @@ def loader(
 
 
 def overhead(
-    few: Annotated[int, typer.Option(min=1, help="Runs of the smaller sweep.")] = 4,
-    many: Annotated[int, typer.Option(min=2, help="Runs of the larger one.")] = 16,
+    few: Annotated[int, typer.Option(min=1, help="Runs of the smaller sweep.")] = 2,
+    many: Annotated[int, typer.Option(min=2, help="Runs of the larger one.")] = 8,
     steps: Annotated[int, typer.Option(min=1, help="Steps of a run.")] = 3,
     repeats: Annotated[int, typer.Option(min=1, help="Sweeps of each side and size; medians are printed.")] = 3,
     as_json: Json = False,

@@ -5,9 +5,11 @@ from __future__ import annotations
 import typer
 
 from rein.cli import benchmarks, doctor, output, study, trained, training, watching
+from rein.cli.choices import Commands
 
 app = typer.Typer(
     name="rein",
+    cls=Commands,
     help="The command line: names and overrides in, results on stdout, progress and logs on stderr.",
     no_args_is_help=True,
     rich_markup_mode=None,  # plain help, and half the start-up time

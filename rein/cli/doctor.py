@@ -45,6 +45,10 @@ def check(
 
     if sheet:
         contact_sheet.refuse(sheet)
+    if address:
+        from rein.sweeps.on_ray.address import check_address
+
+        check_address(address)
     machine = machine_of(runs, data, weights, device)
     surveys = survey(domains or [], machine.data)  # first: it draws a toy domain that is asked for
     splits = check_data.check_data(surveys, files or check_data.FILES, workers)

@@ -25,7 +25,7 @@ def main() -> None:
         raise
     except Exception as error:
         logging.getLogger("rein").debug("traceback", exc_info=error)
-        typer.echo(f"rein: {error}", err=True)
+        typer.echo(f"rein: {str(error) or type(error).__name__}", err=True)
         sys.exit(_status_of(error))
 
 

@@ -50,10 +50,11 @@ def stop(
     `rein sweep` and `rein train` go on from there.
     """
     from rein.sweeps.watching.stopping import stop as stop_all
+    from rein.sweeps.watching.stopping import told
 
     rows = stop_all(names, runs.absolute(), wait, say=lambda text: typer.echo(text, err=True))
-    print_result(rows, as_json)
-    if any(row["left"] for row in rows):
+    print_result(rows if as_json else told(rows), as_json)
+    if any(row["outcome"] == "at work" for row in rows):
         raise typer.Exit(1)
 
 
@@ -85,9 +86,12 @@ def sync(
     After it was away, or whole after its store was lost.
     """
     from rein.sweeps.watching.syncing import sync as sync_all
+    from rein.sweeps.watching.syncing import told
 
     rows = sync_all(sweeps or [], runs.absolute(), say=lambda text: typer.echo(text, err=True))
     if rows or as_json:
-        print_result(rows, as_json)
+        print_result(rows if as_json else told(rows), as_json)
     else:
         typer.echo(f"no runs in {runs.absolute()}")
+    if any(row["failed"] for row in rows):
+        raise typer.Exit(1)

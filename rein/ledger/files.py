@@ -8,6 +8,8 @@ import secrets
 from contextlib import suppress
 from pathlib import Path
 
+from rein.disk import explained
+
 
 def write_atomic(path: Path, content: str | bytes) -> None:
     """Write a file so that readers see the old content or the new, never a part; what fails leaves the old."""
@@ -18,7 +20,7 @@ def write_atomic(path: Path, content: str | bytes) -> None:
     except OSError as error:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
-        raise _explained(error, path) from error
+        raise explained(error, path) from error
 
 
 def append(path: Path, text: str) -> None:
@@ -31,11 +33,4 @@ def append(path: Path, text: str) -> None:
         except OSError as error:
             with suppress(OSError):
                 os.ftruncate(file.fileno(), size)
-            raise _explained(error, path) from error
-
-
-def _explained(error: OSError, path: Path) -> OSError:
-    """The error with the file it is about, and what to do where the disk is full."""
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    hint = "; make room, and the same command goes on from the last checkpoint" if full else ""
-    return OSError(error.errno, f"{error.strerror or error}{hint}", str(path))
+            raise explained(error, path) from error

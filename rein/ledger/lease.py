@@ -32,6 +32,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from rein.config import ConfigError
+from rein.disk import explained
 from rein.ledger.processes import began, clock, is_suspended, machine, node
 
 log = logging.getLogger(__name__)
@@ -296,7 +297,10 @@ def _silence(path: Path, content: bytes) -> float:
 
 def _create(path: Path, temporary: Path, content: bytes) -> bool:
     """Whether this call created a file, with all of its content at once where the file system can."""
-    temporary.write_bytes(content)
+    try:
+        temporary.write_bytes(content)
+    except OSError as error:
+        raise explained(error, path) from error
     try:
         os.link(temporary, path)
     except FileNotFoundError:  # cleared away by who was quicker

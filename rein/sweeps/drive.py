@@ -57,6 +57,10 @@ def drive(
         )
     if address and executor == "local":
         raise ConfigError(f"--address {address}: a cluster needs Ray: drop --executor local, or drop --address")
+    if address:
+        from rein.sweeps.on_ray.address import check_address
+
+        check_address(address)
     planned = known(sweep, machine.runs)
     allotment = Allotment(sweep, planned)
     folder = SweepFolder(machine.runs, Path(name).stem)
@@ -65,7 +69,7 @@ def drive(
         from rein.sweeps.on_ray.population import evolve
 
         check_data(planned, machine.data)
-        return evolve(sweep, planned, machine, allotment, Path(name).stem, address)
+        return evolve(sweep, planned, machine, allotment, Path(name).stem, address, jobs)
 
     followed = Followed(planned, machine, track, sweep, folder)
     todo = followed.through(Work(sweep, planned, machine, allotment, folder, executor, address, jobs, keep_going))

@@ -55,15 +55,31 @@ class SweepFolder:
         found = (Member(**json.loads(line)) for line in complete.splitlines())
         return list({member.id: member for member in found}.values())
 
+    def trials(self) -> int | None:
+        """How many runs its search will come to; None where it is no search."""
+        with suppress(FileNotFoundError):
+            return json.loads(self._search.read_text())["trials"]
+        return None
+
+    @property
+    def _search(self) -> Path:
+        return self.path / "search.json"
+
     # ---------------------------------------------------------------- driving
 
     @contextmanager
-    def driven(self, planned: Sequence[Planned]) -> Iterator[None]:
-        """Drive the sweep: its runs are written down, a request to stop is withdrawn, and others see who drives it."""
+    def driven(self, planned: Sequence[Planned], trials: int | None = None) -> Iterator[None]:
+        """Drive the sweep: its runs are written down, a request to stop is withdrawn, and others see who drives it.
+
+        `trials`: how many runs a search will come to, of which it may have chosen none yet.
+        """
         drivers = self.path / "drivers"
         mine = drivers / f"{socket.gethostname()}-{os.getpid()}"
         mine.mkdir(parents=True, exist_ok=True)
         self._keep(planned)
+        self._search.unlink(missing_ok=True)
+        if trials:
+            write_atomic(self._search, json.dumps({"trials": trials}))
         self._request.unlink(missing_ok=True)
         try:
             with Lease(mine / "lease").held(PATIENCE):

@@ -15,7 +15,7 @@ from rein.config import Machine, Sweep
 from rein.ledger import PATIENCE, BusyError
 from rein.sweeps.folder import SweepFolder
 from rein.sweeps.plan import Planned, check_data, check_domains, final, left
-from rein.sweeps.search.members import is_adaptive, known
+from rein.sweeps.search.members import is_adaptive, known, trials_of
 from rein.sweeps.watching.copying import Copying
 from rein.sweeps.watching.watch import Watch, failures
 
@@ -59,10 +59,10 @@ class Followed:
         check_data(todo, self.machine.data)
         runs.mkdir(parents=True, exist_ok=True)
         console = Console(stderr=True, quiet=not log.isEnabledFor(logging.INFO))
-        driven = self.folder.driven(self.planned) if self.folder else nullcontext()
-        trials = (self.sweep.search.trials if self.sweep and self.sweep.search else None) or 0
+        trials = trials_of(self.sweep, self.planned)
+        driven = self.folder.driven(self.planned, trials) if self.folder else nullcontext()
         before = len(self.planned) - len(todo)
-        with driven, Watch(todo, runs, tracker, console, before=before, of=trials) as watch:
+        with driven, Watch(todo, runs, tracker, console, before=before, trials=trials) as watch:
             try:
                 work(todo, watch)
             finally:
@@ -74,7 +74,10 @@ def _settle(todo: Sequence[Planned], runs: Path) -> None:
     running = [(plan, run) for plan, run in failures(todo, runs) if run.state == "running"]
     deadline = time.monotonic() + PATIENCE
     for plan, run in running:
-        with suppress(BusyError), run.claimed(patience=max(0.0, deadline - time.monotonic())):
-            if run.state == "running":  # or its process has just ended it
-                run.finish("preempted")
-                log.info("%s (%s) was cut; the same command goes on with it", plan.id, plan.label)
+        try:
+            with suppress(BusyError), run.claimed(patience=max(0.0, deadline - time.monotonic())):
+                if run.state == "running":  # or its process has just ended it
+                    run.finish("preempted")
+                    log.info("%s (%s) was cut; the same command goes on with it", plan.id, plan.label)
+        except OSError as error:  # it must not stand for why the sweep ends
+            log.warning("%s (%s) was cut, which could not be written down: %s", plan.id, plan.label, error)

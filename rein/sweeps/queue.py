@@ -10,13 +10,14 @@ import logging
 import re
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 from rein.ledger import FINAL, BusyError, GoneError, Run
 from rein.sweeps.plan import Planned
+from rein.sweeps.watching.statuses import Statuses
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +55,35 @@ class Source(Protocol):
     def exhausted(self) -> bool:
         """Whether nothing will come any more."""
         ...
+
+
+class Passing(Source):
+    """Another source's runs, as they are: what stands between it and an executor changes some of it."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+
+    def next(self) -> Planned | None:
+        """As the other source."""
+        return self.source.next()
+
+    def ended(self, plan: Planned) -> None:
+        """As the other source."""
+        self.source.ended(plan)
+
+    @property
+    def exhausted(self) -> bool:
+        """As the other source."""
+        return self.source.exhausted
+
+    @property
+    def stopped(self) -> str | None:
+        """Why the other source stopped by itself; it may have been told so by a process that drove in our place."""
+        return self.source.stopped
+
+    @stopped.setter
+    def stopped(self, why: str | None) -> None:
+        self.source.stopped = why
 
 
 class Alike:
@@ -107,10 +137,26 @@ def is_unended(run: Run, status: Mapping[str, Any]) -> bool:
     return state in (None, "running") or (state == "preempted" and run.asked_to_stop() is None)
 
 
-def is_stopped(run: Run, status: Mapping[str, Any], since: float) -> bool:
-    """Whether somebody has asked the run to stop since then (a time of the day), and it did."""
-    stopped = status.get("state") == "preempted" and (status.get("ended") or 0.0) > since
-    return stopped and run.asked_to_stop() is not None
+class Requests:
+    """Which runs stopped because they were asked to, since this was made; what had stopped before is gone on with.
+
+    Told by the number of the attempt that stopped: clocks of different nodes differ.
+    """
+
+    def __init__(self, runs: Path, planned: Iterable[Planned]) -> None:
+        there = set(Statuses(runs).ids())
+        present = (Run(runs / plan.id) for plan in planned if plan.id in there)
+        asked = {run.id: run.status() for run in present if run.asked_to_stop() is not None}
+        self._before = {id: status.get("attempt") for id, status in asked.items() if _is_preempted(status)}
+
+    def stopped(self, run: Run, status: Mapping[str, Any]) -> bool:
+        """Whether somebody has asked the run to stop meanwhile, and it did."""
+        is_old = run.id in self._before and self._before[run.id] == status.get("attempt")
+        return _is_preempted(status) and not is_old and run.asked_to_stop() is not None
+
+
+def _is_preempted(status: Mapping[str, Any]) -> bool:
+    return status.get("state") == "preempted"
 
 
 def give_up(run: Run) -> None:
@@ -141,7 +187,7 @@ class Queue(Source):
         self._out: set[str] = set()
         self._comebacks = Comebacks()
         self._alike = Alike(quiet=keep_going)
-        self._began = time.time()
+        self._requests = Requests(runs, planned)
         self.stopped: str | None = None
 
     def next(self) -> Planned | None:
@@ -153,7 +199,7 @@ class Queue(Source):
             run = Run(self.runs / plan.id)
             status = run.status()
             holder = run.holder()
-            stopped = is_stopped(run, status, self._began)
+            stopped = self._requests.stopped(run, status)
             self._waiting.popleft()
             if status.get("state") in self.final:
                 self._alike.quiet()
@@ -199,7 +245,7 @@ class Queue(Source):
             run = Run(self.runs / plan.id)
             status = run.status()
             holder = run.holder()
-            stopped = is_stopped(run, status, self._began)
+            stopped = self._requests.stopped(run, status)
             heapq.heappop(self._held)
             if status.get("state") in self.final:
                 self._alike.quiet()
@@ -210,14 +256,15 @@ class Queue(Source):
         return None
 
 
-class Patient(Source):
+class Patient(Passing):
     """Another source's runs, each with its record made; where the ledger is out of reach, nothing at present.
 
     A network disk that stumbles, or a full one, costs a sweep of two weeks some time, and no more.
     """
 
     def __init__(self, source: Source, runs: Path) -> None:
-        self.source, self.runs = source, runs
+        super().__init__(source)
+        self.runs = runs
         self._next: Planned | None = None  # its record could not be made yet
         self._unheard: list[Planned] = []  # how they ended could not be read yet
         self._warned = False
@@ -256,15 +303,6 @@ class Patient(Source):
         except OSError as error:
             self._warn(error)
             return False
-
-    @property
-    def stopped(self) -> str | None:
-        """Why the other source stopped by itself."""
-        return self.source.stopped
-
-    @stopped.setter
-    def stopped(self, why: str | None) -> None:
-        self.source.stopped = why
 
     def _warn(self, error: OSError) -> None:
         if not self._warned:

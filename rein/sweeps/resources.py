@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 
 from rein.config import ConfigError, Experiment, Machine, Resources, Rule, Sweep, flatten, nearest
 from rein.ledger import Run
+from rein.sweeps.bill.shape import held
 from rein.sweeps.plan import Planned
 from rein.sweeps.search.members import is_adaptive
 
@@ -20,12 +21,6 @@ log = logging.getLogger(__name__)
 
 #: What the CUDA context and the allocator's gaps take beside the peak of the tensors: a share of it and MiB.
 MARGIN, CONTEXT_MIB = 1.15, 700
-
-#: Keys that change how long a run takes or what it reads, not what it holds in memory at once.
-WEIGHTLESS = ("seed", "steps", "optim.", "data.sources", "data.targets", "data.weights", "data.fraction",
-              "data.holdout", "data.unknown_ids", "data.on_error", "data.cache", "data.scale", "data.flip",
-              "data.max_class_share", "evaluation.every", "evaluation.images")  # fmt: skip
-HEAVY = ("optim.precision",)
 
 
 @dataclass(frozen=True)
@@ -50,13 +45,13 @@ class Allotment:
             _check_rules(sweep.rules, planned)
             if not is_adaptive(sweep):  # which has not chosen yet
                 _say_idle(sweep.rules, planned)
-        self._shares: dict[str, float] = {}  # of a GPU, by kind of run
+        self._shares: dict[Experiment, float] = {}  # of a GPU, by what is held in memory
 
     def learn(self, planned: Iterable[Planned], runs: Path) -> None:
         """Take in what the runs took that have been measured on a GPU; reads only those whose share is not given."""
         for plan in planned:
             if self.declared(plan.experiment)[0].gpu == "auto" and (share := measured_share(Run(runs / plan.id))):
-                kind = _kind(plan.experiment)
+                kind = held(plan.experiment)
                 self._shares[kind] = max(share, self._shares.get(kind, 0.0))
 
     @property
@@ -80,7 +75,7 @@ class Allotment:
         resources, _ = self.declared(experiment)
         if resources.gpu != "auto":
             return resources
-        return replace(resources, gpu=self._shares.get(_kind(experiment), 1.0))
+        return replace(resources, gpu=self._shares.get(held(experiment), 1.0))
 
     def check(self, planned: Sequence[Planned], nodes: Sequence[Node]) -> None:
         """Raise ConfigError for a run that no node, or for its workers the whole cluster, can hold.
@@ -163,11 +158,6 @@ def _matches(value: Any, wanted: Any) -> bool:
     if isinstance(wanted, str):
         return fnmatchcase(str(value), wanted)
     return value == (tuple(wanted) if isinstance(value, tuple) and isinstance(wanted, list) else wanted)
-
-
-def _kind(experiment: Experiment) -> str:
-    values: Mapping[str, Any] = flatten(experiment)
-    return repr([(key, values[key]) for key in sorted(values) if key in HEAVY or not key.startswith(WEIGHTLESS)])
 
 
 def _advice(needs: Resources, key: str) -> str:

@@ -203,13 +203,13 @@ def test_a_run_keeps_what_it_decodes_in_the_folder_that_is_named(
 def test_an_interrupted_run_is_status_130_and_goes_on(
     rein: Rein, tiny_file: Path, tiny: Tiny, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rein import training
+    from rein.training import one_run
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(training, "_train", interrupt)
+        patch.setattr(one_run, "make_steps", interrupt)
         said = rein("train", tiny_file, "--no-track")
     assert said.code == 130 and "goes on" in said.err and "Traceback" not in said.err
     assert Run(machine.runs / run_id(tiny())).state == "preempted"

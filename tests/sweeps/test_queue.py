@@ -219,6 +219,24 @@ def test_a_run_that_was_stopped_in_another_drivers_hands_is_not_taken_up(tmp_pat
     assert seeds(queue) == [1]
 
 
+@pytest.mark.parametrize("skew", [-7200.0, 7200.0])
+def test_a_nodes_clock_does_not_say_whether_a_run_was_stopped_before(tmp_path: Path, skew: float) -> None:
+    def stopped(seed: int) -> None:
+        run = Run.create(tmp_path, plans(2)[seed].experiment)
+        run.start(step=0, steps=10)
+        run.ask_to_stop("preempted", "by somebody")
+        run.finish("preempted")
+        run.update(ended=time.time() + skew)
+
+    stopped(0)
+    queue = Queue(plans(2), tmp_path)
+    stopped(1)
+    assert seeds(queue) == [0], "gone on with what had stopped before, and with nothing that was stopped since"
+    queue = Queue(plans(2), tmp_path)
+    stopped(0)
+    assert seeds(queue) == [1], "its second attempt was stopped since"
+
+
 def test_a_ledger_out_of_reach_costs_a_sweep_no_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

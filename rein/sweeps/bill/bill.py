@@ -150,7 +150,7 @@ def draw_up(
     timings: Timings,
     nodes: Sequence[Node],
     jobs: int | None = None,
-    again: Iterable[states.Word] = ("cut", "failed", "pruned", "to do"),
+    again: Iterable[states.Word] = ("cut", "failed", "diverged", "pruned", "to do"),
 ) -> Bill:
     """The bill of planned runs; `again` are the states that a run is taken up from. `price_of` is asked once a shape
     and variant."""

@@ -18,7 +18,7 @@ from rein.sweeps.bill.cost_cache import CostCache
 from rein.sweeps.bill.shape import Shapes, network
 from rein.sweeps.bill.timings import Timings, read
 from rein.sweeps.bill.where_it_runs import Place
-from rein.sweeps.plan import Planned, final
+from rein.sweeps.plan import Planned
 from rein.sweeps.resources import Allotment, Node
 from rein.sweeps.search.members import is_adaptive, known
 from rein.sweeps.search.refusals import bases
@@ -94,7 +94,7 @@ class Estimate:
 
     def bill(self) -> Bill:
         """The bill, with what there is to say of machine, disk, weights and data."""
-        again: list[states.Word] = [word for word in states.WORDS if word not in ("held", *final(self.sweep))]
+        again = states.again(self.sweep)
         local = self.place.executor == "local"
         nodes = [ROOM] if local else self.place.nodes
         bill = draw_up(self.planned, self.statuses, self.root, self.price, self.timings, nodes, self.place.jobs, again)

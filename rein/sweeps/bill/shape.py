@@ -66,6 +66,13 @@ def network(experiment: Experiment) -> Experiment:
     )
 
 
+def held(experiment: Experiment) -> Experiment:
+    """The shape of what it holds in memory at once: its network and batch in their precision, and a score's windows."""
+    of = shape(experiment)
+    windows = replace(of.evaluation, images=_DEFAULT.evaluation.images)
+    return replace(network(experiment), optim=of.optim, evaluation=windows)
+
+
 def differences(one: Experiment, other: Experiment) -> list[str]:
     """The dotted keys in which two shapes differ; where the methods differ, that alone for the whole group."""
     left, right = flatten(one), flatten(other)

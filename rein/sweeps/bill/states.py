@@ -6,17 +6,19 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
+from rein.config import Sweep
 from rein.ledger import Run
-from rein.sweeps.plan import Planned
+from rein.sweeps.plan import Planned, final
 from rein.sweeps.watching.statuses import Statuses
 
-#: `cut`: it began and nobody works on it; `held`: another driver or command works on it.
-Word = Literal["done", "cut", "failed", "pruned", "held", "to do"]
-WORDS: tuple[Word, ...] = ("done", "cut", "failed", "pruned", "held", "to do")
+#: `cut`: it began and nobody works on it; `held`: another driver or command works on it; `diverged`: to a search it has
+#: told what it can, to a table it failed.
+Word = Literal["done", "cut", "failed", "diverged", "pruned", "held", "to do"]
+WORDS: tuple[Word, ...] = ("done", "cut", "failed", "diverged", "pruned", "held", "to do")
 
 _OF_STATE: dict[str, Word] = {
     "done": "done", "imported": "done", "pruned": "pruned", "preempted": "cut",
-    "failed": "failed", "oom": "failed", "diverged": "failed",
+    "failed": "failed", "oom": "failed", "diverged": "diverged",
 }  # fmt: skip
 
 
@@ -26,6 +28,11 @@ def statuses(planned: Iterable[Planned], root: Path) -> dict[str, dict[str, Any]
     there = set(ledger.ids())
     found = ((plan.id, ledger.of(plan.id)) for plan in planned if plan.id in there)
     return {id: status for id, status in found if status}
+
+
+def again(sweep: Sweep) -> list[Word]:
+    """What a run of the sweep is taken up from, as its driver does: never what another one holds."""
+    return [word for word in WORDS if word not in ("held", *final(sweep))]
 
 
 def word(id: str, status: dict[str, Any] | None, root: Path) -> Word:

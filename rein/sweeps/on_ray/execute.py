@@ -17,9 +17,10 @@ from typing import Any
 
 from rein.config import ConfigError, HyperBand, Machine, Resources, Sweep
 from rein.ledger import Run, Stopped
+from rein.sweeps.on_ray.address import CLIENT
 from rein.sweeps.on_ray.scratch import scratch
 from rein.sweeps.on_ray.sharing import keep_to_share
-from rein.sweeps.on_ray.start import CLIENT, check_shared, nodes, quieten, started
+from rein.sweeps.on_ray.start import check_shared, nodes, quieten, started
 from rein.sweeps.plan import Planned
 from rein.sweeps.queue import Source
 from rein.sweeps.resources import Allotment, share_of_machine

@@ -1,13 +1,15 @@
 """Population based training: a schedule of rates, found by runs that take over from better ones while they train.
 
-Such runs are no experiments, so they live below `pbt/<sweep>/` in the runs folder, where no table looks. Each folder is
-one stretch of rates: a member that takes over begins a new one, with the checkpoint and the past of whom it takes over.
+Such runs are no experiments, so they live below `pbt/<sweep>/<number>/` in the runs folder, where no table looks. Each
+folder there is one stretch of rates: a member that takes over begins a new one, with the checkpoint and the past of
+whom it takes over.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import json
 import logging
 import random
@@ -22,7 +24,7 @@ from typing import Any
 from ray import tune
 from ray.tune.schedulers import PopulationBasedTraining
 
-from rein.config import PBT, Experiment, Machine, Sweep, to_dict
+from rein.config import PBT, ConfigError, Experiment, Machine, Sweep, to_dict
 from rein.config.keys import value_at
 from rein.config_io import build, override
 from rein.ledger import Run
@@ -36,18 +38,39 @@ from rein.sweeps.search.space import draw, is_numeric, rounded
 log = logging.getLogger(__name__)
 
 
-def root_of(runs: Path, name: str) -> Path:
-    """Where the members of a sweep live."""
-    return runs / "pbt" / name
+def new_root(runs: Path, name: str) -> Path:
+    """A folder for a population of the sweep, of a number that none has had: what is there of others stays."""
+    for number in itertools.count(1):
+        root = runs / "pbt" / name / str(number)
+        try:
+            root.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return root
+    raise AssertionError
 
 
 def evolve(
-    sweep: Sweep, planned: Sequence[Planned], machine: Machine, allotment: Allotment, name: str, address: str | None
+    sweep: Sweep,
+    planned: Sequence[Planned],
+    machine: Machine,
+    allotment: Allotment,
+    name: str,
+    address: str | None,
+    jobs: int | None = None,
 ) -> dict[str, Any]:
-    """Train the population from its start, on Ray; returns the best member's folder, score and schedule."""
+    """Train the population from its start, on Ray; returns the best member's folder, score and schedule.
+
+    Half a population is none, for an exchange of the past cannot be had again: each start is a new one, in a folder of
+    its own. Raises ConfigError where it has more members than `jobs`.
+    """
     assert sweep.search is not None and isinstance(sweep.search.scheduler, PBT)
-    pbt, root = sweep.search.scheduler, root_of(machine.runs, name)
-    shutil.rmtree(root, ignore_errors=True)  # half a population is none: an exchange of the past cannot be had again
+    if jobs and jobs < len(planned):
+        raise ConfigError(
+            f"--jobs {jobs}: pbt sets members aside until all {len(planned)} have come as far, and these would count; "
+            "leave --jobs out, and more `resources.cpu` a run have fewer of them train at once"
+        )
+    pbt, root = sweep.search.scheduler, new_root(machine.runs, name)
     # A member is set aside at each exchange and goes on from its last checkpoint.
     machine = replace(machine, runs=root, checkpoint_seconds=0.0)
     members = [Run.create(root, plan.experiment) for plan in planned]

@@ -14,6 +14,7 @@ from typing import Any
 
 from rein import domain_files
 from rein.config import ConfigError
+from rein.sweeps.on_ray.address import refusal
 from rein.sweeps.resources import Node
 
 #: Ray phones home, prints a table of its own and writes loggers' files unless told not to.
@@ -37,8 +38,6 @@ QUIET = {
 #: Ray is imported.
 OWN = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_gcs_rpc_server_reconnect_timeout_s": "10"}
 
-CLIENT = "ray://"
-
 #: What all processes that work on one ledger must agree on.
 SHARED = ("REIN_LEASE_SECONDS",)
 
@@ -61,16 +60,7 @@ def started(address: str | None) -> Iterator[None]:
     except (ConnectionError, RuntimeError) as error:
         if address is None:
             raise
-        reason = str(error).strip().splitlines()[0]
-        if any(word in f"{error} {error.__cause__}" for word in ("AuthToken", "AuthenticationError")):
-            raise ConfigError(
-                f"--address {address}: the cluster asks for its token and did not get it; set RAY_AUTH_MODE=token, and "
-                "RAY_AUTH_TOKEN_PATH (default ~/.ray/auth_token) or RAY_AUTH_TOKEN to what it was started with"
-            ) from error
-        raise ConfigError(
-            f"--address {address}: no Ray cluster answers ({reason}); start one (docs/clusters.md), or leave "
-            "--address out to run on this machine"
-        ) from error
+        raise refusal(address, f"{error} {error.__cause__ or ''}") from error
     _hear_sigterm()
     try:
         yield

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from rein.config import ConfigError, Sweep
 from rein.ledger import FINAL, Run
 from rein.sweeps.plan import Planned, plan_of
-from rein.sweeps.queue import FAILED, Alike, Comebacks, Source, give_up, is_stopped, is_unended
+from rein.sweeps.queue import FAILED, Alike, Comebacks, Requests, Source, give_up, is_unended
 from rein.sweeps.search.members import Members, examples
 from rein.sweeps.search.outcome import curve
 from rein.sweeps.search.refusals import check_asked, check_searched
@@ -66,9 +66,10 @@ class Adaptive(Source):
         self._alike = Alike(quiet=keep_going)
         self._comebacks = Comebacks()
         self._exhausted = False
-        self._began, self._looked = time.time(), float("-inf")
+        self._looked = float("-inf")
         check_searched(self.search, examples(sweep))
         found = list(self.members.among(runs))
+        self._requests = Requests(runs, (plan for plan, _ in found))
         # Seeded anew with each run that there is: the first draws again would be runs that are there.
         self.study = _study(self.search.seed + SPREAD * len(found))
         for plan, _ in found:
@@ -141,7 +142,7 @@ class Adaptive(Source):
             self._tell(self._trial_of(plan), run, plan)
         elif run.holder():
             self._held.append(plan)
-        elif not is_stopped(run, status, self._began):
+        elif not self._requests.stopped(run, status):
             self._waiting.append(plan)
 
     def _proposed(self) -> Planned | None:

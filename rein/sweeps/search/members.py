@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,13 @@ from rein.sweeps.search.space import Combination, Space, contains, draw, is_nume
 def is_adaptive(sweep: Sweep | None) -> bool:
     """Whether the next run of a sweep depends on how others ended."""
     return sweep is not None and sweep.search is not None and sweep.search.sampler == "optuna"
+
+
+def trials_of(sweep: Sweep | None, planned: Sequence[Planned]) -> int | None:
+    """How many runs a search will come to; None of what is none."""
+    if sweep is None or sweep.search is None:
+        return None
+    return sweep.search.trials if is_adaptive(sweep) else len(planned)
 
 
 def known(sweep: Sweep, root: Path, to_run: bool = True) -> list[Planned]:

@@ -100,9 +100,10 @@ def described(experiment: Experiment) -> str:
     return f"{experiment.tuning.method}, {experiment.backbone.name}, seed {experiment.seed}"
 
 
-def counts(rows: Iterable[Row]) -> dict[str, int]:
-    """How many runs are in each state that occurs, good ends first."""
+def counts(rows: Iterable[Row], to_come: int = 0) -> dict[str, int]:
+    """How many runs are in each state that occurs, good ends first; those `to_come` are to do."""
     found = Counter(row.state for row in rows)
+    found["to do"] += to_come
     return {state: found[state] for state in (*STATES, *sorted(found.keys() - STATES)) if found[state]}
 
 
@@ -111,22 +112,31 @@ def ended(rows: Iterable[Row]) -> int:
     return sum(row.state not in (*AT_WORK, "cut", "to do") for row in rows)
 
 
-def seconds_left(rows: Sequence[Row]) -> float | None:
-    """Until all are done that are worked on, cut or to do, if as many are worked on at once as now.
+def seconds_left(rows: Sequence[Row], to_come: int = 0) -> float | None:
+    """Until all are done that are worked on, cut, to do or yet `to_come`, if as many are worked on at once as now.
 
-    A run that was not started is taken to last as the runs of its variant, or else of all. None where nothing runs,
-    or nothing is known yet.
+    A run that was not started is taken to last as the runs of its variant, or else of all, one to come as all; and so
+    is one that has only just been started, once another one has ended. None where nothing runs, or nothing is known
+    yet, or the last ones are scored.
     """
-    running = [row for row in rows if row.state in AT_WORK]
-    paces, left = _paces(rows), [row.seconds_left for row in running]
+    running, paces = [row for row in rows if row.state in AT_WORK], _paces(rows)
+    begun = paces if any(row.state == "done" for row in rows) else {}
+    left = [0.0 if row.state == "scoring" else _seconds_left(row, begun) for row in running]
     known = [seconds for seconds in left if seconds is not None]
-    if not known or any(row.state == "running" and row.seconds_left is None for row in running):
+    waiting = [_seconds_left(row, paces) for row in rows if row.state in ("cut", "to do")]
+    if to_come:
+        waiting += [fmean(row.steps for row in rows) * paces[""] if paces else None] * to_come
+    rest = [seconds for seconds in waiting if seconds is not None]
+    if not running or len(known) < len(left) or len(rest) < len(waiting):
         return None
-    waiting = [row for row in rows if row.state in ("cut", "to do")]
-    if not waiting or not paces:
-        return max(known) if not waiting else None
-    rest = sum((row.steps - row.step) * paces.get(row.variant, paces[""]) for row in waiting)
-    return max([*known, (sum(known) + rest) / len(running)])
+    return max([*known, (sum(known) + sum(rest)) / len(running)]) or None
+
+
+def _seconds_left(row: Row, paces: Mapping[str, float]) -> float | None:
+    """Of one run, by its own rate where that is known, else by the pace of its like."""
+    if row.seconds_left is not None:
+        return row.seconds_left
+    return (row.steps - row.step) * paces.get(row.variant, paces[""]) if paces else None
 
 
 def _paces(rows: Iterable[Row]) -> dict[str, float]:
@@ -144,7 +154,10 @@ def _paces(rows: Iterable[Row]) -> dict[str, float]:
     return {name: fmean(paces) for name, paces in found.items()}
 
 
-def progress(rows: Sequence[Row], before: int = 0, of: int = 0) -> str:
-    """`3 of 13 ended, ≈ 2:10 left`; `before` of the sweep's had ended already, and a search may come to `of`."""
-    text, left = f"{before + ended(rows)} of {max(of, before + len(rows))} ended", seconds_left(rows)
+def progress(rows: Sequence[Row], before: int = 0, trials: int | None = None) -> str:
+    """`3 of 13 ended, ≈ 2:10 left`; `before` of the sweep's had ended already, and a search may come to `trials`."""
+    known = before + len(rows)
+    of = max(trials or 0, known)
+    text = f"{before + ended(rows)} of {of} {'trials ' if trials else ''}ended"
+    left = seconds_left(rows, of - known)
     return text if left is None else f"{text}, ≈ {clock(left)} left"

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from rein.sweeps.clock import clock
 from rein.sweeps.queue import FAILED
-from rein.sweeps.watching.rows import AT_WORK, Row, counts, seconds_left
+from rein.sweeps.watching.rows import AT_WORK, Row, counts, ended, seconds_left
 
 COLOURS = {
     "done": "green", "imported": "green", "running": "cyan", "scoring": "cyan", "cut": "yellow",
@@ -50,14 +50,16 @@ def shortened(name: str, room: int) -> str:
     return f"{name[: room - 1 - end]}…{name[len(name) - end :]}"
 
 
-def headline(name: str, rows: Sequence[Row]) -> Text:
-    """`demo  13 runs: 5 done, 2 running, 6 to do; ≈ 2:10 left`."""
+def headline(name: str, rows: Sequence[Row], trials: int | None = None) -> Text:
+    """`demo  13 runs: 5 done, 2 running, 6 to do; ≈ 2:10 left`; of a search `7 of 30 trials: ...`."""
     text = Text(name, style="bold")
-    text.append(f"  {len(rows)} run{'s' * (len(rows) != 1)}: ", style="not bold")
-    for number, (state, count) in enumerate(counts(rows).items()):
+    to_come = max(0, (trials or 0) - len(rows))
+    many = f"{ended(rows)} of {len(rows) + to_come} trials" if trials else f"{len(rows)} run{'s' * (len(rows) != 1)}"
+    text.append(f"  {many}: ", style="not bold")
+    for number, (state, count) in enumerate(counts(rows, to_come).items()):
         text.append(", " if number else "", style="not bold")
         text.append(f"{count} {state}", style=f"not bold {COLOURS.get(state, '')}")
-    if (left := seconds_left(rows)) is not None:
+    if (left := seconds_left(rows, to_come)) is not None:
         text.append(f"; ≈ {clock(left)} left", style="not bold")
     return text
 

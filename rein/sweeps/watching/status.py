@@ -44,6 +44,13 @@ class Board:
     drivers: Sequence[Holder] = ()
     #: Why it was asked to stop.
     stopped: str | None = None
+    #: How many runs its search will come to.
+    trials: int | None = None
+
+    @property
+    def to_come(self) -> int:
+        """Runs that its search has not chosen yet."""
+        return max(0, (self.trials or 0) - len(self.rows))
 
     @property
     def latest(self) -> tuple[bool, float]:
@@ -71,7 +78,7 @@ class Ledger:
     def _board(self, folder: SweepFolder, planned: Sequence[Member] = ()) -> Board:
         members = folder.members() or planned
         rows = [self._row(member) for member in members]
-        return Board(folder.name, rows, folder.drivers(), folder.asked_to_stop())
+        return Board(folder.name, rows, folder.drivers(), folder.asked_to_stop(), folder.trials())
 
     def _row(self, member: Member) -> Row:
         status = self.statuses.of(member.id)
@@ -103,8 +110,9 @@ def summary(ledger: Ledger) -> dict[str, Any]:
         "sweeps": [
             {
                 "name": board.name,
-                "counts": counts(board.rows),
-                "seconds_left": seconds_left(board.rows),
+                "counts": counts(board.rows, board.to_come),
+                "trials": board.trials,
+                "seconds_left": seconds_left(board.rows, board.to_come),
                 "drivers": [{"host": driver.host, "pid": driver.pid} for driver in board.drivers],
                 "stopped": board.stopped,
                 "runs": [_facts(row) for row in board.rows],
@@ -181,7 +189,7 @@ def _fitted(boards: Sequence[Board], width: int, room: int, every_run: bool) -> 
 
 
 def _head(board: Board) -> list[Text]:
-    head = [screen.headline(board.name, board.rows)]
+    head = [screen.headline(board.name, board.rows, board.trials)]
     if board.stopped is not None:
         head.append(Text(f"stopped ({board.stopped}); `rein sweep {board.name}` goes on with it", style="yellow"))
     elif board.drivers:

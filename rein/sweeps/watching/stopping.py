@@ -8,35 +8,35 @@ from __future__ import annotations
 import getpass
 import socket
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rein.config import ConfigError, nearest
-from rein.ledger import Run, find
+from rein.ledger import Holder, Run, find
 from rein.sweeps.folder import SweepFolder, sweep_folders
 from rein.sweeps.plan import Planned
-from rein.sweeps.queue import Source
+from rein.sweeps.queue import Passing, Source
 from rein.sweeps.watching.statuses import Statuses
 
 #: Seconds between two looks at what was asked to stop.
 INTERVAL = 0.5
 
 
-class UntilStopped(Source):
+class UntilStopped(Passing):
     """Hands out the runs of another source until the sweep is asked to stop."""
 
     def __init__(self, source: Source, folder: SweepFolder) -> None:
-        self.source, self.folder = source, folder
+        super().__init__(source)
+        self.folder = folder
 
     def next(self) -> Planned | None:
         """As the other source; nothing once the sweep was asked to stop."""
         return None if self._is_stopped else self.source.next()
-
-    def ended(self, plan: Planned) -> None:
-        """As the other source."""
-        self.source.ended(plan)
 
     @property
     def exhausted(self) -> bool:
@@ -44,46 +44,52 @@ class UntilStopped(Source):
         return self._is_stopped or self.source.exhausted
 
     @property
-    def stopped(self) -> str | None:
-        """Why the other source stopped by itself; it may have been told so by a process that drove in our place."""
-        return self.source.stopped
-
-    @stopped.setter
-    def stopped(self, why: str | None) -> None:
-        self.source.stopped = why
-
-    @property
     def _is_stopped(self) -> bool:
         return self.folder.asked_to_stop() is not None
 
 
-@dataclass(frozen=True)
+#: Runs that a person reads a line each of; of more, their numbers are said.
+FEW = 12
+
+#: How it came out for what was asked to stop.
+Outcome = Literal["stopped", "ended by itself", "cut", "at work", "idle"]
+
+
+@dataclass
 class Asked:
     """What one word of the command line means: a sweep with its runs, or a single run."""
 
     sweep: SweepFolder | None
-    runs: Sequence[Run]
+    #: The runs, and what they are called.
+    runs: Mapping[str, tuple[Run, str]]
     statuses: Statuses
+    #: Ids of the runs that were ever seen at work.
+    met: dict[str, None] = field(default_factory=dict)
 
     def ask(self, why: str) -> None:
         """Ask whoever works on it; of a run that was taken up since the last time, ask again."""
         if self.sweep is not None and self.sweep.asked_to_stop() is None:
             self.sweep.ask_to_stop(why)
         for run in self.busy():
+            self.met[run.id] = None
             if run.asked_to_stop() is None:
                 run.ask_to_stop("preempted", why)
 
     def busy(self) -> list[Run]:
         """The runs that somebody works on now."""
-        running = (run for run in self.runs if self.statuses.of(run.id).get("state") == "running")
+        running = (run for run, _ in self.runs.values() if self.statuses.of(run.id).get("state") == "running")
         return [run for run in running if run.holder() is not None]
+
+    def drivers(self) -> list[Holder]:
+        """Who drives the sweep now."""
+        return self.sweep.drivers() if self.sweep is not None else []
 
     def at_work(self) -> list[str]:
         """Who works on it now, in words."""
-        drivers = self.sweep.drivers() if self.sweep is not None else []
+        name = self.sweep.name if self.sweep is not None else ""
         return [
             *(f"run {run.id}: {run.holder() or 'its process'}" for run in self.busy()),
-            *(f"sweep {self.sweep.name}: {driver}" for driver in drivers if self.sweep is not None),
+            *(f"sweep {name}: {driver}" for driver in self.drivers()),
         ]
 
 
@@ -93,12 +99,12 @@ def stop(
     patience: float,
     say: Callable[[str], None] = lambda text: None,
 ) -> list[dict[str, Any]]:
-    """Stop runs and sweeps, and wait until whoever works on them has let go; a row a word says how it came out.
+    """Stop runs and sweeps, and wait until whoever works on them has let go; a row a run says how it came out.
 
-    Raises ConfigError where a name is neither a run nor a sweep that was started here.
+    A driver that still drives has a row too, and so has a word that meant nothing at work. Raises ConfigError where a
+    name is neither a run nor a sweep that was started here.
     """
     asked = {name: meaning(runs, name) for name in names}
-    before = {name: len(one.busy()) for name, one in asked.items()}
     deadline, said = time.monotonic() + patience, ""
     while True:
         for one in asked.values():
@@ -110,19 +116,35 @@ def stop(
             say(text)
         said = text
         time.sleep(INTERVAL)
-    return [_row(name, one, before[name]) for name, one in asked.items()]
+    return [row for name, one in asked.items() for row in _rows(name, one)]
+
+
+def told(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """The rows as a person reads them: a line a run, or a line a name where that had many."""
+    lines: list[dict[str, str]] = []
+    for name, group in groupby(rows, key=itemgetter("name")):
+        of = list(group)
+        if len(of) <= FEW:
+            lines += [{"name": name, **_line(row)} for row in of]
+        else:
+            numbers = Counter(row["outcome"] for row in of)
+            text = ", ".join(f"{number} {outcome}" for outcome, number in numbers.items())
+            lines.append({"name": name, "run": f"{len(of)} runs", "variant": "", "state": text})
+            lines += [{"name": name, **_line(row)} for row in of if row["outcome"] == "at work"][:FEW]
+    return lines
 
 
 def meaning(runs: Path, name: str) -> Asked:
     """A sweep that was started here by its name, or a run by its id, its beginning or its folder."""
     sweeps = {folder.name: folder for folder in sweep_folders(runs)}
     if folder := sweeps.get(Path(name).stem):
-        return Asked(folder, [Run(runs / member.id) for member in folder.members()], Statuses(runs))
+        members = {member.id: (Run(runs / member.id), member.name) for member in folder.members()}
+        return Asked(folder, members, Statuses(runs))
     try:
         run = find(runs, name)
     except ConfigError as error:
         raise ConfigError(f"{error}; nor is it a sweep that was started there{nearest(name, sweeps)}") from None
-    return Asked(None, [run], Statuses(run.path.parent))
+    return Asked(None, {run.id: (run, "")}, Statuses(run.path.parent))
 
 
 def _waiting(left: Sequence[str]) -> str:
@@ -130,14 +152,36 @@ def _waiting(left: Sequence[str]) -> str:
     return f"asked to stop at the next record: {'; '.join(left[:3])}{rest}"
 
 
-def _row(name: str, asked: Asked, before: int) -> dict[str, Any]:
-    left = asked.at_work()
-    kind = "sweep" if asked.sweep is not None else "run"
-    if left:
-        state = f"still at work: {'; '.join(left)}"
-    else:
-        state = f"stopped {before} run{'s' * (before != 1)}" if before else "nothing was running"
-    return {"name": name, "kind": kind, "stopped": before - len(asked.busy()), "left": len(left), "state": state}
+def _rows(name: str, asked: Asked) -> list[dict[str, Any]]:
+    rows = [_row(name, *asked.runs[id]) for id in asked.met]
+    rows += [_told(name, None, "its driver", "at work", f"still drives: {driver}") for driver in asked.drivers()]
+    return rows or [_told(name, None, None, "idle", "nothing was running")]
+
+
+def _row(name: str, run: Run, variant: str) -> dict[str, Any]:
+    """How it came out for a run that was at work when it was asked."""
+    status, holder = run.status(), run.holder()
+    at = f"at step {status.get('step', 0)} of {status.get('steps', '?')}"
+    match status.get("state"):
+        case "running" if holder:
+            return _told(name, run, variant, "at work", f"still at work {at}: {holder}")
+        case "running":
+            return _told(name, run, variant, "cut", f"its process was lost {at}; the same command goes on with it")
+        case "preempted":
+            return _told(name, run, variant, "stopped", f"stopped {at}")
+        case "done":
+            return _told(name, run, variant, "ended by itself", "had finished by itself: done")
+        case state:
+            why = f" ({status['error']})" if status.get("error") else ""
+            return _told(name, run, variant, "ended by itself", f"had ended by itself {at}: {state}{why}")
+
+
+def _told(name: str, run: Run | None, variant: str | None, outcome: Outcome, state: str) -> dict[str, Any]:
+    return {"name": name, "run": run and run.id, "variant": variant or None, "outcome": outcome, "state": state}
+
+
+def _line(row: Mapping[str, Any]) -> dict[str, str]:
+    return {key: row[key] or "" for key in ("run", "variant", "state")}
 
 
 def _person() -> str:

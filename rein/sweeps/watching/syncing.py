@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,8 @@ Named = tuple[Run, str]
 
 
 def sync(names: Sequence[str], runs: Path, say: Callable[[str], None] = lambda text: None) -> list[dict[str, Any]]:
-    """Copy the sweeps of those names, or all runs; a row a sweep says how many of its runs MLflow now shows.
+    """Copy the sweeps of those names, or all runs; a row a sweep says how many runs had something to be copied, were
+    there already, and could not be copied, which `say` hears of each.
 
     Raises ConfigError where a name is no sweep that was started here, OSError where MLflow cannot be reached; what was
     copied until then stays.
@@ -42,6 +43,16 @@ def sync(names: Sequence[str], runs: Path, say: Callable[[str], None] = lambda t
         raise OSError(f"MLflow at {uri}: {error}; `rein sync` goes on where this one ended") from error
 
 
+def told(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """The rows as a person reads them: `copied 3, already there 10`."""
+    return [{"sweep": row["sweep"], "runs": _numbers(row), "tracker": row["tracker"]} for row in rows]
+
+
+def _numbers(row: Mapping[str, Any]) -> str:
+    failed = f", not copied {row['failed']}" if row["failed"] else ""
+    return f"copied {row['copied']}, already there {row['there']}{failed}"
+
+
 def _folders(names: Sequence[str], runs: Path) -> list[SweepFolder]:
     known = {folder.name: folder for folder in sweep_folders(runs)}
     wanted = [Path(name).stem for name in names] or list(known)
@@ -60,21 +71,37 @@ def _single(groups: Sequence[tuple[str, list[Named]]], statuses: Statuses) -> li
     """The runs that belong to no sweep, by what they are."""
     known = {run.id for _, members in groups for run, _ in members}
     runs = [Run(statuses.runs / id) for id, _ in statuses.all() if id not in known]
-    return [(run, described(run.experiment())) for run in runs if (run.path / "experiment.yaml").is_file()]
+    return [(run, _title(run)) for run in runs if (run.path / "experiment.yaml").is_file()]
+
+
+def _title(run: Run) -> str:
+    """What it is, or where that cannot be read its id: why comes out when it is copied."""
+    try:
+        return described(run.experiment())
+    except ConfigError:
+        return run.id
 
 
 def _copy(tracker: Tracker, name: str, members: Sequence[Named], say: Callable[[str], None]) -> dict[str, Any]:
     tracker.parent = None
     if name:
         tracker.open_sweep(name)
+    copied, failed = 0, 0
     for number, (run, title) in enumerate(members, 1):
-        tracker.sync(run, title, verify=True)
-        tracker.adopt(run)
+        try:
+            is_new = tracker.sync(run, title, verify=True)
+            tracker.adopt(run)
+            copied += is_new
+        except Exception as error:
+            tracker.check()
+            failed += 1
+            say(f"{run.id} ({title}) could not be copied: {error}")
         if number % SAID == 0:
             say(f"{name or 'runs of no sweep'}: {number} of {len(members)}")
     if name:
         tracker.close_sweep(_status(SweepFolder(tracker.runs, name)))
-    return {"sweep": name or "(none)", "runs": len(members), "tracker": tracker.uri}
+    there = len(members) - copied - failed
+    return {"sweep": name or "(none)", "copied": copied, "there": there, "failed": failed, "tracker": tracker.uri}
 
 
 def _status(folder: SweepFolder) -> str:

@@ -42,8 +42,8 @@ class Watch:
     """A context in which the given runs are followed until each is final or the context ends.
 
     A terminal gets a table that is drawn anew every `interval` seconds, a log file a line for each start and end, and
-    after `silence` seconds without one how far things are. `before` runs of the sweep had ended already; it may come
-    to `of`.
+    after `silence` seconds without one how far things are. `before` runs of the sweep had ended already; a search
+    may come to `trials`.
     """
 
     def __init__(
@@ -55,13 +55,13 @@ class Watch:
         interval: float = 1.0,
         silence: float = 60.0,
         before: int = 0,
-        of: int = 0,
+        trials: int | None = None,
     ) -> None:
         self.root = runs
         self.runs = [(Run(runs / plan.id), plan.label) for plan in planned]
         self.steps = {plan.id: plan.experiment.steps for plan in planned}
         # What counts as news: by number, since the clocks of a cluster's nodes differ.
-        self.before, self.of = before, of
+        self.before, self.trials = before, trials
         found = {run.id: run.status() for run, _ in self.runs}
         self.attempts = {id: status.get("attempt", 0) for id, status in found.items()}
         #: How far runs had come that an earlier attempt left.
@@ -109,7 +109,7 @@ class Watch:
             log.debug("a look at the runs failed: %s", error)
 
     def _look(self) -> None:
-        present = set(self._files.ids())
+        present, lines, is_over = set(self._files.ids()), [], False
         for run, name in self.runs:
             before = self.statuses.get(run.id, {})
             if run.id not in present or before.get("state") in FINAL:
@@ -127,14 +127,23 @@ class Watch:
                     self._say(f"note      {name}  {note}")
             if not self._live and status.get("state") != before.get("state"):
                 # Of a single run the command itself says why it failed.
-                reason = status.get("error") if len(self.runs) > 1 else None
-                self._say(_line(name, status, reason))
+                reason = status.get("error") if self._is_sweep else None
+                lines.append(_line(name, status, reason))
+                is_over = is_over or status["state"] != "running"
         rows = self.rows
+        if is_over and self._is_sweep:
+            lines[-1] += f"  ({progress(rows, self.before, self.trials)})"
+        for line in lines:
+            self._say(line)
         if self._live:
             self._live.update(self._drawn(screen.chosen(rows, self.console.height - 4)), refresh=True)
         elif time.monotonic() - self.spoke >= self.silence:
             running = [f"{row.name} {row.step}/{row.steps}" for row in rows if row.state in AT_WORK]
-            self._say("; ".join([progress(rows, self.before, self.of), *running]))
+            self._say("; ".join([progress(rows, self.before, self.trials), *running]))
+
+    @property
+    def _is_sweep(self) -> bool:
+        return self.before + len(self.runs) > 1
 
     @property
     def rows(self) -> list[Row]:
@@ -152,7 +161,8 @@ class Watch:
 
     def _drawn(self, rows: list[Row]) -> Group:
         return Group(
-            screen.table(rows, self.console.width), Text(progress(self.rows, self.before, self.of), style="dim italic")
+            screen.table(rows, self.console.width),
+            Text(progress(self.rows, self.before, self.trials), style="dim italic"),
         )
 
 

@@ -14,9 +14,11 @@ import pytest
 import yaml
 
 from rein import results
-from rein.config import Experiment
+from rein.config import PBT, ConfigError, Experiment, Machine, Search, Sweep
 from rein.ledger import Run
-from rein.sweeps.on_ray.population import outcome, root_of, schedule, take_over
+from rein.sweeps.on_ray.population import evolve, new_root, outcome, schedule, take_over
+from rein.sweeps.plan import Planned
+from rein.sweeps.resources import Allotment
 
 MUTATE: dict[str, Any] = {"optim.lr": {"loguniform": [1e-5, 1e-2]}}
 
@@ -63,6 +65,22 @@ def test_the_best_members_schedule_is_told(member: Run, tmp_path: Path) -> None:
     assert (said["best"], said["source_val"], said["done"]) == (str(third.path), "60.00", 2)
 
 
+def test_each_start_has_a_folder_of_its_own_and_leaves_the_others(tmp_path: Path) -> None:
+    first = new_root(tmp_path, "s")
+    (first / "kept").touch()
+    assert new_root(tmp_path, "s") != first and (first / "kept").is_file()
+
+
+def test_fewer_jobs_than_members_are_refused_before_anything_is_made(
+    tiny: Callable[..., Experiment], machine: Machine
+) -> None:
+    sweep = Sweep(experiment="toy", search=Search(scheduler=PBT(mutate=MUTATE)))
+    members = [Planned(str(seed), "", {}, tiny({"seed": seed})) for seed in range(3)]
+    with pytest.raises(ConfigError, match=r"--jobs 2: pbt sets members aside until all 3"):
+        evolve(sweep, members, machine, Allotment(sweep), "s", None, jobs=2)
+    assert not (machine.runs / "pbt").exists()
+
+
 @pytest.mark.slow
 def test_a_population_is_trained_on_ray_and_no_table_sees_it(tmp_path: Path, tiny_file: Path, toy_data: Path) -> None:
     vary = {"optim.lr": [1e-5, 1e-4, 1e-3, 1e-2], "steps": [12], "evaluation.every": [4]}
@@ -75,4 +93,4 @@ def test_a_population_is_trained_on_ray_and_no_table_sees_it(tmp_path: Path, tin
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
     assert said["stretches"] > 4 and said["done"] >= 4 and said["schedule"].startswith("0: optim.lr=")
-    assert results.load(runs).empty and root_of(runs, "s").is_dir()
+    assert results.load(runs).empty and (runs / "pbt" / "s" / "1").is_dir()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from rein.sweeps.clock import clock
 from rein.sweeps.watching.rows import Row, counts, progress, seconds_left
-from rein.sweeps.watching.screen import shortened
+from rein.sweeps.watching.screen import headline, shortened
 
 
 def running(step: int, steps: int, rate: float, name: str = "a, seed 0") -> Row:
@@ -34,6 +34,22 @@ def test_a_run_is_taken_to_last_as_those_of_its_variant() -> None:
 @pytest.mark.parametrize("rows", [[], [to_do(9)], [running(0, 100, 0.0)], [running(0, 100, 0.0), running(9, 10, 1.0)]])
 def test_nothing_is_guessed(rows: list[Row]) -> None:
     assert seconds_left(rows) is None
+
+
+def test_once_a_run_has_ended_one_that_has_just_begun_is_taken_to_last_as_long() -> None:
+    done = Row(Path("z"), "a, seed 2", {"state": "done", "steps": 100, "seconds": 50.0})
+    rows = [done, running(0, 100, 0.0), to_do(100)]
+    assert seconds_left(rows) == pytest.approx((100 * 0.5 + 100 * 0.5) / 1)
+    assert seconds_left([done]) is None, "where all has ended nothing is left"
+
+
+def test_trials_that_are_not_chosen_yet_are_counted_and_take_their_time() -> None:
+    done = Row(Path("z"), "a", {"state": "done", "steps": 100, "seconds": 50.0})
+    rows = [done, running(50, 100, 1.0)]
+    assert seconds_left(rows, to_come=8) == pytest.approx(50 + 8 * 100 * (0.5 + 1.0) / 2)
+    assert headline("s", rows, trials=10).plain.startswith("s  1 of 10 trials: 1 done, 1 running, 8 to do; ≈ ")
+    assert headline("s", rows[:1], trials=1).plain == "s  1 of 1 trials: 1 done"
+    assert progress(rows, before=2, trials=10).startswith("3 of 10 trials ended, ≈ ")
 
 
 @given(st.lists(st.tuples(st.integers(5, 99), st.floats(0.01, 100)), min_size=1, max_size=9), st.integers(0, 9))
@@ -61,7 +77,7 @@ def test_a_run_without_a_process_is_cut_and_after_its_last_step_scoring() -> Non
 def test_what_was_cut_has_not_ended_and_what_was_stopped_is_not_whole() -> None:
     cut = Row(Path("x"), "", {"state": "preempted", "step": 5, "steps": 10})
     pruned = Row(Path("y"), "", {"state": "pruned", "step": 2, "steps": 10})
-    assert progress([cut, pruned]) == "1 of 2 ended" and progress([cut], before=1, of=9) == "1 of 9 ended"
+    assert progress([cut, pruned]) == "1 of 2 ended" and progress([cut], before=1, trials=9) == "1 of 9 trials ended"
     assert (cut.share, pruned.share) == (0.5, 0.2)
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from rein.config import ConfigError, Experiment, run_id
-from rein.ledger import Run
+from rein.ledger import Run, State
 from rein.sweeps.folder import SweepFolder
 from rein.sweeps.plan import Planned
 from rein.sweeps.queue import Queue
 from rein.sweeps.watching import stopping
-from rein.sweeps.watching.stopping import UntilStopped, stop
+from rein.sweeps.watching.stopping import UntilStopped, stop, told
 
 
 def plan(seed: int) -> Planned:
@@ -60,7 +60,8 @@ def test_a_stopped_sweep_lets_go_and_starts_no_further_run(tmp_path: Path) -> No
     said: list[str] = []
     (row,) = stop(["ranks"], tmp_path, patience=20, say=said.append)
     driver.join(10)
-    assert (row["kind"], row["stopped"], row["left"]) == ("sweep", 1, 0)
+    assert (row["run"], row["variant"], row["outcome"]) == (PLANS[0].id, "rein, seed 0", "stopped")
+    assert "step 0 of 9" in row["state"]
     assert driver.worked == [PLANS[0].id] and Run(tmp_path / PLANS[0].id).state == "preempted"
     assert PLANS[0].id in said[0]
     assert driver.folder.asked_to_stop() and not driver.folder.drivers()
@@ -83,7 +84,7 @@ def test_a_run_that_does_not_let_go_in_time_is_named(tmp_path: Path) -> None:
     with run.claimed():
         run.start(step=0, steps=9)
         (row,) = stop([run.id[:6]], tmp_path, patience=0.1)
-        assert row["left"] == 1 and "process" in row["state"] and run.id in row["state"]
+        assert (row["run"], row["outcome"]) == (run.id, "at work") and "process" in row["state"]
         request = run.asked_to_stop()
         assert request is not None and request.state == "preempted"
 
@@ -93,7 +94,41 @@ def test_what_does_not_run_is_left_as_it_is(tmp_path: Path) -> None:
     run.start(step=0, steps=9)
     run.finish("done")
     (row,) = stop([run.id], tmp_path, patience=5)
-    assert row["state"] == "nothing was running" and run.asked_to_stop() is None
+    assert (row["outcome"], row["state"]) == ("idle", "nothing was running") and run.asked_to_stop() is None
+
+
+@pytest.mark.parametrize(("end", "word"), [("done", "finished by itself: done"), ("failed", "by itself at step 9")])
+def test_a_run_that_ends_by_itself_meanwhile_was_not_stopped(tmp_path: Path, end: State, word: str) -> None:
+    run = Run.create(tmp_path, PLANS[0].experiment)
+    begun = threading.Event()
+
+    def work() -> None:
+        with run.claimed():
+            run.start(step=9, steps=9)
+            begun.set()
+            while run.asked_to_stop() is None:
+                time.sleep(0.01)
+            run.finish(end, ValueError("no room") if end == "failed" else None)
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    assert begun.wait(10)
+    (row,) = stop([run.id], tmp_path, patience=20)
+    worker.join(10)
+    assert row["outcome"] == "ended by itself" and word in row["state"]
+    assert ("no room" in row["state"]) == (end == "failed")
+
+
+def test_of_many_runs_a_person_reads_numbers_and_who_is_still_at_work() -> None:
+    states = ["stopped"] * 20 + ["at work"]
+    rows = [
+        {"name": "ranks", "run": f"r{number}", "variant": None, "outcome": state, "state": f"{state} at step 3"}
+        for number, state in enumerate(states)
+    ]
+    assert len(told(rows[-12:])) == 12
+    lines = told(rows)
+    assert [line["state"] for line in lines] == ["20 stopped, 1 at work", "at work at step 3"]
+    assert [line["run"] for line in lines] == ["21 runs", "r20"]
 
 
 def test_an_unknown_name_is_refused(tmp_path: Path) -> None:

@@ -61,6 +61,7 @@ def test_starts_and_ends_are_said_in_lines(tmp_path: Path) -> None:
     assert "started   rein, seed 0" in text
     assert "done      rein, seed 0  0:00" in text
     assert "failed    rein, seed 1" in text and "no such thing" in text
+    assert "(2 of 2 ended)" in text, "an end says how far things are"
 
 
 def test_a_long_silence_is_broken_by_how_far_things_are(tmp_path: Path) -> None:
