@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from rein.config import Experiment, Machine, Report, Sweep
     from rein.config_io import load
     from rein.evaluation import evaluate
-    from rein.inference import load_model
     from rein.models.segmenter import build_model
+    from rein.trained.inference import load_model
     from rein.training import train
 
 __version__ = "0.1.0"
@@ -27,7 +27,7 @@ _HOMES = {
     "build_model": "rein.models.segmenter",
     "train": "rein.training",
     "evaluate": "rein.evaluation",
-    "load_model": "rein.inference",
+    "load_model": "rein.trained.inference",
 }
 
 __all__ = ["Experiment", "Machine", "Report", "Sweep", "build_model", "evaluate", "load", "load_model", "train"]

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from rein.config import flatten
-from rein.lease import BusyError, Lease
 from rein.ledger import Run, write_atomic
+from rein.ledger.lease import BusyError, Lease
 
 log = logging.getLogger(__name__)
 

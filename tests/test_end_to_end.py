@@ -23,8 +23,8 @@ from rein.cli import app
 from rein.config import Data, Sweep, to_dict
 from rein.config_io import load
 from rein.data.selection import training_files
-from rein.inference import load_model
 from rein.ledger import runs
+from rein.trained.inference import load_model
 
 #: What makes a run of the demo take a second; the points, the toy ViT, the domains and the report are the demo's.
 SHORT = {

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from rein import checkpoint
 from rein.config import Experiment
 from rein.ledger import Run, write_atomic
-from rein.sweeps.drive import _settle
+from rein.sweeps.followed import _settle
 from rein.sweeps.plan import Planned
+from rein.training import checkpoint
 
 PAGE = 4096
 

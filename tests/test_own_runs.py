@@ -14,13 +14,13 @@ from rein import catalogue, results
 from rein.config import ConfigError, Experiment, Machine, Report, to_dict
 from rein.config_io import check_domain
 from rein.data.domains import DOMAINS, SHIPPED, find
-from rein.exporting import export_run
-from rein.inference import evaluate_run, load_model, predict_images
 from rein.ledger import Run
 from rein.reports.study import gather
 from rein.sweeps.bill.estimate import Estimate
 from rein.sweeps.bill.where_it_runs import Place
 from rein.sweeps.drive import drive, drive_one
+from rein.trained.exporting import export_run
+from rein.trained.inference import evaluate_run, load_model, predict_images
 from rein.training import train
 
 Tiny = Callable[..., Experiment]

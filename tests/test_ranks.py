@@ -18,12 +18,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from rein import checkpoint
 from rein.config import Experiment, Machine, run_id, to_dict
 from rein.config_io import dump
 from rein.ledger import Run
 from rein.ranks import ERRORS, Ranks, _code
-from rein.training import train
+from rein.training import checkpoint, train
 
 Tiny = Callable[..., Experiment]
 #: At the rates of the recipe: rounding grows with them, by the steps of a run.

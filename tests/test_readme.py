@@ -13,9 +13,9 @@ from rein.cli import app
 from rein.config import Experiment, Report, Sweep
 from rein.config_io import check_domain, load
 from rein.data import domains
-from rein.importing import experiment_and_changes
 from rein.sweeps.plan import expand
 from rein.sweeps.search.members import is_adaptive
+from rein.trained.importing import experiment_and_changes
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

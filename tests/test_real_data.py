@@ -15,7 +15,7 @@ from rein.config import Data, Experiment, Machine
 from rein.data.classes import CLASSES
 from rein.data.dataset import WholeImages
 from rein.data.selection import scored_files
-from rein.inference import evaluate_run
+from rein.trained.inference import evaluate_run
 from rein.training import train
 
 

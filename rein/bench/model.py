@@ -20,7 +20,7 @@ from rein.models.compiling import compile_blocks
 from rein.models.criterion import Criterion
 from rein.models.mask2former import Mask2FormerHead
 from rein.models.segmenter import build_model
-from rein.optim import build_optimizer
+from rein.training.optim import build_optimizer
 
 
 @dataclass(frozen=True)

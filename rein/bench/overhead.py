@@ -88,7 +88,7 @@ def measure(case: Case) -> list[dict[str, Any]]:
         data = Path(folder) / "data"
         for style in ("game", "day"):
             toy.ensure(data / "toy", style)
-        for turn, (name, side), number in itertools.product(range(case.repeats), sides.items(), (case.few, case.many)):
+        for _, (name, side), number in itertools.product(range(case.repeats), sides.items(), (case.few, case.many)):
             root = Path(tempfile.mkdtemp(dir=folder))
             trials = [build(Experiment, {**TRIAL, "steps": case.steps, "seed": seed}) for seed in range(number)]
             began = time.perf_counter()

@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rein import config, tensor_files
+from rein import config
 from rein.config import ConfigError
-from rein.models import vfm
+from rein.models import tensor_files, vfm
 
 #: What files hold besides a trunk, by the beginning of the name: heads, decoders, final norms, tokens of pretraining.
 NOT_TRUNK = (

@@ -16,8 +16,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from rein.lease import Holder, Lease
 from rein.ledger import Run, write_atomic
+from rein.ledger.lease import Holder, Lease
 from rein.sweeps.plan import Planned
 
 #: Seconds that a driver waits for the folder of another one of the same name and number, which is none.

@@ -1,4 +1,4 @@
-"""The overhead of a sweep beside a bare loop, printed: `pytest tests/benchmarks/test_sweep_overhead.py -m benchmark -s`."""
+"""The overhead of a sweep beside a bare loop: `pytest tests/benchmarks/test_sweep_overhead.py -m benchmark -s`."""
 
 import pytest
 from tabulate import tabulate

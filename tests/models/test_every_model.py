@@ -13,13 +13,13 @@ import torch
 from tiny_backbones import FAMILIES
 from torch import Tensor, nn
 
-from rein import checkpoint
 from rein.config import ConfigError, Experiment
 from rein.models.heads import build_criterion
 from rein.models.merged import merge
 from rein.models.segmenter import build_model
 from rein.models.tuning import trainable
-from rein.optim import build_optimizer
+from rein.training import checkpoint
+from rein.training.optim import build_optimizer
 
 Tiny = Callable[..., Experiment]
 CROP = 64

@@ -17,7 +17,7 @@ from rein.models.backbone import Backbone
 from rein.models.segmenter import Segmenter, build_model
 from rein.models.selective import LastValues
 from rein.models.tuning import count, trainable
-from rein.optim import build_optimizer
+from rein.training.optim import build_optimizer
 
 Tiny = Callable[..., Experiment]
 

@@ -22,8 +22,8 @@ from rein.config import ConfigError, Experiment, Machine, Sweep, run_id
 from rein.config_io import load
 from rein.data.domain import DataError
 from rein.ledger import Run
-from rein.sweeps import drive as module
-from rein.sweeps import local, queue
+from rein.sweeps import followed, local, queue
+from rein.sweeps import work as module
 from rein.sweeps.drive import drive, drive_one
 from rein.sweeps.folder import SweepFolder
 from rein.sweeps.plan import Planned, expand
@@ -160,7 +160,7 @@ def test_a_run_that_ended_while_its_sweep_settled_stays_as_it_ended(
         return claimed(run, patience)
 
     monkeypatch.setattr(Run, "claimed", late)
-    module._settle([plan], machine.runs)
+    followed._settle([plan], machine.runs)
     assert run.state == "done"
 
 

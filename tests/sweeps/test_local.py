@@ -14,14 +14,13 @@ import psutil
 import pytest
 import yaml
 
-from rein import checkpoint
 from rein.config import Experiment, Machine, Sweep, run_id, to_dict
 from rein.ledger import Run
 from rein.sweeps.local import several
 from rein.sweeps.plan import Planned
 from rein.sweeps.queue import Patient, Queue
 from rein.sweeps.resources import Allotment
-from rein.training import train
+from rein.training import checkpoint, train
 
 Tiny = Callable[..., Experiment]
 

@@ -99,8 +99,8 @@ def _job(kind: str, experiment: Experiment, machine: Machine | None = None) -> d
 
 
 def _answers(jobs: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """What a process of `rein.probing` answers, job by job; where it dies (out of memory), that is the answer."""
-    command = [sys.executable, "-m", "rein.probing"]
+    """What a process of `probing` answers, job by job; where it dies (out of memory), that is the answer."""
+    command = [sys.executable, "-m", "rein.sweeps.bill.probing"]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as process:
@@ -134,8 +134,8 @@ def _side_by_side(
 @cache
 def code() -> str:
     """A digest of what decides a network's cost: our models, and the versions that they stand on."""
-    package = Path(rein.__file__).parent
-    texts = [path.read_bytes() for path in sorted((package / "models").glob("*.py"))]
-    texts.append((package / "step_cost.py").read_bytes())
+    models = Path(rein.__file__).parent / "models"
+    files = [*sorted(models.glob("*.py")), Path(__file__).with_name("step_cost.py")]
+    texts = [file.read_bytes() for file in files]
     versions = [importlib.metadata.version(name).encode() for name in ("torch", "timm")]
     return hashlib.sha256(b"\0".join([*texts, *versions])).hexdigest()[:16]

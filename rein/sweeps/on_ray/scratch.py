@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
-from rein.processes import began, machine
+from rein.ledger.processes import began, machine
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from rein.ledger import Run
-from rein.run_log import NAME, OLD
+from rein.ledger.run_log import NAME, OLD
 
 #: Seconds between two looks for more.
 INTERVAL = 0.5

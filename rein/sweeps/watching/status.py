@@ -18,8 +18,8 @@ from rich.text import Text
 from rein.config import ConfigError, Sweep
 from rein.config_io import load
 from rein.disk import free_bytes
-from rein.lease import Holder
 from rein.ledger import Run
+from rein.ledger.lease import Holder
 from rein.sweeps.folder import Member, SweepFolder, sweep_folders
 from rein.sweeps.queue import FAILED
 from rein.sweeps.search.members import known

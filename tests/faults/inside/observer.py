@@ -182,8 +182,8 @@ def _tracking(module: ModuleType) -> None:
 
 
 WRAPPED = {
-    "rein.ledger": _ledger,
-    "rein.checkpoint": _checkpoint,
+    "rein.ledger.run": _ledger,
+    "rein.training.checkpoint": _checkpoint,
     "rein.evaluation": _evaluation,
     "rein.models.segmenter": _segmenter,
     "rein.sweeps.watching.watch": _watch,

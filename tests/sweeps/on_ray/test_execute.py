@@ -21,13 +21,12 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from rein import checkpoint
 from rein.config import Experiment, Machine, run_id, to_dict
 from rein.ledger import Run
 from rein.sweeps.on_ray.execute import cut
 from rein.sweeps.on_ray.start import QUIET
 from rein.sweeps.plan import Planned
-from rein.training import train
+from rein.training import checkpoint, train
 
 Tiny = Callable[..., Experiment]
 

@@ -17,7 +17,6 @@ import yaml
 from ray.tune.schedulers import TrialScheduler
 from safetensors.torch import load_file
 
-from rein import checkpoint
 from rein.config import ConfigError, Experiment, Machine, Sweep, run_id
 from rein.config_io import build
 from rein.ledger import Run, Stopped
@@ -25,7 +24,7 @@ from rein.sweeps.drive import drive
 from rein.sweeps.on_ray.execute import _reporter
 from rein.sweeps.on_ray.schedulers import Asking, scheduler
 from rein.sweeps.plan import Planned, expand
-from rein.training import train
+from rein.training import checkpoint, train
 
 CONTINUE, STOP = TrialScheduler.CONTINUE, TrialScheduler.STOP
 VARY: dict[str, Any] = {"optim.lr": [1e-4, 1e-3, 1e-2], "steps": [40], "evaluation.every": [10]}

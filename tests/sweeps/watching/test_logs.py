@@ -11,7 +11,7 @@ import pytest
 
 from rein.config import Experiment
 from rein.ledger import Run
-from rein.run_log import NAME, OLD, RunLog, logged
+from rein.ledger.run_log import NAME, OLD, RunLog, logged
 from rein.sweeps.watching import logs
 
 

@@ -1,0 +1,74 @@
+"""`rein bench`: our parts beside a peer's."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from rein.cli.options import Json
+from rein.cli.output import print_result
+
+
+class Work(StrEnum):
+    """What `rein bench model` can time."""
+
+    infer = "infer"
+    train = "train"
+
+
+def model(
+    work: Annotated[list[Work] | None, typer.Argument(help="Default: both.")] = None,
+    size: Annotated[int, typer.Option(min=64, help="Side of the square images.")] = 512,
+    backbone: Annotated[
+        str, typer.Option(help="A plain ViT of timm; weights are random.")
+    ] = "vit_small_patch14_dinov2",
+    batch: Annotated[int, typer.Option(min=1)] = 1,
+    compiled: Annotated[bool, typer.Option("--compile", help="A third side: ours compiled.")] = False,
+    bf16: Annotated[bool, typer.Option("--bf16", help="A third side: ours in bfloat16, or both.")] = False,
+    repeats: Annotated[int, typer.Option(min=1, help="Calls of each side, in turns; medians are printed.")] = 7,
+    as_json: Json = False,
+) -> None:
+    """Time our network beside transformers' Mask2Former, on the same weights and inputs."""
+    from rein.bench.model import Case, measure
+
+    works = [w.value for w in work or Work]
+    print_result(
+        [row for w in works for row in measure(Case(w, backbone, size, batch, compiled, bf16), repeats)], as_json
+    )
+
+
+def loader(
+    images: Annotated[int, typer.Option(min=4, help="Crops of each side and turn.")] = 64,
+    workers: Annotated[int, typer.Option(min=0, help="Loader processes of each side.")] = 2,
+    size: Annotated[str, typer.Option(help="Width and height of the files.")] = "1914x1052",
+    cache: Annotated[int | None, typer.Option(min=1, help="A third side: ours with this data.cache.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Time our loader beside the same recipe in Pillow and numpy, on PNG files as large as GTAV's."""
+    from rein.bench.loader import Case, measure
+    from rein.config import ConfigError
+
+    width, _, height = size.partition("x")
+    if not (width.isdigit() and height.isdigit()):
+        raise ConfigError(f"--size {size}: width and height are due, as in 1914x1052")
+    found = measure(Case(images, workers, (int(width), int(height)), cache))
+    for rows in [found] if as_json else found.values():
+        print_result(rows, as_json)
+
+
+def overhead(
+    few: Annotated[int, typer.Option(min=1, help="Runs of the smaller sweep.")] = 2,
+    many: Annotated[int, typer.Option(min=2, help="Runs of the larger one.")] = 8,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of a run.")] = 3,
+    repeats: Annotated[int, typer.Option(min=1, help="Sweeps of each side and size; medians are printed.")] = 3,
+    as_json: Json = False,
+) -> None:
+    """Time a sweep beside a bare loop of subprocesses that runs the same tiny trials."""
+    from rein.bench.overhead import Case, measure
+    from rein.config import ConfigError
+
+    if many <= few:
+        raise ConfigError(f"--many {many}: must be more than --few {few}, for a line goes through both")
+    print_result(measure(Case(few, many, repeats, steps)), as_json)
