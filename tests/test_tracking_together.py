@@ -180,7 +180,6 @@ def test_eight_workers_on_a_fresh_server_lose_no_point(tmp_path: Path) -> None:
 
 def test_what_a_server_missed_while_it_was_away_is_filled_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with server_at(tmp_path) as (uri, start):
-        end(start())
         campaign(tmp_path / "runs", uri)
         start()
         monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -327,9 +328,15 @@ def test_many_short_looks_see_that_a_holder_is_silent_as_one_long_does(
     took_strictly(folder)
 
 
+def suspend(process: subprocess.Popen[str]) -> None:
+    process.send_signal(signal.SIGSTOP)
+    while psutil.Process(process.pid).status() != psutil.STATUS_STOPPED:
+        time.sleep(0.01)
+
+
 def test_a_suspended_holder_loses_the_lease_and_knows_it_when_it_wakes(folder: Path) -> None:
     process = start(folder, "sys.stdin.readline(); check()")
-    process.send_signal(signal.SIGSTOP)
+    suspend(process)
     with Lease(folder).held(0):
         process.send_signal(signal.SIGCONT)
         said = process.communicate("\n")[0]
@@ -339,7 +346,7 @@ def test_a_suspended_holder_loses_the_lease_and_knows_it_when_it_wakes(folder: P
 
 def test_a_suspended_holder_that_nobody_replaced_works_on(folder: Path) -> None:
     process = start(folder, "sys.stdin.readline(); lease.check(); print(lease.generation, flush=True)")
-    process.send_signal(signal.SIGSTOP)
+    suspend(process)
     time.sleep(1.5)
     process.send_signal(signal.SIGCONT)
     assert process.communicate("\n")[0] == "2\n", "by the next generation, which nobody had got"
