@@ -45,18 +45,15 @@ def check(
 
     if sheet:
         contact_sheet.refuse(sheet)
-    if address:
-        from rein.sweeps.on_ray.address import check_address
-
-        check_address(address)
     machine = machine_of(runs, data, weights, device)
-    surveys = survey(domains or [], machine.data)  # first: it draws a toy domain that is asked for
-    splits = check_data.check_data(surveys, files or check_data.FILES, workers)
-    rows = check_machine.check_machine(machine)
-    if address:
+    cluster = []
+    if address:  # before all that takes its time
         from rein.sweeps.on_ray.nodes import check_cluster
 
-        rows += check_cluster(address, machine.runs)
+        cluster = check_cluster(address, machine.runs)
+    surveys = survey(domains or [], machine.data)  # first: it draws a toy domain that is asked for
+    splits = check_data.check_data(surveys, files or check_data.FILES, workers)
+    rows = check_machine.check_machine(machine) + cluster
     totals = check_data.totals(rows, splits)
     if as_json:
         print_result({"totals": totals, "machine": rows, "splits": splits}, as_json)

@@ -57,10 +57,6 @@ def drive(
         )
     if address and executor == "local":
         raise ConfigError(f"--address {address}: a cluster needs Ray: drop --executor local, or drop --address")
-    if address:
-        from rein.sweeps.on_ray.address import check_address
-
-        check_address(address)
     planned = known(sweep, machine.runs)
     allotment = Allotment(sweep, planned)
     folder = SweepFolder(machine.runs, Path(name).stem)

@@ -58,11 +58,9 @@ class Work:
             log.warning("%s was stopped %s; the same command goes on with it", self.folder.name, why)
 
     def _queue(self, todo: Sequence[Planned]) -> Queue:
-        quiet = self.keep_going or len(todo) < len(
-            self.planned
-        )  # where runs are done, nothing that all share is broken
+        some_done = len(todo) < len(self.planned)  # so nothing that all share is broken
         lengths = _lengths(self.planned, self.machine, self.allotment)
-        return Queue(todo, self.machine.runs, lengths, quiet, final(self.sweep))
+        return Queue(todo, self.machine.runs, lengths, self.keep_going or some_done, final(self.sweep))
 
     def _adaptive(self, watch: Watch) -> tuple[Adaptive, list[Planned]]:
         """A search that chooses as runs end, and runs like those that it will choose."""

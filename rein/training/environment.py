@@ -34,7 +34,7 @@ def describe(experiment: Experiment, machine: Machine, device: torch.device) -> 
     """The content of environment.json."""
     weights = weight_file(experiment.backbone, machine.weights)
     return {
-        "git": git_state(Path(__file__).parents[1]),
+        "git": git_state(Path(__file__).parents[2]),
         "python": platform.python_version(),
         "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
         "platform": platform.platform(),

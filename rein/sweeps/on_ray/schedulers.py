@@ -45,9 +45,7 @@ def scheduler(sweep: Sweep, planned: Sequence[Planned], runs: Path) -> Asking:
         case HyperBand(reduction_factor=factor):
             # In evaluations: of a bracket that begins below the first one nobody would be stopped there.
             evaluations = math.ceil(steps / first)
-            inner = _HalvingFirst(
-                max_t=evaluations, reduction_factor=factor, **{**SIGHT, "time_attr": "evaluation"}
-            )
+            inner = _HalvingFirst(max_t=evaluations, reduction_factor=factor, **{**SIGHT, "time_attr": "evaluation"})
         case Median(grace_period=grace, min_samples=samples):
             # Without a slice it would set runs aside, for nothing, while it has too few to compare.
             inner = MedianStoppingRule(

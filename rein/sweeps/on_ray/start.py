@@ -14,7 +14,7 @@ from typing import Any
 
 from rein import domain_files
 from rein.config import ConfigError
-from rein.sweeps.on_ray.address import refusal
+from rein.sweeps.on_ray.address import check_address, refusal
 from rein.sweeps.resources import Node
 
 #: Ray phones home, prints a table of its own and writes loggers' files unless told not to.
@@ -48,6 +48,8 @@ def started(address: str | None) -> Iterator[None]:
     Tokens and certificates of a cluster are Ray's own environment variables (`RAY_AUTH_MODE`, `RAY_AUTH_TOKEN`,
     `RAY_AUTH_TOKEN_PATH`, `RAY_TLS_*`): it reads them here, and its nodes have their own.
     """
+    if address:
+        check_address(address)
     quieten()
     if address is None:
         for key, value in OWN.items():

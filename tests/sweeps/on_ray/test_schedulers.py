@@ -120,7 +120,7 @@ def test_one_that_was_set_aside_and_is_not_to_go_on_is_pruned(
 def test_hyperband_halves_first_what_does_not_run_all_at_once(
     tiny_file: Path, planned: list[Planned], tmp_path: Path
 ) -> None:
-    """One after another, as on a machine with a single place: each is set aside at its first score, till all have it."""
+    """As on a machine with a single place: each run is set aside at its first score, until all have theirs."""
     asking = asked(tiny_file, planned, tmp_path, method="hyperband", reduction_factor=2)
     trials: list[Any] = [Trial(plan, tmp_path) for plan in planned]
     stopped: list[Any] = []
