@@ -208,7 +208,9 @@ def test_a_sweep_killed_with_all_its_processes_ends_as_if_it_had_never_been_cut(
 
 
 @pytest.mark.slow
-def test_a_driver_that_is_killed_leaves_no_process(tmp_path: Path, toy_data: Path, tiny: Tiny) -> None:
+def test_a_driver_that_is_killed_leaves_no_process(
+    tmp_path: Path, toy_data: Path, tiny: Tiny, agents: list[psutil.Process]
+) -> None:
     """`kill -9` of the driver alone, while a run trains with a loader process of its own."""
     experiment = tiny({"steps": 100_000})
     (tmp_path / "long.yaml").write_text(yaml.safe_dump(to_dict(experiment)))
@@ -223,25 +225,32 @@ def test_a_driver_that_is_killed_leaves_no_process(tmp_path: Path, toy_data: Pat
         time.sleep(0.2)
     ours = psutil.Process(driver.pid).children(recursive=True)
     assert run.status()["pid"] in {process.pid for process in ours}
+    agents += [process for process in ours if process.cmdline()[:1] in AGENTS]
     driver.kill()
     driver.wait()
     killed = time.monotonic()
     while (left := [process for process in ours if alive(process)]) and time.monotonic() < killed + 30:
-        if all(is_agent(process) for process in left):
+        if all(process in agents for process in left):
             break
         time.sleep(0.5)
-    print(f"none was left after {time.monotonic() - killed:.1f} s")
-    assert [process.cmdline() for process in left if not is_agent(process)] == []
+    print(f"only Ray's agents were left after {time.monotonic() - killed:.1f} s")
+    assert [process.cmdline() for process in left if process not in agents] == []
     assert run.holder() is None
-    for process in left:
-        process.kill()
 
 
-def is_agent(process: psutil.Process) -> bool:
-    """Whether it is one of two helpers of Ray's, which tell a Ray that is gone of it, for a minute, and then end."""
-    with contextlib.suppress(psutil.NoSuchProcess):
-        return process.cmdline()[:1] in (["ray::DashboardAgent"], ["ray::RuntimeEnvAgent"])
-    return True
+#: Two of Ray's own: for a minute they try to tell a Ray that is gone that it is, and then end.
+AGENTS = (["ray::DashboardAgent"], ["ray::RuntimeEnvAgent"])
+
+
+@pytest.fixture(scope="session")
+def agents() -> Iterator[list[psutil.Process]]:
+    """Ray's agents of a driver that was killed. They need not be waited for before the other tests have been run."""
+    left: list[psutil.Process] = []
+    yield left
+    deadline = time.monotonic() + 90
+    while any(map(alive, left)) and time.monotonic() < deadline:
+        time.sleep(1)
+    assert [process for process in left if alive(process)] == []
 
 
 def alive(process: psutil.Process) -> bool:
