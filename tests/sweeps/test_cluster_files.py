@@ -23,6 +23,7 @@ from rein.cli import app
 from rein.config import Sweep
 from rein.config_io import load
 from rein.sweeps.plan import expand
+from rein.sweeps.resources import Allotment, Node
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "sweeps" / "cluster"
@@ -132,6 +133,18 @@ def test_the_rayjob_gives_its_pods_what_they_mount_and_rays_start_what_it_takes(
             assert {mount["name"] for mount in container["volumeMounts"]} == set(volumes)
             gpus = [container["resources"][kind].get("nvidia.com/gpu") for kind in ("requests", "limits")]
             assert gpus[0] == gpus[1], "Kubernetes refuses GPUs whose request is not their limit"
+
+
+def test_the_nodes_that_the_rayjob_begins_with_hold_its_sweep() -> None:
+    """A run that no node is like is refused, though an autoscaler might bring one."""
+    spec = rayjob()[1]["spec"]
+    cluster = spec["rayClusterSpec"]
+    there = [Node(float(cluster["headGroupSpec"]["rayStartParams"]["num-cpus"]), 0)]
+    for group in cluster["workerGroupSpecs"]:
+        asked = group["template"]["spec"]["containers"][0]["resources"]["requests"]
+        there += group["minReplicas"] * [Node(float(asked["cpu"]), float(asked["nvidia.com/gpu"]))]
+    sweep = load(Sweep, shlex.split(spec["entrypoint"])[2])
+    Allotment(sweep).check(expand(sweep), there)
 
 
 @pytest.mark.slow
