@@ -29,7 +29,7 @@ def check(
         int | None, typer.Option(min=0, help="Processes that read files; default: one a CPU if there are many.")
     ] = None,
     address: Annotated[
-        str | None, typer.Option(help="Also ask every node of a Ray cluster: auto, ray://host:10001.")
+        str | None, typer.Option(help="Also ask every node of a Ray cluster: auto, HEAD:6379, ray://HEAD:10001.")
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -75,7 +75,7 @@ def sweep(
         Executor, typer.Option(help="ray, or local: without Ray, in this process, or in --jobs of them.")
     ] = Executor.ray,
     address: Annotated[
-        str | None, typer.Option(help="A Ray cluster: auto, ray://host:10001; else this machine.")
+        str | None, typer.Option(help="A Ray cluster: auto, HEAD:6379, ray://HEAD:10001; else this machine.")
     ] = None,
     jobs: Annotated[
         int | None, typer.Option(min=1, help="At most so many runs at once; default: what the resources hold.")

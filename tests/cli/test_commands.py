@@ -356,6 +356,11 @@ def test_help_answers_and_names_every_command(rein: Rein) -> None:
         assert rein(command, "-h").code == 0
 
 
+@pytest.mark.parametrize("command", ["sweep", "check"])
+def test_help_names_every_form_of_an_address(rein: Rein, command: str) -> None:
+    assert "auto, HEAD:6379, ray://HEAD:10001" in " ".join(rein(command, "-h").out.split())
+
+
 def test_the_installed_command_is_this_one() -> None:
     command = Path(sys.executable).with_name("rein")
     if not command.is_file():
