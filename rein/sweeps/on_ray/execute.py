@@ -17,7 +17,7 @@ from typing import Any
 
 from rein.config import ConfigError, HyperBand, Machine, Resources, Sweep
 from rein.ledger import Run, Stopped
-from rein.sweeps.on_ray.address import CLIENT
+from rein.sweeps.on_ray.address import CLIENT, resolved
 from rein.sweeps.on_ray.scratch import scratch
 from rein.sweeps.on_ray.sharing import keep_to_share
 from rein.sweeps.on_ray.start import check_shared, nodes, quieten, started
@@ -55,17 +55,24 @@ def execute(
     """Run what the source hands out, at most `jobs` at once, and return when it is exhausted and each has ended.
 
     Raises ConfigError where the cluster cannot hold one of the planned runs, which Ray would wait for without end,
-    where its nodes do not see the runs folder, and where runs that are set aside would take the places of `jobs`.
+    where its nodes do not see the runs folder, and where runs that are set aside would take the places of `jobs`;
+    RuntimeError where a cluster that was lost is not to be had again.
     """
     if jobs and sweep and sweep.search and isinstance(sweep.search.scheduler, HyperBand):
         raise ConfigError(
             f"--jobs {jobs}: hyperband sets runs aside until all of their bracket have come as far, and these would "
             "count; leave --jobs out, or take search.scheduler: {method: asha}"
         )
+    if source.exhausted:  # as of a search that is done: no cluster is needed
+        return
     for again in range(STARTS):
         try:
             _execute(source, planned, machine, allotment, address, jobs, sweep)
             return
+        except ConfigError as error:
+            if not again:
+                raise
+            raise RuntimeError(f"the Ray cluster was lost: {error}; the same command goes on with the rest") from error
         except Exception as error:  # behind a client's door it comes wrapped
             if "ClusterLost" not in repr(error) or again == STARTS - 1:
                 raise
@@ -84,7 +91,7 @@ def _execute(
     with started(address):
         allotment.check(planned, nodes())
         scheduler = _scheduler(sweep, machine) if sweep else None
-        if address and address.startswith(CLIENT):
+        if address and resolved(address).startswith(CLIENT):
             check_shared(machine.runs)
             try:
                 _fit_there(source, machine, allotment, jobs, scheduler)

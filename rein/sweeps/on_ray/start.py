@@ -14,7 +14,7 @@ from typing import Any
 
 from rein import domain_files
 from rein.config import ConfigError
-from rein.sweeps.on_ray.address import check_address, refusal
+from rein.sweeps.on_ray.address import check_address, refusal, resolved
 from rein.sweeps.resources import Node
 
 #: Ray phones home, prints a table of its own and writes loggers' files unless told not to.
@@ -86,7 +86,7 @@ def _arguments(address: str | None) -> dict[str, Any]:
     common = {"log_to_driver": False, "logging_level": logging.ERROR, "runtime_env": environment()}
     if address is None:
         return {**common, "address": "local", "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
-    return {**common, "address": address}
+    return {**common, "address": resolved(address)}
 
 
 def environment() -> dict[str, Any] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import socket
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -42,6 +43,15 @@ def test_what_listens_but_is_no_head_is_not_waited_for_long(port: int, monkeypat
         check_address(f"127.0.0.1:{port}")
 
 
+def test_the_answer_alone_is_timed_and_not_how_long_ray_takes_to_be_imported(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = "import time; time.sleep(1); print(flush=True)"
+    monkeypatch.setattr(address, "ANSWER", 0.5)
+    monkeypatch.setattr(address, "HELLO", [sys.executable, "-c", slow])
+    check_address(f"127.0.0.1:{port}")
+
+
 def test_auto_means_what_ray_says_it_means(closed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{closed}")
     with pytest.raises(ConfigError, match=rf"--address auto: .*127.0.0.1:{closed}: connection refused"):
@@ -62,3 +72,19 @@ def test_a_client_that_is_not_installed_is_said_so(port: int, monkeypatch: pytes
 
 def test_a_missing_token_has_a_next_step_of_its_own() -> None:
     assert "RAY_AUTH_MODE=token" in str(refusal("auto", "AuthenticationError: no token"))
+
+
+def test_two_versions_of_ray_are_said_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    versions = pytest.importorskip("ray._private.utils")
+    monkeypatch.setattr(versions, "compute_version_info", lambda: ("2.59.0", "3.11.2"))
+    with pytest.raises(RuntimeError) as error:  # as Ray itself says it
+        versions.check_version_info({"ray_version": "2.60.0", "python_version": "3.11.7"}, "node 10.0.0.1")
+    assert str(refusal("auto", f"{error.value} ")) == (
+        "--address auto: the cluster has Ray 2.60.0 on Python 3.11.7, this process Ray 2.59.0 on Python 3.11.2; "
+        "install the same"
+    )
+
+
+@pytest.mark.parametrize("nothing", ["", " \n"])
+def test_a_refusal_without_a_word_is_one_all_the_same(nothing: str) -> None:
+    assert "no Ray cluster answers" in str(refusal("auto", nothing))

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,11 +22,14 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from rein.config import Experiment, Machine, run_id, to_dict
+from rein.config import ConfigError, Experiment, Machine, Sweep, run_id, to_dict
 from rein.ledger import Run
-from rein.sweeps.on_ray.execute import cut
+from rein.sweeps.on_ray import execute as execute_module
+from rein.sweeps.on_ray.execute import cut, execute
 from rein.sweeps.on_ray.start import QUIET
 from rein.sweeps.plan import Planned
+from rein.sweeps.queue import Queue
+from rein.sweeps.resources import Allotment, Node
 from rein.training import checkpoint, train
 
 Tiny = Callable[..., Experiment]
@@ -165,6 +169,44 @@ def test_runs_are_asked_to_end_and_waited_for_but_not_for_ever(tmp_path: Path, t
     assert asked and asked.state == "preempted" and free.asked_to_stop() is None and held.holder() is None
 
 
+def of_one(tiny: Tiny, machine: Machine, address: str, left: bool = True) -> None:
+    """A sweep of one run given to the cluster at an address."""
+    plans = [Planned(run_id(tiny()), "", {}, tiny())]
+    execute(Queue(plans if left else [], machine.runs), plans, machine, Allotment(Sweep(experiment="toy")), address)
+
+
+def test_a_cluster_that_is_lost_for_good_is_no_word_that_was_wrong(
+    tiny: Tiny, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter([RuntimeError("ClusterLost"), ConfigError("no Ray cluster answers")])
+
+    def fails(*given: Any) -> None:
+        raise next(answers)
+
+    monkeypatch.setattr(execute_module, "_execute", fails)
+    with pytest.raises(RuntimeError, match=r"was lost: no Ray cluster answers; the same command goes on"):
+        of_one(tiny, machine, "auto")
+
+
+def test_where_nothing_is_left_no_cluster_is_asked(tiny: Tiny, machine: Machine) -> None:
+    of_one(tiny, machine, "nowhere", left=False)
+    with pytest.raises(ConfigError, match="--address nowhere: no address"):
+        of_one(tiny, machine, "nowhere")
+
+
+def test_a_clients_door_that_auto_stands_for_is_gone_through_as_one(
+    tiny: Tiny, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "ray://10.0.0.1:10001")
+    monkeypatch.setattr(execute_module, "started", nullcontext)
+    monkeypatch.setattr(execute_module, "nodes", lambda: [Node(1, 0)])
+    called: list[str] = []
+    for name in ("check_shared", "_fit_there", "fit"):
+        monkeypatch.setattr(execute_module, name, lambda *given, name=name: called.append(name))
+    of_one(tiny, machine, "auto")
+    assert called == ["check_shared", "_fit_there"]
+
+
 @pytest.mark.slow
 def test_a_sweep_killed_with_all_its_processes_ends_as_if_it_had_never_been_cut(
     tmp_path: Path, toy_data: Path, tiny: Tiny
@@ -208,9 +250,7 @@ def test_a_sweep_killed_with_all_its_processes_ends_as_if_it_had_never_been_cut(
 
 
 @pytest.mark.slow
-def test_a_driver_that_is_killed_leaves_no_process(
-    tmp_path: Path, toy_data: Path, tiny: Tiny, agents: list[psutil.Process]
-) -> None:
+def test_a_driver_that_is_killed_leaves_no_process(tmp_path: Path, toy_data: Path, tiny: Tiny) -> None:
     """`kill -9` of the driver alone, while a run trains with a loader process of its own."""
     experiment = tiny({"steps": 100_000})
     (tmp_path / "long.yaml").write_text(yaml.safe_dump(to_dict(experiment)))
@@ -225,32 +265,25 @@ def test_a_driver_that_is_killed_leaves_no_process(
         time.sleep(0.2)
     ours = psutil.Process(driver.pid).children(recursive=True)
     assert run.status()["pid"] in {process.pid for process in ours}
-    agents += [process for process in ours if process.cmdline()[:1] in AGENTS]
     driver.kill()
     driver.wait()
     killed = time.monotonic()
     while (left := [process for process in ours if alive(process)]) and time.monotonic() < killed + 30:
-        if all(process in agents for process in left):
+        if all(is_agent(process) for process in left):
             break
         time.sleep(0.5)
-    print(f"only Ray's agents were left after {time.monotonic() - killed:.1f} s")
-    assert [process.cmdline() for process in left if process not in agents] == []
+    print(f"none was left after {time.monotonic() - killed:.1f} s")
+    assert [process.cmdline() for process in left if not is_agent(process)] == []
     assert run.holder() is None
+    for process in left:
+        process.kill()
 
 
-#: Two of Ray's own: for a minute they try to tell a Ray that is gone that it is, and then end.
-AGENTS = (["ray::DashboardAgent"], ["ray::RuntimeEnvAgent"])
-
-
-@pytest.fixture(scope="session")
-def agents() -> Iterator[list[psutil.Process]]:
-    """Ray's agents of a driver that was killed. They need not be waited for before the other tests have been run."""
-    left: list[psutil.Process] = []
-    yield left
-    deadline = time.monotonic() + 90
-    while any(map(alive, left)) and time.monotonic() < deadline:
-        time.sleep(1)
-    assert [process for process in left if alive(process)] == []
+def is_agent(process: psutil.Process) -> bool:
+    """Whether it is one of two helpers of Ray's, which tell a Ray that is gone of it, for a minute, and then end."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.cmdline()[:1] in (["ray::DashboardAgent"], ["ray::RuntimeEnvAgent"])
+    return True
 
 
 def alive(process: psutil.Process) -> bool:
