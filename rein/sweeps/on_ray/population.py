@@ -22,20 +22,40 @@ from pathlib import Path
 from typing import Any
 
 from ray import tune
+from ray.tune.experiment import Trial
 from ray.tune.schedulers import PopulationBasedTraining
 
-from rein.config import PBT, ConfigError, Experiment, Machine, Sweep, to_dict
+from rein.config import PBT, ConfigError, Experiment, Machine, Resources, Sweep, to_dict
 from rein.config.keys import value_at
 from rein.config_io import build, override
 from rein.ledger import Run
+from rein.sweeps.on_ray.adapter import Broken, Vigil
 from rein.sweeps.on_ray.schedulers import SIGHT
-from rein.sweeps.on_ray.start import started
+from rein.sweeps.on_ray.sharing import keep_to_share
+from rein.sweeps.on_ray.start import check_shared, nodes, started
 from rein.sweeps.plan import Planned
 from rein.sweeps.resources import Allotment, share_of_machine
 from rein.sweeps.search.outcome import curve
 from rein.sweeps.search.space import draw, is_numeric, rounded
 
 log = logging.getLogger(__name__)
+
+
+class _Exchanges(PopulationBasedTraining):
+    """Tune's, but that members do not wait for one that has ended: diverged, or lost with its process.
+
+    Tune looks whether all have come as far only when one comes as far; where the last one never does, the others would
+    be set aside for ever. They go on without that exchange.
+    """
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
+        chosen = super().choose_trial_to_run(tune_controller)
+        waiting = [trial for trial in tune_controller.get_trials() if not trial.is_finished()]
+        if chosen or not waiting or any(trial.status != Trial.PAUSED for trial in waiting):
+            return chosen
+        furthest = max(self._trial_state[trial].last_train_time for trial in waiting)
+        self._next_perturbation_sync = furthest + self._perturbation_interval
+        return super().choose_trial_to_run(tune_controller)
 
 
 def new_root(runs: Path, name: str) -> Path:
@@ -62,49 +82,76 @@ def evolve(
     """Train the population from its start, on Ray; returns the best member's folder, score and schedule.
 
     Half a population is none, for an exchange of the past cannot be had again: each start is a new one, in a folder of
-    its own. Raises ConfigError where it has more members than `jobs`.
+    its own. Raises ConfigError where it has more members than `jobs`, where these are not given the same, or several
+    processes each, and where the cluster does not hold one, or does not see the runs folder.
     """
     assert sweep.search is not None and isinstance(sweep.search.scheduler, PBT)
+    pbt, resources = sweep.search.scheduler, _of_each(allotment, planned)
     if jobs and jobs < len(planned):
         raise ConfigError(
             f"--jobs {jobs}: pbt sets members aside until all {len(planned)} have come as far, and these would count; "
             "leave --jobs out, and more `resources.cpu` a run have fewer of them train at once"
         )
-    pbt, root = sweep.search.scheduler, new_root(machine.runs, name)
-    # A member is set aside at each exchange and goes on from its last checkpoint.
-    machine = replace(machine, runs=root, checkpoint_seconds=0.0)
+    interval = pbt.interval or min(plan.experiment.evaluation.every or plan.experiment.steps for plan in planned)
+    scheduler = _Exchanges(
+        perturbation_interval=interval,
+        hyperparam_mutations={key: _drawn(axis, sweep.search.seed) for key, axis in pbt.mutate.items()},
+        quantile_fraction=pbt.quantile,
+        custom_explore_fn=lambda config: take_over(root, config, pbt.mutate),
+        log_config=False,
+        synch=True,
+        **SIGHT,
+    )
+    with started(address):
+        allotment.check(planned, nodes())
+        if address:
+            check_shared(machine.runs)
+        root = new_root(machine.runs, name)
+        lost = _fit(root, planned, pbt, replace(machine, runs=root), resources, scheduler)
+    return outcome(root, pbt.mutate, lost)
+
+
+def _of_each(allotment: Allotment, planned: Sequence[Planned]) -> Resources:
+    """What each member may use. Raises ConfigError for what a population cannot be given."""
+    if len({allotment.declared(plan.experiment)[0] for plan in planned}) > 1:
+        raise ConfigError("rules: they give the members of pbt unlike resources, and one goes on where another was")
+    resources = allotment.of(planned[0].experiment)
+    if resources.workers > 1:
+        raise ConfigError(f"workers: pbt trains each member in one process, and {resources.workers} are asked for")
+    return resources
+
+
+def _fit(
+    root: Path, planned: Sequence[Planned], pbt: PBT, machine: Machine, resources: Resources, scheduler: Any
+) -> int:
+    """Let Tune train the population, on the cluster that is connected; returns how many members' processes were lost.
+
+    Tune's own files lie with the members, for every node has to see them.
+    """
     members = [Run.create(root, plan.experiment) for plan in planned]
     starts = {run.id: {key: value_at(run.experiment(), key) for key in pbt.mutate} for run in members}
-    resources = allotment.of(planned[0].experiment)
-    interval = pbt.interval or min(plan.experiment.evaluation.every or plan.experiment.steps for plan in planned)
+    waited_for = [(plan, resources) for plan in planned]
 
     def start_of(key: str) -> Any:
         return tune.sample_from(lambda config: starts[config["run"]][key])
 
-    with started(address), tempfile.TemporaryDirectory(prefix="rein-ray-") as scratch:
+    with tempfile.TemporaryDirectory(prefix=".ray-", dir=root, ignore_cleanup_errors=True) as scratch:
         tuner = tune.Tuner(
             tune.with_resources(
-                lambda config: _member(config, share_of_machine(machine, resources)),
-                {"cpu": resources.cpu, "gpu": float(resources.gpu)},
+                lambda config: _member(config, machine, resources), {"cpu": resources.cpu, "gpu": float(resources.gpu)}
             ),
             param_space={"run": tune.grid_search(list(starts)), **{key: start_of(key) for key in pbt.mutate}},
-            tune_config=tune.TuneConfig(
-                scheduler=PopulationBasedTraining(
-                    perturbation_interval=interval,
-                    hyperparam_mutations={key: _drawn(axis, sweep.search.seed) for key, axis in pbt.mutate.items()},
-                    quantile_fraction=pbt.quantile,
-                    custom_explore_fn=lambda config: take_over(root, config, pbt.mutate),
-                    log_config=False,
-                    synch=True,
-                    **SIGHT,
-                ),
-                trial_dirname_creator=str,
-            ),
-            run_config=tune.RunConfig(storage_path=scratch, verbose=0),
+            tune_config=tune.TuneConfig(scheduler=scheduler, trial_dirname_creator=str),
+            run_config=tune.RunConfig(storage_path=scratch, verbose=0, callbacks=[Vigil(lambda: waited_for)]),
         )
         with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(action="ignore"):
-            tuner.fit()
-    return outcome(root, pbt.mutate)
+            try:
+                errors = tuner.fit().errors
+            except Broken as error:
+                raise error.__cause__ or error from None
+    for error in errors:
+        log.error("a member was lost: %s", str(error).strip().splitlines()[-1])
+    return len(errors)
 
 
 def take_over(root: Path, config: Mapping[str, Any], mutate: Mapping[str, Any]) -> dict[str, Any]:
@@ -127,13 +174,18 @@ def take_over(root: Path, config: Mapping[str, Any], mutate: Mapping[str, Any]) 
     return {**config, **values, "run": run.id}
 
 
-def outcome(root: Path, mutate: Mapping[str, Any]) -> dict[str, Any]:
-    """The best finished member by its last `source_val`, and the rates that it had from which step on."""
+def outcome(root: Path, mutate: Mapping[str, Any], lost: int = 0) -> dict[str, Any]:
+    """The best finished member by its last `source_val`, and the rates that it had from which step on.
+
+    `lost`: members whose process was, of which the ledger does not say that they failed.
+    """
     members = [Run(path.parent) for path in sorted(root.glob("*/experiment.yaml"))]
     done = [run for run in members if run.state == "done"]
     scores = {run.id: [*curve(run, run.experiment().data.sources).values()] for run in done}
     scored = [run for run in done if scores[run.id]]
-    failed = sum(run.state in ("failed", "oom") for run in members)
+    failed = lost + sum(run.state in ("failed", "oom") for run in members)
+    if not done:  # nothing came of it, though that a rate diverges is an outcome too
+        failed = len(members)
     said: dict[str, Any] = {"stretches": len(members), "done": len(done), "failed": failed}
     if scored:
         best = max(scored, key=lambda run: scores[run.id][-1])
@@ -151,10 +203,13 @@ def schedule(root: Path, run: Run, mutate: Mapping[str, Any]) -> str:
     return "; ".join(f"{rate['step']}: " + ", ".join(f"{key}={rate[key]:.4g}" for key in mutate) for rate in rates)
 
 
-def _member(config: Mapping[str, Any], machine: Machine) -> None:
+def _member(config: Mapping[str, Any], machine: Machine, resources: Resources) -> None:
     """A stretch in a worker. Tune wants a checkpoint of its own to hand on; ours lie in the ledger."""
     from rein.training import train
 
+    keep_to_share(float(resources.gpu))
+    # It is set aside at each exchange and goes on from its last checkpoint.
+    machine = replace(share_of_machine(machine, resources), checkpoint_seconds=0.0)
     run = Run(machine.runs / config["run"])
     experiment = run.experiment()
 

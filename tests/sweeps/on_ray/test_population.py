@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from contextlib import nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +18,12 @@ import pytest
 import yaml
 
 from rein import results
-from rein.config import PBT, ConfigError, Experiment, Machine, Search, Sweep
+from rein.config import PBT, ConfigError, Experiment, Machine, Resources, Rule, Search, Sweep
 from rein.ledger import Run
+from rein.sweeps.on_ray import population
 from rein.sweeps.on_ray.population import evolve, new_root, outcome, schedule, take_over
 from rein.sweeps.plan import Planned
-from rein.sweeps.resources import Allotment
+from rein.sweeps.resources import Allotment, Node
 
 MUTATE: dict[str, Any] = {"optim.lr": {"loguniform": [1e-5, 1e-2]}}
 
@@ -74,23 +79,130 @@ def test_each_start_has_a_folder_of_its_own_and_leaves_the_others(tmp_path: Path
 def test_fewer_jobs_than_members_are_refused_before_anything_is_made(
     tiny: Callable[..., Experiment], machine: Machine
 ) -> None:
-    sweep = Sweep(experiment="toy", search=Search(scheduler=PBT(mutate=MUTATE)))
-    members = [Planned(str(seed), "", {}, tiny({"seed": seed})) for seed in range(3)]
     with pytest.raises(ConfigError, match=r"--jobs 2: pbt sets members aside until all 3"):
-        evolve(sweep, members, machine, Allotment(sweep), "s", None, jobs=2)
-    assert not (machine.runs / "pbt").exists()
+        of_three(tiny, machine, jobs=2)
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"resources": Resources(workers=2)}, "workers: pbt trains each member in one process, and 2 are asked for"),
+        ({"rules": (Rule(when={"seed": 2}, cpu=4),)}, "rules: they give the members of pbt unlike resources"),
+        ({"resources": Resources(gpu=2)}, r"resources\.gpu: .*2 GPU asked for, which no node has \(4 CPU, 1 GPU\)"),
+    ],
+)
+def test_what_a_population_cannot_be_given_is_refused_before_anything_is_made(
+    given: dict[str, Any], why: str, tiny: Callable[..., Experiment], machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(population, "started", nullcontext)
+    monkeypatch.setattr(population, "nodes", lambda: [Node(4, 1)])
+    with pytest.raises(ConfigError, match=why):
+        of_three(tiny, machine, **given)
+
+
+def test_an_address_at_which_no_cluster_is_leaves_no_population(
+    tiny: Callable[..., Experiment], machine: Machine
+) -> None:
+    with pytest.raises(ConfigError, match="no address of a Ray cluster"):
+        of_three(tiny, machine, address="nowhere")
+
+
+def test_a_cluster_that_does_not_see_the_runs_is_refused_before_anything_is_made(
+    tiny: Callable[..., Experiment], machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unseen(runs: Path) -> None:
+        raise ConfigError(f"{runs}: unseen")
+
+    monkeypatch.setattr(population, "started", nullcontext)
+    monkeypatch.setattr(population, "nodes", lambda: [Node(4, 1)])
+    monkeypatch.setattr(population, "check_shared", unseen)
+    with pytest.raises(ConfigError, match="unseen"):
+        of_three(tiny, machine, address="auto")
+
+
+def test_a_member_keeps_to_its_share_of_a_gpu(
+    member: Run, tmp_path: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[float] = []
+    monkeypatch.setattr(population, "keep_to_share", kept.append)
+    monkeypatch.setattr("rein.training.train", lambda *given: None)
+    population._member({"run": member.id}, replace(machine, runs=tmp_path), Resources(gpu=0.5))
+    assert kept == [0.5]
+
+
+def of_three(
+    tiny: Callable[..., Experiment],
+    machine: Machine,
+    address: str | None = None,
+    jobs: int | None = None,
+    **given: Any,
+) -> None:
+    """A population of three seeds, which leaves nothing where it is refused."""
+    sweep = Sweep(experiment="toy", search=Search(scheduler=PBT(mutate=MUTATE)), **given)
+    members = [Planned(str(seed), "", {}, tiny({"seed": seed})) for seed in range(3)]
+    try:
+        evolve(sweep, members, machine, Allotment(sweep), "s", address, jobs)
+    finally:
+        assert not (machine.runs / "pbt").exists()
+
+
+def test_one_that_diverged_is_an_outcome_and_all_of_them_are_a_failure(member: Run, tmp_path: Path) -> None:
+    second = Run(tmp_path / take_over(tmp_path, {"run": member.id, "optim.lr": 0.002}, MUTATE)["run"])
+    for run in (member, second):
+        run.start(step=20, steps=40)
+    second.finish("diverged", FloatingPointError("nan"))
+    assert outcome(tmp_path, MUTATE, lost=1) == {"stretches": 2, "done": 0, "failed": 2}
+    member.finish("done")
+    assert outcome(tmp_path, MUTATE)["failed"] == 0
+
+
+def test_a_member_whose_process_was_lost_has_failed(member: Run, tmp_path: Path) -> None:
+    second = Run(tmp_path / take_over(tmp_path, {"run": member.id, "optim.lr": 0.002}, MUTATE)["run"])
+    for run in (member, second):
+        run.start(step=20, steps=40)
+    member.finish("done")
+    assert second.state == "running" and outcome(tmp_path, MUTATE, lost=1)["failed"] == 1
 
 
 @pytest.mark.slow
 def test_a_population_is_trained_on_ray_and_no_table_sees_it(tmp_path: Path, tiny_file: Path, toy_data: Path) -> None:
-    vary = {"optim.lr": [1e-5, 1e-3], "steps": [8], "evaluation.every": [4]}
-    search = {"scheduler": {"method": "pbt", "mutate": MUTATE, "quantile": 0.5}}
-    (tmp_path / "s.yaml").write_text(yaml.safe_dump({"experiment": str(tiny_file), "vary": vary, "search": search}))
-    runs = tmp_path / "runs"
-    environment = {**os.environ, "REIN_DATA": str(toy_data), "REIN_RUNS": str(runs)}
-    command = [sys.executable, "-c", "from rein.cli import main; main()", "sweep", "s.yaml", "--no-track", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=400)
-    assert done.returncode == 0, done.stderr
-    said = json.loads(done.stdout)
+    driver = started(tmp_path, tiny_file, toy_data, steps=8, every=4)
+    stdout, stderr = driver.communicate(timeout=400)
+    assert driver.returncode == 0, stderr
+    said, root = json.loads(stdout), tmp_path / "runs/pbt/s/1"
     assert said["stretches"] > 2 and said["done"] >= 2 and said["schedule"].startswith("0: optim.lr=")
-    assert results.load(runs).empty and (runs / "pbt" / "s" / "1").is_dir()
+    assert results.load(tmp_path / "runs").empty and len(list(root.iterdir())) == said["stretches"], "nothing of Tune's"
+
+
+@pytest.mark.slow
+def test_a_member_whose_process_is_killed_is_counted(tmp_path: Path, tiny_file: Path, toy_data: Path) -> None:
+    driver = started(tmp_path, tiny_file, toy_data, steps=12, every=6)
+    deadline = time.monotonic() + 100
+    while not (statuses := list(tmp_path.glob("runs/pbt/s/1/*/status.json"))) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert list(tmp_path.glob("runs/pbt/s/1/.ray-*")), "Tune's own files, where all nodes see them"
+    os.kill(Run(statuses[0].parent).status()["pid"], signal.SIGKILL)
+    try:
+        stdout, stderr = driver.communicate(timeout=100)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(driver.pid, signal.SIGKILL)
+    said = json.loads(stdout)
+    assert (driver.returncode, said["failed"], said["done"]) == (1, 1, 1), stderr
+    assert "a member was lost" in stderr
+
+
+def started(folder: Path, tiny_file: Path, data: Path, steps: int, every: int) -> subprocess.Popen[str]:
+    """`rein sweep` of a population of two."""
+    vary = {"optim.lr": [1e-5, 1e-3], "steps": [steps], "evaluation.every": [every]}
+    search = {"scheduler": {"method": "pbt", "mutate": MUTATE, "quantile": 0.5}}
+    (folder / "s.yaml").write_text(yaml.safe_dump({"experiment": str(tiny_file), "vary": vary, "search": search}))
+    return subprocess.Popen(
+        [sys.executable, "-m", "rein", "sweep", "s.yaml", "--no-track", "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "REIN_DATA": str(data), "REIN_RUNS": str(folder / "runs")},
+        cwd=folder,
+        start_new_session=True,
+    )
