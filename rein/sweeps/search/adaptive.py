@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from rein.config import ConfigError, Sweep
 from rein.ledger import FINAL, Run
 from rein.sweeps.plan import Planned, plan_of
-from rein.sweeps.queue import FAILED, Alike, Comebacks, Requests, Source, give_up, is_unended
+from rein.sweeps.queue import FAILED, Alike, Comebacks, Requests, Source, give_up
 from rein.sweeps.search.members import Members, examples
 from rein.sweeps.search.outcome import curve
 from rein.sweeps.search.refusals import check_asked, check_searched
@@ -102,7 +102,7 @@ class Adaptive(Source):
         run = Run(self.runs / plan.id)
         status = run.status()
         held = status.get("state") == "running" and run.holder()
-        if held or (is_unended(run, status) and self._comebacks.again(plan.id, status)):
+        if held or (self._requests.is_unended(run, status) and self._comebacks.again(plan.id, status)):
             self._kept[plan.id] = self._out.pop(plan.id)
             if held:
                 self._held.append(plan)
