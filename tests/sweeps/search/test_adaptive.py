@@ -165,7 +165,8 @@ def test_a_search_that_has_done_runs_is_not_stopped_by_others_that_fail(tiny_fil
 
 
 def test_a_small_space_ends_before_its_trials(tiny_file: Path, tmp_path: Path) -> None:
-    search = Adaptive(sweep(tiny_file, 9, vary={"tuning.rank": [1, 2]}), tmp_path)
+    heard: list[int] = []
+    search = Adaptive(sweep(tiny_file, 9, vary={"tuning.rank": [1, 2]}), tmp_path, fewer=heard.append)
     seen = []
     for _ in range(3):
         plan = search.next()
@@ -173,7 +174,7 @@ def test_a_small_space_ends_before_its_trials(tiny_file: Path, tmp_path: Path) -
             seen.append(plan.experiment.tuning)
             finish(tmp_path, plan)
             search.ended(plan)
-    assert len(seen) == 2 and search.exhausted
+    assert len(seen) == 2 and search.exhausted and heard == [2]
 
 
 def test_axes_depend_on_the_method_and_excluded_runs_never_come(tiny_file: Path, tmp_path: Path) -> None:
