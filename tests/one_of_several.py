@@ -8,6 +8,8 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
+import signal
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,23 +19,26 @@ from unittest.mock import patch
 import torch
 from torch import Tensor
 
-from rein.config import Experiment, Machine
+from rein.config import Experiment, Machine, run_id
 from rein.config_io import build
 from rein.data.domain import DataError
+from rein.ledger import Run
 from rein.models.segmenter import Segmenter
 from rein.ranks import Ranks, joined
 from rein.training import train
 
 
 @contextlib.contextmanager
-def short_once(step: int) -> Iterator[None]:
-    """Memory is short for one pass of a step."""
+def at_pass(number: int, kind: str) -> Iterator[None]:
+    """In one pass through the network memory is short, or a signal comes."""
     forward, calls = Segmenter.forward, []
 
     def limited(self: Segmenter, image: Tensor) -> Any:
         calls.append(len(image))
-        if len(calls) == step:
+        if len(calls) == number and kind == "memory":
             raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        if len(calls) == number:
+            os.kill(os.getpid(), signal.SIGTERM)
         return forward(self, image)
 
     with patch.object(Segmenter, "forward", limited):
@@ -63,8 +68,12 @@ def _train(experiment: Experiment, machine: Machine, ranks: Ranks, wrong: Mappin
                     raise DataError("a.png: not a readable image")
                 case "cut":
                     raise KeyboardInterrupt
+                case "pruned":
+                    Run(machine.runs / run_id(experiment)).ask_to_stop("pruned", "for a test")
+                    raise SystemExit
 
-    limited = short_once(wrong["step"]) if wrong.get("kind") == "memory" else contextlib.nullcontext()
+    kind = wrong.get("kind")
+    limited = at_pass(wrong["step"], kind) if kind in ("memory", "signal") else contextlib.nullcontext()
     with contextlib.suppress(Exception, KeyboardInterrupt, SystemExit), limited:
         train(experiment, machine, observe, ranks)
 

@@ -190,6 +190,36 @@ def test_a_run_that_two_processes_began_is_gone_on_with_by_one(pair: Path, alone
 
 
 @pytest.mark.slow
+def test_a_checkpoint_between_two_records_holds_the_losses_of_all_processes(
+    tmp_path: Path, alone: Machine, tiny: Tiny
+) -> None:
+    """Records are of every second step. One run is pruned behind the score of the third, another one fails at the
+    record after, and a third one is ended by a signal."""
+    linear = {**STEPS, "steps": 100, "head.method": "linear"}  # which chooses no points
+    pruned = tiny({**linear, "seed": 40, "evaluation.every": 3})
+    failed, ended = (tiny({**linear, "seed": seed}) for seed in (41, 42))
+    kept: dict[int, list[float]] = {}
+    for world in (1, 2):
+        runs = tmp_path / str(world)
+        runs.mkdir()
+        machine = {"data": str(alone.data), "runs": str(runs), "device": "cpu", "threads": 1}
+        jobs = [
+            (to_dict(pruned), {"kind": "pruned", "rank": 0, "step": 3}),
+            (to_dict(failed), {"kind": "data", "rank": world - 1, "step": 4}),
+            (to_dict(ended), {"kind": "signal", "rank": world - 1, "step": 3}),
+        ]
+        together(world, {"machine": {**machine, "checkpoint_seconds": 1e-9}, "experiments": jobs}, runs)
+        records = [Run(runs / run_id(experiment)) for experiment in (pruned, failed, ended)]
+        assert [record.state for record in records] == ["pruned", "failed", "preempted"]
+        newest = [checkpoint.newest(record.path / "checkpoint").parent for record in records]
+        assert [path.name for path in newest] == ["step_0000003"] * 3
+        unrecorded = [json.loads((path / "state.json").read_text())["losses"] for path in newest]
+        assert [len(losses) for losses in unrecorded] == [1, 1, 1]
+        kept[world] = [loss for (loss,) in unrecorded]
+    assert kept[2] == pytest.approx(kept[1], rel=1e-6)
+
+
+@pytest.mark.slow
 def test_where_one_process_cannot_go_on_all_end_and_the_run_says_which_and_why(pair: Path, tiny: Tiny) -> None:
     status = Run(pair / run_id(wrong(tiny, "data"))).status()
     assert (status["state"], status["step"]) == ("failed", 3)

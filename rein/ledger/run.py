@@ -169,7 +169,7 @@ class Run:
             self._lease.check()
 
     def ask_to_stop(self, state: State, why: str) -> None:
-        """Ask whoever works on the run to write a checkpoint at the next record, and to end it as `state`."""
+        """Ask whoever works on the run to end it as `state` at its next record or checkpoint, and to leave one."""
         write_atomic(self.path / "stop.json", json.dumps(asdict(Request(state, why))))
 
     def asked_to_stop(self) -> Request | None:

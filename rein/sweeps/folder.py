@@ -79,7 +79,7 @@ class SweepFolder:
         self._keep(planned)
         self._search.unlink(missing_ok=True)
         if trials:
-            write_atomic(self._search, json.dumps({"trials": trials}))
+            self.expect(trials)
         self._request.unlink(missing_ok=True)
         try:
             with Lease(mine / "lease").held(PATIENCE):
@@ -91,6 +91,10 @@ class SweepFolder:
         """Write down a run that was thought of on the way, as a search does."""
         with open(self.path / "runs.jsonl", "a") as file:
             file.write(_lines([Member.of(plan)]))
+
+    def expect(self, trials: int) -> None:
+        """Write down how many runs a search will come to."""
+        write_atomic(self._search, json.dumps({"trials": trials}))
 
     def drivers(self) -> list[Holder]:
         """Who drives it now, on whatever machine."""

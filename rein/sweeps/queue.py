@@ -131,12 +131,6 @@ class Comebacks:
         return times <= LOST
 
 
-def is_unended(run: Run, status: Mapping[str, Any]) -> bool:
-    """Whether it came back though it has not ended and nobody asked for that: its process was lost, or taken away."""
-    state = status.get("state")
-    return state in (None, "running") or (state == "preempted" and run.asked_to_stop() is None)
-
-
 class Requests:
     """Which runs stopped because they were asked to, since this was made; what had stopped before is gone on with.
 
@@ -153,6 +147,13 @@ class Requests:
         """Whether somebody has asked the run to stop meanwhile, and it did."""
         is_old = run.id in self._before and self._before[run.id] == status.get("attempt")
         return _is_preempted(status) and not is_old and run.asked_to_stop() is not None
+
+    def is_unended(self, run: Run, status: Mapping[str, Any]) -> bool:
+        """Whether it came back though it has not ended and nobody asked for that: its process was lost, or taken away.
+
+        Before its attempt began, perhaps: then the request that ended the one before is still there.
+        """
+        return status.get("state") in (None, "running", "preempted") and not self.stopped(run, status)
 
 
 def _is_preempted(status: Mapping[str, Any]) -> bool:
@@ -216,7 +217,7 @@ class Queue(Source):
         final = status.get("state") in self.final
         if not final and run.holder():
             self._hold(plan)
-        elif not final and is_unended(run, status) and self._comebacks.again(plan.id, status):
+        elif not final and self._requests.is_unended(run, status) and self._comebacks.again(plan.id, status):
             self._waiting.appendleft(plan)
         else:
             if status.get("state") in (None, "running"):

@@ -69,7 +69,11 @@ class Work:
             self.folder.add(plan)
             watch.add(plan)
 
-        chosen = Adaptive(self.sweep, self.machine.runs, begun, self.keep_going)
+        def fewer(trials: int) -> None:
+            self.folder.expect(trials)
+            watch.trials = trials
+
+        chosen = Adaptive(self.sweep, self.machine.runs, begun, self.keep_going, fewer)
         if chosen.exhausted:
             return chosen, []
         coming = [Planned(run_id(one), "", {}, one) for one in examples(self.sweep)]

@@ -44,8 +44,10 @@ class Attempt:
         """Whether the trunk lies in shares: all processes run it at once, and none may halve its batches alone."""
         return self.machine.shard and self.ranks.world > 1
 
-    def obey(self) -> None:
-        """Raise Interrupted in every process where a signal came to one."""
-        if any(said[0] for said in self.ranks.exchange([bool(self.interrupts.signal)])):
+    def obey(self, is_due: bool = False) -> bool:
+        """Raise Interrupted in every process where a signal came to one; else whether the first finds something due."""
+        said = self.ranks.exchange([bool(self.interrupts.signal), is_due])
+        if any(signal for signal, _ in said):
             self.interrupts.check()
             raise Interrupted("another process of the run was ended")
+        return bool(said[0][1])

@@ -56,9 +56,9 @@ class Checkpoints:
         self.seconds, self.step, self.check = seconds, step, check
         self.tried, self.failed = time.monotonic(), False
 
-    @property
-    def is_due(self) -> bool:
-        return time.monotonic() - self.tried >= self.seconds
+    def is_due(self, recorded: bool) -> bool:
+        """`recorded`: whether the losses of all steps are; at intervals of 0 s that is when one is due."""
+        return (recorded or self.seconds > 0) and time.monotonic() - self.tried >= self.seconds
 
     def save(self, step: int, losses: Sequence[float] = (), must: bool = False) -> None:
         """Write a checkpoint of a step that has none; one that cannot be written is warned of, unless it `must`.

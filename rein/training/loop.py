@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-
-from torch import Tensor
 
 from rein.data.loaders import Batch, training_batches
 from rein.data.selection import unlabelled
@@ -23,29 +21,30 @@ def make_steps(attempt: Attempt, learner: Learner) -> None:
 
     Raises Stopped, Interrupted, or whatever an observer ends the run by; then too the last step has a checkpoint.
     """
-    experiment, record, interrupts = attempt.experiment, attempt.record, attempt.interrupts
+    experiment, interrupts = attempt.experiment, attempt.interrupts
     checkpoints, make_step, start, steps = learner.checkpoints, learner.make_step, learner.start, experiment.steps
     batches = _batches(attempt, start)
+    progress = Progress(attempt, start, learner.losses)
     if _is_scored_after(attempt, start) and not is_scored(attempt, start):  # it was cut before that
-        with _ends_well(attempt, learner, start, []):
+        with _ends_well(attempt, learner, start, progress):
             score_on_the_way(attempt, learner.model, start)
 
-    progress = Progress(attempt, start, learner.losses)
     interrupts.stepping = True
     for step, (images, labels, _) in enumerate(progress.waiting_for(batches), start):
         factor = set_rates(make_step.optimizer, experiment.optim, step, steps)
-        progress.losses.append(make_step(step, images, labels))
+        progress.add(make_step(step, images, labels))
         done = step + 1
-        with _ends_well(attempt, learner, done, progress.losses):
+        with _ends_well(attempt, learner, done, progress):
             if progress.is_due(done):
                 progress.record(done, factor * experiment.optim.lr, make_step.micro_batch)
-                if asked := record.asked_to_stop():
-                    raise Stopped(asked)
+                _stop_if_asked(attempt)
             if _is_scored_after(attempt, done):
+                progress.pool()  # what ends the run there may come to the first process alone
                 score_on_the_way(attempt, learner.model, done)
-            if not progress.losses and done < steps and checkpoints.is_due:
-                checkpoints.save(done)
-            attempt.obey()
+            if attempt.obey(done < steps and checkpoints.is_due(recorded=not progress.losses)):
+                progress.pool()
+                checkpoints.save(done, progress.unrecorded())
+                _stop_if_asked(attempt)  # steps may be slow, and the next record far
     interrupts.stepping = False
     checkpoints.save(steps, must=True)
     attempt.obey()
@@ -74,8 +73,13 @@ def _is_scored_after(attempt: Attempt, done: int) -> bool:
     return every is not None and 0 < done < steps and done % every == 0
 
 
+def _stop_if_asked(attempt: Attempt) -> None:
+    if asked := attempt.record.asked_to_stop():
+        raise Stopped(asked)
+
+
 @contextmanager
-def _ends_well(attempt: Attempt, learner: Learner, step: int, losses: Sequence[Tensor]) -> Iterator[None]:
+def _ends_well(attempt: Attempt, learner: Learner, step: int, progress: Progress) -> Iterator[None]:
     """What lies between two steps: whoever ends the run here, as a scheduler does in `observe`, leaves a checkpoint.
 
     It ends as what it was asked to, whether it found the request by itself or was told by an exception.
@@ -83,12 +87,10 @@ def _ends_well(attempt: Attempt, learner: Learner, step: int, losses: Sequence[T
     try:
         yield
     except (SystemExit, Interrupted, Stopped) as error:
-        unrecorded = [loss.item() for loss in losses]
-        if unrecorded and attempt.ranks.world > 1:
-            if not isinstance(error, Interrupted):  # the others do not know, and have their shares of these losses
-                raise
-            unrecorded = [sum(shares) for shares in zip(*attempt.ranks.exchange(unrecorded), strict=True)]
-        learner.checkpoints.save(step, unrecorded)
+        if isinstance(error, Interrupted):  # which all processes obey together
+            progress.pool()
+        if progress.is_whole:  # else another process was ended in the middle of its step, with its share of the loss
+            learner.checkpoints.save(step, progress.unrecorded())
         asked = attempt.record.asked_to_stop()
         if asked and not isinstance(error, Stopped):
             raise Stopped(asked) from error

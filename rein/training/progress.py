@@ -23,10 +23,11 @@ class Progress:
         """`losses`: of the steps before `start` that no record has taken in, for all processes."""
         self.attempt, self.start = attempt, start
         self.every = max(1, min(50, attempt.experiment.steps // 50))
-        first, device = attempt.ranks.first, attempt.device
         #: Losses since the last record, left on the device: reading one would wait for it. Of each a process has its
         #: share.
-        self.losses = [torch.tensor(loss if first else 0.0, device=device) for loss in losses]
+        self.losses = self._of_all(losses)
+        #: Whether the first process's shares are all of these losses, so that it can write them down by itself.
+        self.is_whole = True
         self._unheard: list[Remark] = []  # of this process, which the first has not heard of
         self._peak = 0
         self._waits = _Waits()
@@ -39,6 +40,22 @@ class Progress:
                 self._unheard += batch.remarks
             yield batch
 
+    def add(self, loss: Tensor) -> None:
+        """Take in this process's share of a step's loss."""
+        self.losses.append(loss)
+        self.is_whole = self.attempt.ranks.world == 1
+
+    def pool(self) -> None:
+        """Leave the losses since the last record with the first process; each must come here at the same time."""
+        if not self.is_whole:
+            shares = self.attempt.ranks.exchange(self.unrecorded())
+            self.losses = self._of_all([sum(said) for said in zip(*shares, strict=True)])
+            self.is_whole = True
+
+    def unrecorded(self) -> list[float]:
+        """The losses since the last record, as far as this process has them; waits for the device."""
+        return [loss.item() for loss in self.losses]
+
     def is_due(self, done: int) -> bool:
         return done % self.every == 0 or done == self.attempt.experiment.steps
 
@@ -47,7 +64,7 @@ class Progress:
         record, remarks = self.attempt.record, self.attempt.remarks
         loss = _mean(self.losses, done, self.attempt.ranks)
         entry = {"step": done, "loss": loss, "lr": rate, "time": time.time()}
-        self.losses.clear()
+        self.losses, self.is_whole = [], True
         self._tell_the_first()
         record.append(entry)
         self._peak = max(self._peak, _memory(self.attempt.device))
@@ -58,6 +75,11 @@ class Progress:
         )  # fmt: skip
         remarks.save()
         self.attempt.observe(entry)
+
+    def _of_all(self, losses: Sequence[float]) -> list[Tensor]:
+        """A process's shares of losses that the first one has whole."""
+        first, device = self.attempt.ranks.first, self.attempt.device
+        return [torch.tensor(loss if first else 0.0, device=device) for loss in losses]
 
     def _tell_the_first(self) -> None:
         """What the processes have to say of the files that they read: the first records it."""
@@ -71,10 +93,11 @@ class _Waits:
     """How much of an attempt's time is spent waiting for data: what more loader processes would save."""
 
     def __init__(self) -> None:
-        self.began, self.waited = time.monotonic(), 0.0
+        self.began = self.waited = 0.0
 
     def over(self, batches: Iterable[Batch]) -> Iterator[Batch]:
         """The batches; the time until each is there counts."""
+        self.began = time.monotonic()
         iterator = iter(batches)
         while True:
             asked = time.monotonic()

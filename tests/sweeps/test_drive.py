@@ -259,6 +259,14 @@ def test_a_sweep_that_was_stopped_has_runs_left_and_none_failed(
     assert (result["failed"], result["left"], result["to do"]) == (0, 2, 2)
 
 
+def test_a_search_of_a_space_that_has_no_more_runs_leaves_none_to_do(
+    sweep_file: Path, machine: Machine, executed: list[str]
+) -> None:
+    axes = ["search={sampler: optuna, trials: 9}", "vary={tuning.rank: [1, 2]}"]
+    drive(str(sweep_file), axes, machine, track=False)
+    assert len(executed) == 2 and SweepFolder(machine.runs, "question").trials() == 2
+
+
 def test_a_run_of_a_search_that_diverged_has_ended(tiny_file: Path, sweep_file: Path, machine: Machine) -> None:
     axes = ["search={sampler: grid}", "vary={}", "points={a: {}}", "experiment=" + str(tiny_file)]
     (plan,) = expand(load(Sweep, str(sweep_file), axes))

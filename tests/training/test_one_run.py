@@ -491,6 +491,20 @@ def losses(run: Run) -> dict[int, float]:
     return {record["step"]: record["loss"] for record in run.metrics()[0] if "loss" in record}
 
 
+def at_step(number: int, happens: Callable[[], None]) -> type[torch.optim.AdamW]:
+    """An optimizer in whose step of that number something happens."""
+    made = []
+
+    class Happens(torch.optim.AdamW):
+        def step(self, *words: Any, **more: Any) -> Any:
+            made.append(1)
+            if len(made) == number:
+                happens()
+            return super().step(*words, **more)
+
+    return Happens
+
+
 @pytest.mark.parametrize("state", ["pruned", "preempted"])
 @pytest.mark.parametrize("told", [False, True], ids=["found", "told by an exception"])
 def test_a_run_that_is_asked_to_stop_does_so_with_a_checkpoint(
@@ -531,23 +545,47 @@ def test_a_signal_between_two_records_costs_no_step_and_no_loss(
 ) -> None:
     experiment = tiny({**LONG, "optim.precision": precision})
     uncut = train(experiment, replace(machine, runs=tmp_path / "elsewhere", checkpoint_seconds=1e6))
-    seldom, made = replace(machine, checkpoint_seconds=1e6), []
-
-    class Ends(torch.optim.AdamW):
-        def step(self, *words: Any, **more: Any) -> Any:
-            made.append(1)
-            if len(made) == 5:
-                os.kill(os.getpid(), signal.SIGTERM)  # in the middle of a step, which is finished
-            return super().step(*words, **more)
-
+    seldom = replace(machine, checkpoint_seconds=1e6)
+    # In the middle of a step, which is finished.
+    ends = at_step(5, lambda: os.kill(os.getpid(), signal.SIGTERM))
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt, match="SIGTERM"):
-        patch.setattr("rein.training.optim.AdamW", Ends)
+        patch.setattr("rein.training.optim.AdamW", ends)
         train(experiment, seldom)
     run = Run(machine.runs / run_id(experiment))
     assert run.state == "preempted" and sorted(losses(run)) == [2, 4]
     assert [path.name for path in (run.path / "checkpoint").iterdir()] == ["step_0000005"]
     assert_same_end(train(experiment, seldom), uncut, experiment)
     assert losses(run) == losses(uncut)
+
+
+def test_a_checkpoint_is_due_between_two_records_too_and_costs_no_loss(
+    tiny: Tiny, machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise RuntimeError("something else")
+
+    experiment = tiny(LONG)
+    uncut = train(experiment, replace(machine, runs=tmp_path / "elsewhere", checkpoint_seconds=1e6))
+    often = replace(machine, checkpoint_seconds=1e-9)
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="something else"):
+        patch.setattr("rein.training.optim.AdamW", at_step(6, fail))
+        train(experiment, often)
+    run = Run(machine.runs / run_id(experiment))
+    names = sorted(path.name for path in (run.path / "checkpoint").iterdir())
+    assert names == ["step_0000004", "step_0000005"] and sorted(losses(run)) == [2, 4]
+    assert_same_end(train(experiment, replace(machine, checkpoint_seconds=1e6)), uncut, experiment)
+    assert losses(run) == losses(uncut)
+
+
+def test_a_request_to_stop_is_heard_at_a_checkpoint_too(
+    tiny: Tiny, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run(machine.runs / run_id(tiny(LONG)))
+    monkeypatch.setattr("rein.training.optim.AdamW", at_step(5, lambda: run.ask_to_stop("preempted", "for a test")))
+    with pytest.raises(Stopped):
+        train(tiny(LONG), replace(machine, checkpoint_seconds=1e-9))
+    assert (run.state, sorted(losses(run))) == ("preempted", [2, 4])
+    assert max(path.name for path in (run.path / "checkpoint").iterdir()) == "step_0000005"
 
 
 # ---------------------------------------------------------------- what the disk and the system do

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from functools import cache, wraps
 from pathlib import Path
@@ -85,7 +86,7 @@ class Suggestions(Searcher):
         self.source, self.runs, self.allotment, self.jobs = source, runs, allotment, jobs
         self.total = Resources(cpu=sum(node.cpu for node in cluster) or 1, gpu=sum(node.gpu for node in cluster))
         self._out: dict[str, tuple[Planned, Resources]] = {}  # by Tune's id of the trial
-        self._next: Planned | None = None  # there was no room for it yet
+        self._next: Planned | None = None  # there was no room for it yet, or on the disk
 
     @past_tune
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
@@ -98,13 +99,15 @@ class Suggestions(Searcher):
         if plan is None:
             return self.FINISHED if self.source.exhausted and not self._out else None
         resources = self.allotment.of(plan.experiment)
+        self._next = plan
         if not self._has_room(resources):
-            self._next = plan
             return None
-        self._next = None
-        Run.create(self.runs, plan.experiment)
-        self._out[trial_id] = plan, resources
-        return {"run": plan.id, "resources": asdict(resources)}
+        with suppress(OSError):  # then it is tried again
+            Run.create(self.runs, plan.experiment)
+            self._next = None
+            self._out[trial_id] = plan, resources
+            return {"run": plan.id, "resources": asdict(resources)}
+        return None
 
     @past_tune
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
@@ -112,8 +115,9 @@ class Suggestions(Searcher):
         plan, _ = self._out.pop(trial_id)
         if result and "error" in result:  # of a node that the ledger cannot be reached from
             fail(Run(self.runs / plan.id), result["error"])
-        self.allotment.learn([plan], self.runs)
         self.source.ended(plan)
+        with suppress(OSError):  # the next of its like tells as much
+            self.allotment.learn([plan], self.runs)
 
     def give_back(self) -> None:
         """Tell the source of all that was handed out that it is no longer worked on."""
@@ -198,11 +202,14 @@ class Losses(tune.Callback):
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Count a loss. Tune starts the trial again whatever is said here; given up, it ends at once."""
         run = Run(self.runs / trial.config["run"])
-        attempt = run.status().get("attempt", 0)
+        log.warning("%s: its process was lost (%s); it goes on from its last checkpoint", run.id, _reason(trial))
+        try:
+            attempt = run.status().get("attempt", 0)
+        except OSError:  # the next loss counts
+            return
         before, known = self._seen.get(run.id, (0, -1))
         losses = before + 1 if attempt == known else 1
         self._seen[run.id] = losses, attempt
-        log.warning("%s: its process was lost (%s); it goes on from its last checkpoint", run.id, _reason(trial))
         given_up = losses > LOSSES and fail(
             run, f"no process could be started for it, {losses} times in a row: {_reason(trial)}"
         )
@@ -216,11 +223,12 @@ class Losses(tune.Callback):
 
 
 def fail(run: Run, reason: str) -> bool:
-    """Mark a run as failed that could not do so itself; False where another process still counts as its holder."""
+    """Mark a run as failed that could not do so itself; False where another process still counts as its holder, or
+    the ledger is out of reach."""
     try:
         with run.claimed(patience=0):
             run.finish("failed", RuntimeError(reason))
-    except BusyError:
+    except (BusyError, OSError):
         return False
     log.error("%s: %s", run.id, reason)
     return True

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -69,8 +70,10 @@ class _HalvingFirst(HyperBandScheduler):
     def __init__(self, max_t: int, reduction_factor: float, **options: Any) -> None:
         # Who is left at the end of a bracket is trained to its end, and not stopped just before it.
         super().__init__(max_t=max_t, reduction_factor=reduction_factor, stop_last_trials=False, **options)
-        # Rounded down, for the first bracket to begin with a whole evaluation.
+        # Rounded down, for the first bracket to begin with a whole evaluation; but 729 * 3**-6 is one, whatever
+        # floats make of it.
         self._s_max_1 = int(math.log(max_t) / math.log(reduction_factor) + 1e-9) + 1
+        self._get_r0 = lambda s: int(max_t * reduction_factor**-s + 1e-9)
 
     def _create_bracket(self, s: int) -> Any:
         return super()._create_bracket(self._s_max_1 - 1 - s)
@@ -91,6 +94,7 @@ class Asking(TrialScheduler):
         super().__init__()
         self.inner, self.runs, self.name, self.every = inner, runs, name, every
         self._asked: dict[str, str] = {}  # why, by the trial's id
+        self._unmarked: list[Trial] = []  # set aside and not to go on, but their runs could not be marked yet
 
     @property
     def pauses(self) -> bool:
@@ -114,9 +118,8 @@ class Asking(TrialScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """The scheduler's decision, but that a stop is asked for and left to the run."""
-        if why := self._asked.get(trial.trial_id):
-            if not self._run(trial).asked_to_stop():  # its process was lost before it obeyed, and another one goes on
-                self._run(trial).ask_to_stop("pruned", why)
+        if trial.trial_id in self._asked:
+            self._remind(trial)
             return self.CONTINUE
         decision = self.inner.on_trial_result(self._prudent(tune_controller), trial, self._timed(result))
         if decision != self.STOP:
@@ -128,17 +131,33 @@ class Asking(TrialScheduler):
         """Ask a running trial's run to stop."""
         why = f"{self.name} stopped it at step {result['step']}, {METRIC} {100 * result[METRIC]:.1f}"
         self._asked[trial.trial_id] = why
-        self._run(trial).ask_to_stop("pruned", why)
+        with suppress(OSError):  # of a full disk, for one: the next result reminds it
+            self._run(trial).ask_to_stop("pruned", why)
 
-    def prune(self, trial: Trial) -> None:
-        """Mark the run of a trial that was set aside, and is not to go on."""
+    def _remind(self, trial: Trial) -> None:
+        """Ask again where that failed, or its process was lost before it obeyed, and another one goes on."""
+        run = self._run(trial)
+        with suppress(OSError):
+            if not run.asked_to_stop():
+                run.ask_to_stop("pruned", self._asked[trial.trial_id])
+
+    def drop(self, controller: Any, trial: Trial) -> None:
+        """Stop a trial that was set aside and is not to go on, now or as soon as its run can be marked."""
+        if not self._dropped(controller, trial):
+            self._unmarked.append(trial)
+            self.inner.on_trial_remove(controller, trial)  # else its bracket would wait for it
+
+    def _dropped(self, controller: Any, trial: Trial) -> bool:
+        """Mark the run as pruned, then stop the trial. Waits for nothing: Tune does nothing else meanwhile."""
         run = self._run(trial)
         try:
-            with run.claimed():
+            with run.claimed(patience=0.0):
                 if run.state not in FINAL:
                     run.finish("pruned")
-        except BusyError:  # its process has not noticed yet that it was set aside
-            run.ask_to_stop("pruned", f"{self.name} stopped it")
+        except (BusyError, OSError):  # its process has not noticed yet that it was set aside, or the disk stumbles
+            return False
+        controller.stop_trial(trial)
+        return True
 
     def _timed(self, result: dict[str, Any]) -> dict[str, Any]:
         return {**result, "evaluation": result["step"] // self.every}
@@ -178,6 +197,7 @@ class Asking(TrialScheduler):
         self.inner.on_trial_remove(self._prudent(tune_controller), trial)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
+        self._unmarked = [trial for trial in self._unmarked if not self._dropped(tune_controller, trial)]
         return self.inner.choose_trial_to_run(self._prudent(tune_controller))
 
     def debug_string(self) -> str:
@@ -201,5 +221,4 @@ class _Prudent:
 
     def stop_trial(self, trial: Trial) -> None:
         """Mark the run, then stop the trial."""
-        self._scheduler.prune(trial)
-        self._controller.stop_trial(trial)
+        self._scheduler.drop(self._controller, trial)

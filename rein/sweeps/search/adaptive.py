@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from rein.config import ConfigError, Sweep
 from rein.ledger import FINAL, Run
 from rein.sweeps.plan import Planned, plan_of
-from rein.sweeps.queue import FAILED, Alike, Comebacks, Requests, Source, give_up, is_unended
+from rein.sweeps.queue import FAILED, Alike, Comebacks, Requests, Source, give_up
 from rein.sweeps.search.members import Members, examples
 from rein.sweeps.search.outcome import curve
 from rein.sweeps.search.refusals import check_asked, check_searched
@@ -37,22 +37,29 @@ PROPOSALS = 400
 LOOK_AGAIN = 3.0
 
 
-def _unheard(plan: Planned) -> None:
-    """Where nobody follows what is begun."""
+def _unheard(news: object) -> None:
+    """Where nobody follows the search."""
 
 
 class Adaptive(Source):
     """Runs that optuna's TPE chooses by `source_val`; `trials` of them in all, those of the ledger counted.
 
-    `begun` hears of every run that is handed out first.
+    `begun` hears of every run that is handed out first, `fewer` of how many trials there are in a space that has no
+    more.
     """
 
     def __init__(
-        self, sweep: Sweep, runs: Path, begun: Callable[[Planned], None] = _unheard, keep_going: bool = False
+        self,
+        sweep: Sweep,
+        runs: Path,
+        begun: Callable[[Planned], None] = _unheard,
+        keep_going: bool = False,
+        fewer: Callable[[int], None] = _unheard,
     ) -> None:
         check_asked(sweep)
         assert sweep.search is not None and sweep.search.trials is not None
-        self.search, self.trials, self.runs, self.begun = sweep.search, sweep.search.trials, runs, begun
+        self.search, self.trials, self.runs = sweep.search, sweep.search.trials, runs
+        self.begun, self.fewer = begun, fewer
         self.members = Members(sweep)
         self.space = self.members.space
         #: Run id -> the plan, of all that counts as a trial.
@@ -65,7 +72,6 @@ class Adaptive(Source):
         self._kept: dict[str, Trial] = {}
         self._alike = Alike(quiet=keep_going)
         self._comebacks = Comebacks()
-        self._exhausted = False
         self._looked = float("-inf")
         check_searched(self.search, examples(sweep))
         found = list(self.members.among(runs))
@@ -77,7 +83,7 @@ class Adaptive(Source):
 
     def __getstate__(self) -> dict[str, Any]:
         """What goes to a process of a cluster that drives: all but who listens here."""
-        return {**vars(self), "begun": _unheard}
+        return {**vars(self), "begun": _unheard, "fewer": _unheard}
 
     def next(self) -> Planned | None:
         """A run of the ledger that is to be gone on with, or a new one; None where another driver has the last."""
@@ -102,7 +108,7 @@ class Adaptive(Source):
         run = Run(self.runs / plan.id)
         status = run.status()
         held = status.get("state") == "running" and run.holder()
-        if held or (is_unended(run, status) and self._comebacks.again(plan.id, status)):
+        if held or (self._requests.is_unended(run, status) and self._comebacks.again(plan.id, status)):
             self._kept[plan.id] = self._out.pop(plan.id)
             if held:
                 self._held.append(plan)
@@ -119,8 +125,8 @@ class Adaptive(Source):
     @property
     def exhausted(self) -> bool:
         """Whether nothing will come any more."""
-        over = len(self.known) >= self.trials or self._exhausted
-        return self.stopped is not None or (over and not (self._waiting or self._held or self._out))
+        over = len(self.known) >= self.trials and not (self._waiting or self._held or self._out)
+        return self.stopped is not None or over
 
     def _look(self) -> None:
         """Take in what the ledger has of the space and this study does not, now and then."""
@@ -165,8 +171,9 @@ class Adaptive(Source):
                     self.study.tell(trial, state=_states().FAIL)
         finally:
             self.study.sampler = learned
-        self._exhausted = True
+        self.fewer(len(self.known))
         log.info("the search space has no more than %d different runs, of %d trials", len(self.known), self.trials)
+        self.trials = len(self.known)
         return None
 
     def _handed(self, plan: Planned, trial: Trial) -> Planned:

@@ -83,6 +83,42 @@ def test_a_node_that_does_not_see_the_ledger_is_a_failure_of_the_run(tmp_path: P
     assert asked.suggest("1") == Suggestions.FINISHED
 
 
+def test_a_disk_that_stumbles_costs_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stumbles(*_: Any, **more: Any) -> Any:
+        raise OSError(116, "Stale file handle")
+
+    asked = suggestions(tmp_path, 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "create", stumbles)
+        assert asked.suggest("0") is None
+    config = asked.suggest("1")
+    assert isinstance(config, dict) and config["run"] == plans(1)[0].id
+    with monkeypatch.context() as patch:
+        patch.setattr(asked.allotment, "learn", stumbles)
+        patch.setattr(Run, "finish", stumbles)
+        asked.on_trial_complete("1", {"error": "not shared with n7"})
+    assert asked.suggest("2") == config, "how it ended could not be written"
+
+
+@pytest.mark.parametrize("name", ["status", "finish"])
+def test_a_loss_on_a_disk_that_stumbles_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def stumbles(*_: Any, **more: Any) -> Any:
+        raise OSError(116, "Stale file handle")
+
+    run, losses = Run.create(tmp_path, plans(1)[0].experiment), Losses(tmp_path)
+    trial: Any = FakeTrial({"run": run.id})
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, name, stumbles)
+        for _ in range(LOSSES + 1):
+            losses.on_trial_recover(0, [], trial)
+        assert trial.max_failures == -1
+    for _ in range(LOSSES + 1):
+        losses.on_trial_recover(0, [], trial)
+    assert trial.max_failures == 0 and run.state == "failed"
+
+
 def test_tune_may_write_it_down(tmp_path: Path) -> None:
     assert pickle.loads(pickle.dumps(suggestions(tmp_path, 1))).__dict__ == {}
 

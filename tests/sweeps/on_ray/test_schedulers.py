@@ -6,7 +6,9 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,7 +24,7 @@ from rein.config_io import build
 from rein.ledger import Run, Stopped
 from rein.sweeps.drive import drive
 from rein.sweeps.on_ray.execute import _reporter
-from rein.sweeps.on_ray.schedulers import Asking, scheduler
+from rein.sweeps.on_ray.schedulers import SIGHT, Asking, _Ghost, _HalvingFirst, scheduler
 from rein.sweeps.plan import Planned, expand
 from rein.training import checkpoint, train
 
@@ -81,6 +83,26 @@ def test_a_run_that_was_lost_before_it_obeyed_is_asked_again(
     assert asking.on_trial_result(None, trial, result(20, 0.1)) == CONTINUE and run.asked_to_stop() == before
 
 
+def full(*_: Any, **more: Any) -> Any:
+    raise OSError(28, "No space left on device")
+
+
+def test_a_run_that_could_not_be_asked_on_a_full_disk_is_asked_at_its_next_score(
+    tiny_file: Path, planned: list[Planned], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asking = asked(tiny_file, planned, tmp_path, method="asha", reduction_factor=2)
+    trial: Any = Trial(planned[0], tmp_path)
+    run = Run(tmp_path / planned[0].id)
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "ask_to_stop", full)
+        asking.ask(trial, result(10, 0.1))
+        assert asking.on_trial_result(None, trial, result(20, 0.1)) == CONTINUE  # type: ignore[arg-type]
+    assert run.asked_to_stop() is None
+    assert asking.on_trial_result(None, trial, result(30, 0.1)) == CONTINUE  # type: ignore[arg-type]
+    request = run.asked_to_stop()
+    assert request and request.why == "asha stopped it at step 10, source_val 10.0"
+
+
 def test_hyperband_counts_evaluations(tiny_file: Path, planned: list[Planned], tmp_path: Path) -> None:
     inner: Any = asked(tiny_file, planned, tmp_path, method="hyperband").inner
     assert (inner._max_t_attr, inner._time_attr) == (4, "evaluation")
@@ -134,6 +156,44 @@ def test_hyperband_halves_first_what_does_not_run_all_at_once(
         one.status = "PAUSED"
     assert [one for one in trials if Run(tmp_path / one.trial_id).state == "pruned"] == stopped
     assert 0 < len(stopped) < 3 and trials[1] not in stopped
+
+
+@pytest.mark.parametrize("trouble", ["a full disk", "a process that still works on it"])
+def test_what_cannot_be_marked_yet_keeps_neither_tune_nor_its_bracket_waiting(
+    tiny_file: Path, planned: list[Planned], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
+    asking = asked(tiny_file, planned, tmp_path, method="hyperband", reduction_factor=2)
+    trials: list[Any] = [Trial(plan, tmp_path) for plan in planned]
+    stopped: list[Any] = []
+    controller: Any = SimpleNamespace(stop_trial=stopped.append)
+    for one in trials:
+        asking.on_trial_add(controller, one)
+    worst = Run(tmp_path / planned[0].id)
+    began = time.monotonic()
+    with ExitStack() as stack:
+        if trouble == "a full disk":
+            stack.enter_context(monkeypatch.context()).setattr(Run, "finish", full)
+        else:
+            stack.enter_context(Run(worst.path).claimed())
+        for one, value in zip(trials, (0.1, 0.5, 0.2), strict=True):
+            if asking.on_trial_result(controller, one, result(10, value)) == TrialScheduler.PAUSE:
+                one.status = "PAUSED"
+        asking.choose_trial_to_run(controller)
+        assert trials[0] not in stopped and worst.state is None
+        bracket, _ = asking.inner._trial_info[trials[1]]  # type: ignore[attr-defined]
+        assert trials[0] not in bracket.current_trials()
+    asking.choose_trial_to_run(controller)
+    assert trials[0] in stopped and worst.state == "pruned" and trials[1] not in stopped
+    assert time.monotonic() - began < 10, "Tune does nothing else meanwhile"
+
+
+@pytest.mark.parametrize(("evaluations", "factor"), [(729, 3), (81, 3), (4, 2), (1000, 10), (10, 3)])
+def test_the_first_bracket_begins_with_a_whole_evaluation(evaluations: int, factor: int) -> None:
+    inner: Any = _HalvingFirst(max_t=evaluations, reduction_factor=factor, **{**SIGHT, "time_attr": "evaluation"})
+    one: Any = _Ghost("one")
+    inner.on_trial_add(None, one)
+    bracket, _ = inner._trial_info[one]
+    assert bracket._r0 == evaluations // factor ** (inner._s_max_1 - 1) >= 1
 
 
 def test_a_grace_period_longer_than_the_runs_is_refused(

@@ -147,13 +147,26 @@ def test_a_run_that_its_machine_let_go_of_is_handed_out_again_as_the_same_trial(
     assert search.exhausted and search.next() is None
 
 
+def test_a_run_that_is_lost_before_it_begins_is_not_taken_for_stopped_by_a_request_of_old(
+    tiny_file: Path, tmp_path: Path
+) -> None:
+    (plan,) = work_off(Adaptive(sweep(tiny_file, 1), tmp_path), tmp_path)
+    run = finish(tmp_path, plan, "preempted")
+    run.ask_to_stop("preempted", "the sweep was interrupted")
+    search = Adaptive(sweep(tiny_file, 1), tmp_path)
+    assert search.next() == plan
+    search.ended(plan)
+    assert search.next() == plan
+
+
 def test_a_search_that_has_done_runs_is_not_stopped_by_others_that_fail(tiny_file: Path, tmp_path: Path) -> None:
     work_off(Adaptive(sweep(tiny_file, 1), tmp_path), tmp_path)
     assert len(work_off(Adaptive(sweep(tiny_file, 9), tmp_path), tmp_path, "failed")) == 8
 
 
 def test_a_small_space_ends_before_its_trials(tiny_file: Path, tmp_path: Path) -> None:
-    search = Adaptive(sweep(tiny_file, 9, vary={"tuning.rank": [1, 2]}), tmp_path)
+    heard: list[int] = []
+    search = Adaptive(sweep(tiny_file, 9, vary={"tuning.rank": [1, 2]}), tmp_path, fewer=heard.append)
     seen = []
     for _ in range(3):
         plan = search.next()
@@ -161,7 +174,7 @@ def test_a_small_space_ends_before_its_trials(tiny_file: Path, tmp_path: Path) -
             seen.append(plan.experiment.tuning)
             finish(tmp_path, plan)
             search.ended(plan)
-    assert len(seen) == 2 and search.exhausted
+    assert len(seen) == 2 and search.exhausted and heard == [2]
 
 
 def test_axes_depend_on_the_method_and_excluded_runs_never_come(tiny_file: Path, tmp_path: Path) -> None:
