@@ -35,6 +35,9 @@ GRACE = 10.0
 #: So often a cluster is connected to whose nodes all go away.
 STARTS = 4
 
+#: Seconds for the nodes of a cluster to join it: `ray up` returns before they have.
+JOINING = 30.0
+
 #: What a trial does: the run's record, the machine as it may use it, what it may use, and who is told of its records.
 Work = Callable[[Run, Machine, Resources, Callable[[Mapping[str, Any]], None]], None]
 
@@ -89,7 +92,7 @@ def _execute(
     sweep: Sweep | None,
 ) -> None:
     with started(address):
-        allotment.check(planned, nodes())
+        _check_room(planned, allotment, JOINING if address else 0.0)
         scheduler = _scheduler(sweep, machine) if sweep else None
         if address and resolved(address).startswith(CLIENT):
             check_shared(machine.runs)
@@ -100,6 +103,22 @@ def _execute(
                 raise
         else:
             fit(source, machine, allotment, jobs, scheduler)
+
+
+def _check_room(planned: Sequence[Planned], allotment: Allotment, patience: float) -> None:
+    """Raise ConfigError where no node holds one of the runs, nor any that joins within so many seconds."""
+    deadline, told = time.monotonic() + patience, False
+    while True:
+        try:
+            allotment.check(planned, nodes())
+            return
+        except ConfigError as error:
+            if time.monotonic() >= deadline:
+                raise
+            if not told:
+                log.warning("%s; nodes that join within %.0f s are waited for", error, patience)
+            told = True
+        time.sleep(1.0)
 
 
 def _scheduler(sweep: Sweep, machine: Machine) -> Any:

@@ -23,11 +23,12 @@ import yaml
 from safetensors.torch import load_file
 
 from rein.config import ConfigError, Experiment, Machine, Sweep, run_id, to_dict
+from rein.config_io import build
 from rein.ledger import Run
 from rein.sweeps.on_ray import execute as execute_module
 from rein.sweeps.on_ray.execute import cut, execute
 from rein.sweeps.on_ray.start import QUIET
-from rein.sweeps.plan import Planned
+from rein.sweeps.plan import Planned, expand
 from rein.sweeps.queue import Queue
 from rein.sweeps.resources import Allotment, Node
 from rein.training import checkpoint, train
@@ -147,6 +148,25 @@ def test_ctrl_c_leaves_runs_that_can_be_gone_on_with(tmp_path: Path, toy_data: P
     assert run.state == "preempted", "not pruned: that would count as its end"
     assert "the same command is given again" in stderr and "Traceback" not in stderr
     assert checkpoint.newest(run.path / "checkpoint"), "it was cut between two steps, with a checkpoint"
+
+
+@pytest.mark.parametrize("joins", [True, False])
+def test_nodes_that_join_meanwhile_are_waited_for(
+    tmp_path: Path, tiny_file: Path, monkeypatch: pytest.MonkeyPatch, joins: bool
+) -> None:
+    sweep = build(Sweep, {"experiment": str(tiny_file), "resources": {"cpu": 4}})
+    planned = expand(sweep)
+    looks: list[int] = []
+
+    def nodes() -> list[Node]:
+        looks.append(len(looks))
+        return [Node(0, 0)] if len(looks) < 3 or not joins else [Node(0, 0), Node(8, 0)]
+
+    monkeypatch.setattr(execute_module, "nodes", nodes)
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    with contextlib.nullcontext() if joins else pytest.raises(ConfigError, match="no node has"):
+        execute_module._check_room(planned, Allotment(sweep, planned), 5.0 if joins else 0.05)
+    assert len(looks) >= 3
 
 
 def test_runs_are_asked_to_end_and_waited_for_but_not_for_ever(tmp_path: Path, tiny: Tiny) -> None:
