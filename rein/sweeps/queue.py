@@ -149,11 +149,11 @@ class Requests:
         return _is_preempted(status) and not is_old and run.asked_to_stop() is not None
 
     def is_unended(self, run: Run, status: Mapping[str, Any]) -> bool:
-        """Whether it came back though it has not ended and nobody asked for that: its process was lost, or taken away.
+        """Whether one that is not final came back and nobody asked for that: its process was lost, or taken away.
 
-        Before its attempt began, perhaps: then the request that ended the one before is still there.
+        Before its attempt began, perhaps: then the state and the request of the one before are still there.
         """
-        return status.get("state") in (None, "running", "preempted") and not self.stopped(run, status)
+        return status.get("state") not in FAILED and not self.stopped(run, status)
 
 
 def _is_preempted(status: Mapping[str, Any]) -> bool:

@@ -204,12 +204,15 @@ def test_a_run_that_its_machine_let_go_of_goes_out_again_and_one_that_was_stoppe
     assert seeds(Queue(plans(2), tmp_path)) == [0, 1], "the same command goes on with both"
 
 
-def test_a_run_that_is_lost_before_it_begins_is_not_taken_for_stopped_by_a_request_of_old(tmp_path: Path) -> None:
+@pytest.mark.parametrize("state", ["preempted", "pruned"])
+def test_a_run_that_is_lost_before_it_begins_is_not_taken_for_stopped_by_a_request_of_old(
+    tmp_path: Path, state: Any
+) -> None:
     run = Run.create(tmp_path, plans(1)[0].experiment)
     run.start(step=0, steps=10)
-    run.ask_to_stop("preempted", "the sweep was interrupted")
-    run.finish("preempted")
-    queue = Queue(plans(1), tmp_path)
+    run.ask_to_stop(state, "the sweep was interrupted, or a scheduler had seen enough")
+    run.finish(state)
+    queue = Queue(plans(1), tmp_path, final=("done",))
     plan = queue.next()
     assert plan
     queue.ended(plan)

@@ -108,7 +108,8 @@ class Adaptive(Source):
         run = Run(self.runs / plan.id)
         status = run.status()
         held = status.get("state") == "running" and run.holder()
-        if held or (self._requests.is_unended(run, status) and self._comebacks.again(plan.id, status)):
+        is_unended = status.get("state") not in FINAL and self._requests.is_unended(run, status)
+        if held or (is_unended and self._comebacks.again(plan.id, status)):
             self._kept[plan.id] = self._out.pop(plan.id)
             if held:
                 self._held.append(plan)
