@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
@@ -54,8 +55,9 @@ class Work:
         self._execute(source, expected)
         if source.stopped:
             log.error("%s", source.stopped)
-        if why := self.folder.asked_to_stop():
-            log.warning("%s was stopped %s; the same command goes on with it", self.folder.name, why)
+        with suppress(OSError):  # the work is done, and this is said for a person
+            if why := self.folder.asked_to_stop():
+                log.warning("%s was stopped %s; the same command goes on with it", self.folder.name, why)
 
     def _queue(self, todo: Sequence[Planned]) -> Queue:
         some_done = len(todo) < len(self.planned)  # so nothing that all share is broken
