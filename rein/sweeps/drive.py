@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rein.config import PBT, ConfigError, Experiment, Machine, Sweep, run_id
 from rein.config_io import load
 from rein.ledger import FINAL, Run
+from rein.sweeps.bill.where_it_runs import check_executor
 from rein.sweeps.folder import SweepFolder
 from rein.sweeps.followed import Followed
 from rein.sweeps.plan import Planned, check_data, final
@@ -55,8 +56,7 @@ def drive(
         raise ConfigError(
             f"search.scheduler: {search.scheduler.method} needs Ray: drop --executor local, or drop the scheduler"
         )
-    if address and executor == "local":
-        raise ConfigError(f"--address {address}: a cluster needs Ray: drop --executor local, or drop --address")
+    check_executor(executor, address)
     planned = known(sweep, machine.runs)
     allotment = Allotment(sweep, planned)
     folder = SweepFolder(machine.runs, Path(name).stem)
