@@ -60,9 +60,9 @@ class Watch:
         self.root = runs
         self.runs = [(Run(runs / plan.id), plan.label) for plan in planned]
         self.steps = {plan.id: plan.experiment.steps for plan in planned}
-        # What counts as news: by number, since the clocks of a cluster's nodes differ.
         self.before, self.trials = before, trials
         found = {run.id: run.status() for run, _ in self.runs}
+        # What counts as news: by number, since the clocks of a cluster's nodes differ.
         self.attempts = {id: status.get("attempt", 0) for id, status in found.items()}
         #: How far runs had come that an earlier attempt left.
         self.cut = {id: {**status, "state": "preempted"} for id, status in found.items() if status.get("state") in CUT}
