@@ -16,11 +16,10 @@ from rein.sweeps.folder import SweepFolder
 from rein.sweeps.local import check as check_local
 from rein.sweeps.local import one_after_another, several
 from rein.sweeps.plan import Planned, check_data, final
-from rein.sweeps.queue import Patient, Queue, Source
+from rein.sweeps.queue import Patient, Queue, Source, UntilStopped
 from rein.sweeps.resources import Allotment, share_of_machine
 from rein.sweeps.search.adaptive import Adaptive
 from rein.sweeps.search.members import examples, is_adaptive
-from rein.sweeps.watching.stopping import UntilStopped
 from rein.sweeps.watching.watch import Watch
 
 log = logging.getLogger(__name__)

@@ -12,9 +12,8 @@ import time
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
-from rein.ledger import FINAL, Run
+from rein.ledger import FAILED, FINAL, Run
 from rein.sweeps.plan import Planned
-from rein.sweeps.queue import FAILED
 from rein.sweeps.watching.watch import Sink
 from rein.tracking import Tracker, default_uri, is_copied, prepare
 

@@ -17,37 +17,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rein.config import ConfigError, nearest
-from rein.ledger import Holder, Run, find
+from rein.ledger import Holder, Run, Statuses, find
 from rein.sweeps.folder import SweepFolder, sweep_folders
-from rein.sweeps.plan import Planned
-from rein.sweeps.queue import Passing, Source
-from rein.sweeps.watching.statuses import Statuses
 
 #: Seconds between two looks at what was asked to stop.
 INTERVAL = 0.5
-
-
-class UntilStopped(Passing):
-    """Hands out the runs of another source until the sweep is asked to stop."""
-
-    def __init__(self, source: Source, folder: SweepFolder) -> None:
-        super().__init__(source)
-        self.folder = folder
-
-    def next(self) -> Planned | None:
-        """As the other source; nothing once the sweep was asked to stop."""
-        return None if self._is_stopped else self.source.next()
-
-    @property
-    def exhausted(self) -> bool:
-        """Whether nothing will come, of either reason."""
-        return self._is_stopped or self.source.exhausted
-
-    @property
-    def _is_stopped(self) -> bool:
-        return self.folder.asked_to_stop() is not None
-
-
 #: Runs that a person reads a line each of; of more, their numbers are said.
 FEW = 12
 

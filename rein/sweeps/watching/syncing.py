@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from rein.config import ConfigError, nearest
-from rein.ledger import FINAL, Run
+from rein.ledger import FINAL, Run, Statuses
 from rein.sweeps.folder import SweepFolder, sweep_folders
 from rein.sweeps.plan import SEARCHED
 from rein.sweeps.watching.copying import how_it_ended
 from rein.sweeps.watching.rows import described
-from rein.sweeps.watching.statuses import Statuses
 from rein.tracking import Tracker, default_uri
 
 #: Runs between two words on how far things are.

@@ -18,12 +18,11 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from rein.ledger import FINAL, Run
+from rein.ledger import FINAL, Run, Statuses
 from rein.sweeps.clock import clock
 from rein.sweeps.plan import Planned
 from rein.sweeps.watching import screen
 from rein.sweeps.watching.rows import AT_WORK, Row, progress
-from rein.sweeps.watching.statuses import Statuses
 
 log = logging.getLogger(__name__)
 

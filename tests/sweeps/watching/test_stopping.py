@@ -13,9 +13,9 @@ from rein.ledger import Run, State, write_atomic
 from rein.sweeps import folder as module
 from rein.sweeps.folder import SweepFolder
 from rein.sweeps.plan import Planned
-from rein.sweeps.queue import Queue
+from rein.sweeps.queue import Queue, UntilStopped
 from rein.sweeps.watching import stopping
-from rein.sweeps.watching.stopping import UntilStopped, meaning, stop, told
+from rein.sweeps.watching.stopping import meaning, stop, told
 
 
 def plan(seed: int) -> Planned:
