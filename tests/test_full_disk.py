@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -12,7 +13,8 @@ import pytest
 import torch
 
 from rein.config import Experiment
-from rein.ledger import Run, write_atomic
+from rein.ledger import Run, files, write_atomic
+from rein.ledger.files import append
 from rein.sweeps.followed import _settle
 from rein.sweeps.plan import Planned
 from rein.training import checkpoint
@@ -75,6 +77,23 @@ def test_a_cut_run_that_cannot_be_written_down_does_not_hide_why_a_sweep_ends(
     _settle([Planned(run.id, "rein", {}, experiment)], small)
     (said,) = caplog.messages
     assert run.id in said and "make room" in said
+
+
+def test_what_is_appended_is_all_there_or_nothing(small: Path) -> None:
+    path = small / "log.jsonl"
+    append(path, "first\n")
+    with pytest.raises(OSError, match=r"of 600000 bytes.*make room"):
+        append(path, "ä" * 300_000)
+    assert path.read_text() == "first\n"
+
+
+def test_a_file_that_cannot_be_begun_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(files, "open", full, raising=False)
+    with pytest.raises(OSError, match=r"make room.*log\.jsonl"):
+        append(tmp_path / "log.jsonl", "first\n")
 
 
 def test_a_tensor_file_that_does_not_fit_is_an_error_of_the_disk(small: Path) -> None:

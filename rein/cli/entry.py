@@ -19,7 +19,7 @@ def main() -> None:
         app()
     except SystemExit as stop:
         if stop.code == 130:
-            resumed = {"train", "sweep"} & set(sys.argv[1:])
+            resumed = _works_on_runs(sys.argv[1:])
             then = "; a run goes on from its last checkpoint when the same command is given again" if resumed else ""
             typer.echo(f"interrupted{then}", err=True)
         raise
@@ -27,6 +27,11 @@ def main() -> None:
         logging.getLogger("rein").debug("traceback", exc_info=error)
         typer.echo(f"rein: {str(error) or type(error).__name__}", err=True)
         sys.exit(_status_of(error))
+
+
+def _works_on_runs(words: list[str]) -> bool:
+    command = [word for word in words if not word.startswith("-")][:2]
+    return command[:1] in (["train"], ["sweep"]) and command[1:] != ["sync"] and not {"--dry-run", "--probe"} & {*words}
 
 
 def _status_of(error: Exception) -> int:

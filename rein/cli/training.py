@@ -132,8 +132,10 @@ def _refuse_beside_sync(context: typer.Context) -> None:
     """Raise ConfigError for options of `rein sweep` that say nothing to `rein sweep sync`."""
     from rein.config import ConfigError
 
-    for name in context.params.keys() - {"name", "overrides", "runs", "as_json"}:
-        source = context.get_parameter_source(name)
-        if source is not None and source.name == "COMMANDLINE":
-            option = f"--{name.replace('_', '-')}"
-            raise ConfigError(f"rein sweep sync: {option} is no option of it; it takes --runs and --json")
+    for option in context.command.params:
+        source = context.get_parameter_source(option.name or "")
+        if option.name in {"name", "overrides", "runs", "as_json"} or source is None or source.name != "COMMANDLINE":
+            continue
+        is_off = context.params[option.name or ""] is False and option.secondary_opts
+        words = option.secondary_opts if is_off else option.opts
+        raise ConfigError(f"rein sweep sync: {words[0]} is no option of it; it takes --runs and --json")

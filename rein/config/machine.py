@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+#: Fields that are folders.
+FOLDERS = ("data", "runs", "weights", "cache")
 
 
 def _place(path: str | None) -> Path | None:
@@ -37,3 +42,14 @@ class Machine:
     compile: bool = False
     #: Seconds between two checkpoints: what a killed run loses at most, beside a step. 0: one at every record.
     checkpoint_seconds: float = field(default_factory=lambda: float(os.environ.get("REIN_CHECKPOINT_SECONDS", "300")))
+
+    @classmethod
+    def from_plain(cls, values: Mapping[str, Any]) -> Machine:
+        """The machine that `plain` gave those values of."""
+        folders = {name: Path(values[name]) for name in FOLDERS if values[name] is not None}
+        return cls(**{**values, **folders})
+
+    def plain(self) -> dict[str, Any]:
+        """Its fields as JSON knows them: folders as text."""
+        folders = {name: str(folder) for name in FOLDERS if (folder := getattr(self, name)) is not None}
+        return {**vars(self), **folders}

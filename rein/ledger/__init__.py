@@ -4,9 +4,11 @@ from rein.ledger.files import write_atomic
 from rein.ledger.finding import find, runs
 from rein.ledger.lease import BusyError, Holder, LostError
 from rein.ledger.run import PATIENCE, Run
-from rein.ledger.states import FINAL, GoneError, Request, State, Stopped
+from rein.ledger.states import FAILED, FINAL, GoneError, Request, State, Stopped
+from rein.ledger.statuses import Statuses
 
 __all__ = [
+    "FAILED",
     "FINAL",
     "PATIENCE",
     "BusyError",
@@ -16,6 +18,7 @@ __all__ = [
     "Request",
     "Run",
     "State",
+    "Statuses",
     "Stopped",
     "find",
     "runs",

@@ -25,12 +25,16 @@ def write_atomic(path: Path, content: str | bytes) -> None:
 
 def append(path: Path, text: str) -> None:
     """Append all of a text or nothing."""
-    with open(path, "ab", buffering=0) as file:
-        size = os.fstat(file.fileno()).st_size
-        try:
-            if (written := file.write(text.encode())) != len(text.encode()):
-                raise OSError(errno.ENOSPC, f"only {written} of {len(text)} bytes were taken")
-        except OSError as error:
-            with suppress(OSError):
-                os.ftruncate(file.fileno(), size)
-            raise explained(error, path) from error
+    content = text.encode()
+    try:
+        with open(path, "ab", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            try:
+                if (written := file.write(content)) != len(content):
+                    raise OSError(errno.ENOSPC, f"only {written} of {len(content)} bytes were taken")
+            except OSError:
+                with suppress(OSError):
+                    os.ftruncate(file.fileno(), size)
+                raise
+    except OSError as error:
+        raise explained(error, path) from error

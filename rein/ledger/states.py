@@ -10,6 +10,9 @@ State = Literal["running", "done", "pruned", "failed", "oom", "diverged", "preem
 #: States that a run is not taken up from again.
 FINAL = ("done", "pruned")
 
+#: How a run ends that went wrong by itself.
+FAILED = ("failed", "oom", "diverged")
+
 
 @dataclass(frozen=True)
 class Request:

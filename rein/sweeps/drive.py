@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from rein.config import PBT, ConfigError, Experiment, Machine, Sweep, run_id
 from rein.config_io import load
-from rein.ledger import FINAL, Run
+from rein.ledger import FAILED, FINAL, Run
+from rein.sweeps.bill.where_it_runs import check_executor
 from rein.sweeps.folder import SweepFolder
 from rein.sweeps.followed import Followed
 from rein.sweeps.plan import Planned, check_data, final
-from rein.sweeps.queue import FAILED
 from rein.sweeps.resources import Allotment
 from rein.sweeps.search.members import known
 from rein.sweeps.watching.watch import Watch
@@ -55,8 +55,7 @@ def drive(
         raise ConfigError(
             f"search.scheduler: {search.scheduler.method} needs Ray: drop --executor local, or drop the scheduler"
         )
-    if address and executor == "local":
-        raise ConfigError(f"--address {address}: a cluster needs Ray: drop --executor local, or drop --address")
+    check_executor(executor, address)
     planned = known(sweep, machine.runs)
     allotment = Allotment(sweep, planned)
     folder = SweepFolder(machine.runs, Path(name).stem)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import socket
 import time
@@ -19,9 +20,6 @@ from pathlib import Path
 from rein.ledger import Run, write_atomic
 from rein.ledger.lease import Holder, Lease
 from rein.sweeps.plan import Planned
-
-#: Seconds that a driver waits for the folder of another one of the same name and number, which is none.
-PATIENCE = 10.0
 
 
 @dataclass(frozen=True)
@@ -74,15 +72,17 @@ class SweepFolder:
         `trials`: how many runs a search will come to, of which it may have chosen none yet.
         """
         drivers = self.path / "drivers"
-        mine = drivers / f"{socket.gethostname()}-{os.getpid()}"
+        # Containers of one image may have one host name and one process number.
+        mine = drivers / f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         mine.mkdir(parents=True, exist_ok=True)
         self._keep(planned)
-        self._search.unlink(missing_ok=True)
         if trials:
             self.expect(trials)
+        else:
+            self._search.unlink(missing_ok=True)
         self._request.unlink(missing_ok=True)
         try:
-            with Lease(mine / "lease").held(PATIENCE):
+            with Lease(mine / "lease").held(patience=0.0):
                 yield
         finally:
             shutil.rmtree(mine, ignore_errors=True)

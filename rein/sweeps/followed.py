@@ -11,8 +11,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from rein.config import Machine, Sweep
-from rein.ledger import PATIENCE, BusyError
+from rein.config import ConfigError, Machine, Sweep
+from rein.ledger import FINAL, PATIENCE, BusyError
 from rein.sweeps.folder import SweepFolder
 from rein.sweeps.plan import Planned, check_data, check_domains, final, left
 from rein.sweeps.search.members import is_adaptive, known, trials_of
@@ -37,7 +37,8 @@ class Followed:
         runs = self.machine.runs
         check_domains(self.planned, runs)
         todo = left(self.planned, runs, final(self.sweep))
-        tracker = Copying(runs, self.folder.name if self.folder else None) if self.track else None
+        name, ended = self.folder.name if self.folder else None, {*FINAL, *final(self.sweep)}
+        tracker = Copying(runs, name, ended) if self.track else None
         complete = False
         try:
             if todo or is_adaptive(self.sweep):
@@ -66,7 +67,13 @@ class Followed:
             try:
                 work(todo, watch)
             finally:
-                _settle(self.begun(todo), runs)
+                self._settled(todo)
+
+    def _settled(self, todo: Sequence[Planned]) -> None:
+        try:
+            _settle(self.begun(todo), self.machine.runs)
+        except (OSError, ConfigError) as error:  # it must not stand for why the sweep ends
+            log.warning("which runs were cut could not be found out: %s; the same command goes on with them", error)
 
 
 def _settle(todo: Sequence[Planned], runs: Path) -> None:

@@ -13,8 +13,6 @@ import queue
 import signal
 import sys
 import threading
-from pathlib import Path
-from typing import Any
 
 from rein.config import Machine
 from rein.ledger import Run
@@ -35,7 +33,7 @@ def main() -> None:
     while line := lines.get():
         told = json.loads(line)
         busy.set()
-        machine = _machine(told["machine"])
+        machine = Machine.from_plain(told["machine"])
         try:
             train(Run(machine.runs / told["run"]).experiment(), machine)
         except Exception:  # the run's status.json and traceback.txt say how it ended
@@ -51,12 +49,6 @@ def _read(lines: queue.SimpleQueue[str], busy: threading.Event) -> None:
     lines.put("")
     if busy.is_set():
         os.kill(os.getpid(), signal.SIGTERM)
-
-
-def _machine(values: dict[str, Any]) -> Machine:
-    """Folders were written as text."""
-    folders = {name: Path(values[name]) for name in ("data", "runs", "weights", "cache") if values[name] is not None}
-    return Machine(**{**values, **folders})
 
 
 if __name__ == "__main__":

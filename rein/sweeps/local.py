@@ -9,10 +9,10 @@ import selectors
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import IO, Any
+from typing import IO
 
 from rein.config import ConfigError, Machine
 from rein.ledger import Run
@@ -111,7 +111,7 @@ class _Lane:
         run = Run(machine.runs / plan.id)
         share = share_of_machine(machine, allotment.of(plan.experiment))
         with suppress(BrokenPipeError):  # it is heard of as lost
-            _pipe(self.process.stdin).write(json.dumps({"run": run.id, "machine": _plain(share)}) + "\n")
+            _pipe(self.process.stdin).write(json.dumps({"run": run.id, "machine": share.plain()}) + "\n")
             _pipe(self.process.stdin).flush()
 
     def has_ended(self) -> bool:
@@ -162,7 +162,3 @@ def _close(lanes: list[_Lane]) -> None:
 def _pipe(pipe: IO[str] | None) -> IO[str]:
     assert pipe is not None
     return pipe
-
-
-def _plain(machine: Machine) -> Mapping[str, Any]:
-    return json.loads(json.dumps(vars(machine), default=str))

@@ -19,6 +19,9 @@ from rein.sweeps.search.space import Combination, Space
 
 log = logging.getLogger(__name__)
 
+#: States in which a run of a search has ended: to it also one that diverged has told what it can.
+SEARCHED: tuple[State, ...] = (*FINAL, "diverged")
+
 #: So many draws in a row without a new run, and the space is taken for exhausted.
 PATIENT = 1000
 
@@ -90,9 +93,8 @@ def _uncollected() -> Iterator[None]:
 
 
 def final(sweep: Sweep | None) -> tuple[State, ...]:
-    """States in which a run of the sweep is not taken up again: a table wants runs done that a search has stopped, and
-    to a search a run that diverged has told what it can."""
-    return (*FINAL, "diverged") if sweep is not None and sweep.search is not None else ("done",)
+    """States in which a run of the sweep is not taken up again: a table wants runs done that a search has stopped."""
+    return SEARCHED if sweep is not None and sweep.search is not None else ("done",)
 
 
 def _tabled(space: Space, assembly: Assembly) -> list[Planned]:

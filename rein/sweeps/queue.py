@@ -15,9 +15,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from rein.ledger import FINAL, BusyError, GoneError, Run
+from rein.ledger import FAILED, FINAL, BusyError, GoneError, Run, Statuses
+from rein.sweeps.folder import SweepFolder
 from rein.sweeps.plan import Planned
-from rein.sweeps.watching.statuses import Statuses
 
 log = logging.getLogger(__name__)
 
@@ -29,9 +29,6 @@ LOOK_AGAIN = 3.0
 
 #: So often in a row a run is handed out again that came back without an end and without a step of progress.
 LOST = 3
-
-#: How a run ends that went wrong by itself.
-FAILED = ("failed", "oom", "diverged")
 
 #: What two errors of one kind differ in: paths, ids, numbers.
 PARTICULARS = re.compile(r"\S*/\S*|\b(?=\w*\d)\w+(\.\w+)*")
@@ -309,6 +306,27 @@ class Patient(Passing):
         if not self._warned:
             log.warning("%s; no further run is started until the runs folder is within reach again", error)
         self._warned = True
+
+
+class UntilStopped(Passing):
+    """Hands out the runs of another source until the sweep is asked to stop."""
+
+    def __init__(self, source: Source, folder: SweepFolder) -> None:
+        super().__init__(source)
+        self.folder = folder
+
+    def next(self) -> Planned | None:
+        """As the other source; nothing once the sweep was asked to stop."""
+        return None if self._is_stopped else self.source.next()
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether nothing will come, of either reason."""
+        return self._is_stopped or self.source.exhausted
+
+    @property
+    def _is_stopped(self) -> bool:
+        return self.folder.asked_to_stop() is not None
 
 
 def _kind(error: str) -> str:

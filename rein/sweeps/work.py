@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,11 +16,10 @@ from rein.sweeps.folder import SweepFolder
 from rein.sweeps.local import check as check_local
 from rein.sweeps.local import one_after_another, several
 from rein.sweeps.plan import Planned, check_data, final
-from rein.sweeps.queue import Patient, Queue, Source
+from rein.sweeps.queue import Patient, Queue, Source, UntilStopped
 from rein.sweeps.resources import Allotment, share_of_machine
 from rein.sweeps.search.adaptive import Adaptive
 from rein.sweeps.search.members import examples, is_adaptive
-from rein.sweeps.watching.stopping import UntilStopped
 from rein.sweeps.watching.watch import Watch
 
 log = logging.getLogger(__name__)
@@ -54,8 +54,9 @@ class Work:
         self._execute(source, expected)
         if source.stopped:
             log.error("%s", source.stopped)
-        if why := self.folder.asked_to_stop():
-            log.warning("%s was stopped %s; the same command goes on with it", self.folder.name, why)
+        with suppress(OSError):  # the work is done, and this is said for a person
+            if why := self.folder.asked_to_stop():
+                log.warning("%s was stopped %s; the same command goes on with it", self.folder.name, why)
 
     def _queue(self, todo: Sequence[Planned]) -> Queue:
         some_done = len(todo) < len(self.planned)  # so nothing that all share is broken

@@ -9,13 +9,13 @@ from rein.config import Experiment, Machine, run_id
 from rein.config_io import check_data
 from rein.device import is_out_of_memory
 from rein.ledger import LostError, Run, State, Stopped
+from rein.ledger.notes import noted
 from rein.ledger.run_log import logged
 from rein.ranks import Ranks
 from rein.training.attempt import Attempt, Observer
 from rein.training.follower import Follower
 from rein.training.interrupts import Interrupts
 from rein.training.loop import make_steps
-from rein.training.notes import noted
 from rein.training.remarks import Remarks
 from rein.training.scoring import score_at_the_end
 from rein.training.set_up import set_up

@@ -225,6 +225,30 @@ def test_an_interrupted_check_speaks_of_no_run(rein: Rein, monkeypatch: pytest.M
     assert said.code == 130 and said.err.splitlines()[-1] == "interrupted"
 
 
+@pytest.mark.parametrize(
+    ("words", "place"),
+    [
+        (["stop", "train"], "rein.sweeps.watching.stopping.stop"),
+        (["sweep", "sync"], "rein.sweeps.watching.syncing.sync"),
+        (["-q", "sweep", "demo", "--dry-run"], "rein.sweeps.bill.estimate.bill_of"),
+    ],
+)
+def test_no_run_is_promised_to_who_interrupts_what_works_on_none(
+    rein: Rein, monkeypatch: pytest.MonkeyPatch, words: list[str], place: str
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(place, interrupt)
+    said = rein(*words)
+    assert said.code == 130 and said.err.splitlines()[-1] == "interrupted"
+
+
+@pytest.mark.parametrize("option", ["--compile", "--no-track", "--track", "--keep-going", "--device=cpu"])
+def test_sync_refuses_an_option_by_the_name_it_was_given_by(rein: Rein, option: str) -> None:
+    assert_one_line(rein("sweep", "sync", option), 2, f"sync: {option.partition('=')[0]} is no option")
+
+
 def test_evaluate_and_predict_read_a_finished_run(rein: Rein, finished: tuple[Run, Machine], tmp_path: Path) -> None:
     run, machine = finished
     said = rein("evaluate", run.id, "--runs", machine.runs, "--domains", "toy-night", "--json")
@@ -276,6 +300,11 @@ def test_a_dry_run_of_what_cannot_be_run_is_status_2(rein: Rein, tiny_file: Path
     Path("s.yaml").write_text(yaml.safe_dump(sweep))
     said = rein("sweep", "s.yaml", "--dry-run")
     assert said.code == 2 and "problem" in said.out and "nowhere.pth" in said.out
+
+
+def test_a_dry_run_refuses_what_the_run_would(rein: Rein) -> None:
+    said = rein("sweep", "demo", "--dry-run", "--executor", "local", "--address", "auto")
+    assert_one_line(said, 2, "drop --executor local")
 
 
 def test_a_dry_run_of_a_shipped_sweep_counts_its_networks(rein: Rein) -> None:

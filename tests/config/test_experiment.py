@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any, get_args
 
@@ -174,3 +175,8 @@ def test_machine_reads_the_environment_and_makes_places_absolute(monkeypatch: py
     assert Machine().data == Path.cwd() / "elsewhere"
     assert Machine().runs == Path("/r")
     assert Machine().weights.is_absolute()
+
+
+def test_a_machine_reaches_another_process_as_json() -> None:
+    for machine in (Machine(threads=2), Machine(cache=Path("/fast"), device="cpu")):
+        assert Machine.from_plain(json.loads(json.dumps(machine.plain()))) == machine

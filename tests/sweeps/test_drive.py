@@ -267,14 +267,34 @@ def test_a_search_of_a_space_that_has_no_more_runs_leaves_none_to_do(
     assert len(executed) == 2 and SweepFolder(machine.runs, "question").trials() == 2
 
 
-def test_a_run_of_a_search_that_diverged_has_ended(tiny_file: Path, sweep_file: Path, machine: Machine) -> None:
+def test_a_run_of_a_search_that_diverged_has_ended(
+    tiny_file: Path, sweep_file: Path, machine: Machine, tracker: type[FakeTracker]
+) -> None:
     axes = ["search={sampler: grid}", "vary={}", "points={a: {}}", "experiment=" + str(tiny_file)]
     (plan,) = expand(load(Sweep, str(sweep_file), axes))
     run = Run.create(machine.runs, plan.experiment)
     run.start(step=0, steps=3)
     run.finish("diverged")
-    result = drive(str(sweep_file), axes, machine, "local", track=False)
+    result = drive(str(sweep_file), axes, machine, "local")
     assert result == {"runs": 1, "already ended": 1, "diverged": 1, "failed": 0}
+    assert tracker.opened[0].status == "FINISHED"
+
+
+def test_a_disk_that_is_away_does_not_stand_for_why_a_sweep_ends(
+    sweep_file: Path, machine: Machine, executed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> None:
+        raise OSError("the disk is away")
+
+    def work(source: Source, *_: object) -> None:
+        monkeypatch.setattr(SweepFolder, "asked_to_stop", away)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(followed, "failures", away)
+        with pytest.raises(KeyboardInterrupt):
+            drive(str(sweep_file), ["vary.seed=[99]"], machine, track=False)
+    monkeypatch.setattr(module, "one_after_another", work)
+    assert drive(str(sweep_file), [], machine, "local", track=False)["left"] == 2
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import errno
 import json
-import logging
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import textwrap
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -34,7 +32,6 @@ from rein.ledger import BusyError, GoneError, Run, Stopped
 from rein.ledger import run as ledger
 from rein.metrics import miou
 from rein.training import checkpoint, train
-from rein.training.notes import Notes
 
 Tiny = Callable[..., Experiment]
 
@@ -665,17 +662,3 @@ def test_a_run_that_gets_further_each_time_may_be_lost_often(tiny: Tiny, machine
         run.start(step=0, steps=3)
         run.update(step=step + 1)
         assert run.status()["lost"] <= 1
-
-
-def test_only_what_the_training_thread_warns_of_is_a_note_of_the_run(tiny: Tiny, tmp_path: Path) -> None:
-    run, log = Run.create(tmp_path, tiny()), logging.getLogger("rein.elsewhere")
-    notes = Notes(run)
-    logging.getLogger("rein").addHandler(notes)
-    try:
-        log.warning("mine")
-        other = threading.Thread(target=log.warning, args=("another run's",))
-        other.start()
-        other.join()
-    finally:
-        logging.getLogger("rein").removeHandler(notes)
-    assert run.status()["notes"] == ["mine"]

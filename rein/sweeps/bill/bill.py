@@ -149,8 +149,8 @@ def draw_up(
     price_of: Callable[[Planned, Experiment], Price],
     timings: Timings,
     nodes: Sequence[Node],
+    again: Iterable[states.Word],
     jobs: int | None = None,
-    again: Iterable[states.Word] = ("cut", "failed", "diverged", "pruned", "to do"),
 ) -> Bill:
     """The bill of planned runs; `again` are the states that a run is taken up from. `price_of` is asked once a shape
     and variant."""

@@ -15,7 +15,6 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from queue import SimpleQueue
@@ -94,8 +93,7 @@ def _key(shape: Experiment, device: str) -> str:
 
 
 def _job(kind: str, experiment: Experiment, machine: Machine | None = None) -> dict[str, Any]:
-    places = {} if machine is None else json.loads(json.dumps(asdict(machine), default=str))
-    return {"kind": kind, "experiment": to_dict(experiment), "machine": places}
+    return {"kind": kind, "experiment": to_dict(experiment), "machine": machine and machine.plain()}
 
 
 def _answers(jobs: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:

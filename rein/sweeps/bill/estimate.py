@@ -97,7 +97,7 @@ class Estimate:
         again = states.again(self.sweep)
         local = self.place.executor == "local"
         nodes = [ROOM] if local else self.place.nodes
-        bill = draw_up(self.planned, self.statuses, self.root, self.price, self.timings, nodes, self.place.jobs, again)
+        bill = draw_up(self.planned, self.statuses, self.root, self.price, self.timings, nodes, again, self.place.jobs)
         self._look_around(bill)
         return bill
 

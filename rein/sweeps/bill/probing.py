@@ -96,9 +96,7 @@ def _answer(job: dict[str, Any]) -> dict[str, Any]:
         experiment = build(Experiment, job["experiment"], "experiment")
         if job["kind"] == "count":
             return count(experiment)
-        places = {name: Path(job["machine"][name]) for name in ("data", "runs", "weights")}
-        cache = job["machine"]["cache"]
-        return probe(experiment, Machine(**{**job["machine"], **places, "cache": Path(cache) if cache else None}))
+        return probe(experiment, Machine.from_plain(job["machine"]))
     except Exception as error:  # a figure that cannot be had is said to be unknown, with the reason
         log.debug("no figure", exc_info=True)
         return {"error": (str(error).strip() or type(error).__name__).splitlines()[0]}

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rein.config import Sweep
-from rein.ledger import Run
+from rein.ledger import Run, Statuses
 from rein.sweeps.plan import Planned, final
-from rein.sweeps.watching.statuses import Statuses
 
 #: `cut`: it began and nobody works on it; `held`: another driver or command works on it; `diverged`: to a search it has
 #: told what it can, to a table it failed.

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from rein.config import Machine, Resources
+from rein.config import ConfigError, Machine, Resources
 from rein.sweeps.bill import capacity
 from rein.sweeps.bill.capacity import Device
 from rein.sweeps.bill.timings import Seen, device_name
@@ -29,8 +29,9 @@ class Place:
     def find(
         cls, machine: Machine, executor: str = "ray", address: str | None = None, jobs: int | None = None
     ) -> Place:
-        """Ask this machine, or the cluster, what it has."""
-        if address and executor == "ray":
+        """Ask this machine, or the cluster, what it has. Raises ConfigError for a cluster without Ray."""
+        check_executor(executor, address)
+        if address:
             return cls(machine, executor, address, jobs, _cluster(address))
         node, gpus = capacity.this_machine()
         return cls(machine, executor, None, jobs if executor == "ray" else jobs or 1, [node], gpus)
@@ -75,6 +76,12 @@ class Place:
         kinds = Counter((node.cpu, node.gpu) for node in self.nodes)
         said = "; ".join(f"{n} x {cpu:g} CPU, {gpu:g} GPU" for (cpu, gpu), n in kinds.items())
         return f"{self.address}: {said}"
+
+
+def check_executor(executor: str, address: str | None) -> None:
+    """Raise ConfigError for a cluster that runs would have to reach without Ray."""
+    if address and executor == "local":
+        raise ConfigError(f"--address {address}: a cluster needs Ray: drop --executor local, or drop --address")
 
 
 def _cluster(address: str) -> list[Node]:

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rein.config import ConfigError, Sweep
-from rein.ledger import FINAL, Run
+from rein.ledger import FAILED, FINAL, Run
 from rein.sweeps.plan import Planned, plan_of
-from rein.sweeps.queue import FAILED, Alike, Comebacks, Requests, Source, give_up
+from rein.sweeps.queue import Alike, Comebacks, Requests, Source, give_up
 from rein.sweeps.search.members import Members, examples
 from rein.sweeps.search.outcome import curve
 from rein.sweeps.search.refusals import check_asked, check_searched

@@ -9,10 +9,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
-from rein.ledger import FINAL, Run
+from rein.ledger import FAILED, FINAL, Run
 from rein.sweeps.plan import Planned
 from rein.sweeps.watching.watch import Sink
 from rein.tracking import Tracker, default_uri, is_copied, prepare
@@ -29,11 +29,13 @@ ENOUGH = 2
 
 
 class Copying(Sink):
-    """Copies runs under a sweep's name, or a single one. The tracker is opened when there is news: MLflow takes seconds
-    to import, and more to create a store."""
+    """Copies runs under a sweep's name, or a single one; in the states of `final` a run of the sweep has ended.
 
-    def __init__(self, runs: Path, parent: str | None) -> None:
-        self.runs, self.parent = runs, parent
+    The tracker is opened when there is news: MLflow takes seconds to import, and more to create a store.
+    """
+
+    def __init__(self, runs: Path, parent: str | None, final: Collection[str] = FINAL) -> None:
+        self.runs, self.parent, self.final = runs, parent, final
         self.uri = default_uri(runs)
         self.tracker: Tracker | None = None
         self._pending: dict[str, tuple[Run, str]] = {}
@@ -127,8 +129,8 @@ class Copying(Sink):
             for run, _ in records:
                 self.tracker.adopt(run)
                 self._moved = time.monotonic()
-            failed = any(run.state not in FINAL for run, _ in records)
-            self.tracker.close_sweep("KILLED" if not complete else "FAILED" if failed else "FINISHED")
+            ended = how_it_ended([run.state for run, _ in records], self.final)
+            self.tracker.close_sweep(ended if complete else "KILLED")
         except Exception as error:
             self._warn(str(error))
 
@@ -136,3 +138,9 @@ class Copying(Sink):
         if not self._warned:
             log.warning("MLflow at %s: %s; the runs go on, and `rein sync` fills it in later", self.uri, reason)
         self._warned = True
+
+
+def how_it_ended(states: Iterable[str | None], final: Collection[str]) -> str:
+    """How a sweep reads in MLflow that nobody drives, by the states of its runs and those in which one has ended."""
+    left = [state for state in states if state not in final]
+    return "FAILED" if any(state in FAILED for state in left) else "KILLED" if left else "FINISHED"

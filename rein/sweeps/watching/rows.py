@@ -11,8 +11,8 @@ from statistics import fmean
 from typing import Any
 
 from rein.config import Experiment
+from rein.ledger import FAILED
 from rein.sweeps.clock import clock
-from rein.sweeps.queue import FAILED
 
 #: The order in which states are counted.
 STATES = ("done", "pruned", "imported", "running", "scoring", *FAILED, "cut", "to do")

@@ -10,8 +10,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from rein.ledger import FAILED
 from rein.sweeps.clock import clock
-from rein.sweeps.queue import FAILED
 from rein.sweeps.watching.rows import AT_WORK, Row, counts, ended, seconds_left
 
 COLOURS = {

@@ -18,14 +18,12 @@ from rich.text import Text
 from rein.config import ConfigError, Sweep
 from rein.config_io import load
 from rein.disk import free_bytes
-from rein.ledger import Run
+from rein.ledger import FAILED, Run, Statuses
 from rein.ledger.lease import Holder
 from rein.sweeps.folder import Member, SweepFolder, sweep_folders
-from rein.sweeps.queue import FAILED
 from rein.sweeps.search.members import known
 from rein.sweeps.watching import screen
 from rein.sweeps.watching.rows import AT_WORK, Row, counts, described, seconds_left
-from rein.sweeps.watching.statuses import Statuses
 
 #: What runs are listed under that no sweep has brought here.
 SINGLE = "runs of no sweep"

@@ -17,37 +17,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rein.config import ConfigError, nearest
-from rein.ledger import Holder, Run, find
+from rein.ledger import Holder, Run, Statuses, find
 from rein.sweeps.folder import SweepFolder, sweep_folders
-from rein.sweeps.plan import Planned
-from rein.sweeps.queue import Passing, Source
-from rein.sweeps.watching.statuses import Statuses
 
 #: Seconds between two looks at what was asked to stop.
 INTERVAL = 0.5
-
-
-class UntilStopped(Passing):
-    """Hands out the runs of another source until the sweep is asked to stop."""
-
-    def __init__(self, source: Source, folder: SweepFolder) -> None:
-        super().__init__(source)
-        self.folder = folder
-
-    def next(self) -> Planned | None:
-        """As the other source; nothing once the sweep was asked to stop."""
-        return None if self._is_stopped else self.source.next()
-
-    @property
-    def exhausted(self) -> bool:
-        """Whether nothing will come, of either reason."""
-        return self._is_stopped or self.source.exhausted
-
-    @property
-    def _is_stopped(self) -> bool:
-        return self.folder.asked_to_stop() is not None
-
-
 #: Runs that a person reads a line each of; of more, their numbers are said.
 FEW = 12
 
@@ -65,11 +39,16 @@ class Asked:
     statuses: Statuses
     #: Ids of the runs that were ever seen at work.
     met: dict[str, None] = field(default_factory=dict)
+    #: Whether anybody was ever seen to drive the sweep.
+    was_driven: bool = False
 
     def ask(self, why: str) -> None:
         """Ask whoever works on it; of a run that was taken up since the last time, ask again."""
-        if self.sweep is not None and self.sweep.asked_to_stop() is None:
-            self.sweep.ask_to_stop(why)
+        if self.sweep is not None:
+            if self.sweep.asked_to_stop() is None:
+                self.sweep.ask_to_stop(why)
+            self.was_driven = self.was_driven or bool(self.drivers())
+            self.runs = _members(self.sweep)  # a search may have begun one more until it heard of it
         for run in self.busy():
             self.met[run.id] = None
             if run.asked_to_stop() is None:
@@ -130,7 +109,10 @@ def told(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
             numbers = Counter(row["outcome"] for row in of)
             text = ", ".join(f"{number} {outcome}" for outcome, number in numbers.items())
             lines.append({"name": name, "run": f"{len(of)} runs", "variant": "", "state": text})
-            lines += [{"name": name, **_line(row)} for row in of if row["outcome"] == "at work"][:FEW]
+            busy = [row for row in of if row["outcome"] == "at work"]
+            lines += [{"name": name, **_line(row)} for row in busy[:FEW]]
+            if more := len(busy[FEW:]):
+                lines.append({"name": name, "run": "", "variant": "", "state": f"and {more} more at work"})
     return lines
 
 
@@ -138,8 +120,7 @@ def meaning(runs: Path, name: str) -> Asked:
     """A sweep that was started here by its name, or a run by its id, its beginning or its folder."""
     sweeps = {folder.name: folder for folder in sweep_folders(runs)}
     if folder := sweeps.get(Path(name).stem):
-        members = {member.id: (Run(runs / member.id), member.name) for member in folder.members()}
-        return Asked(folder, members, Statuses(runs))
+        return Asked(folder, _members(folder), Statuses(runs))
     try:
         run = find(runs, name)
     except ConfigError as error:
@@ -147,14 +128,20 @@ def meaning(runs: Path, name: str) -> Asked:
     return Asked(None, {run.id: (run, "")}, Statuses(run.path.parent))
 
 
+def _members(sweep: SweepFolder) -> dict[str, tuple[Run, str]]:
+    return {member.id: (Run(sweep.runs / member.id), member.name) for member in sweep.members()}
+
+
 def _waiting(left: Sequence[str]) -> str:
     rest = f" and {len(left) - 3} more" if len(left) > 3 else ""
-    return f"asked to stop at the next record: {'; '.join(left[:3])}{rest}"
+    return f"asked to stop at the next record or checkpoint: {'; '.join(left[:3])}{rest}"
 
 
 def _rows(name: str, asked: Asked) -> list[dict[str, Any]]:
     rows = [_row(name, *asked.runs[id]) for id in asked.met]
     rows += [_told(name, None, "its driver", "at work", f"still drives: {driver}") for driver in asked.drivers()]
+    if not rows and asked.was_driven:  # it was starting, or between two runs
+        rows = [_told(name, None, "its driver", "stopped", "let go; no run was at work")]
     return rows or [_told(name, None, None, "idle", "nothing was running")]
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from rein.config import ConfigError, nearest
-from rein.ledger import FINAL, Run
+from rein.ledger import FINAL, Run, Statuses
 from rein.sweeps.folder import SweepFolder, sweep_folders
-from rein.sweeps.queue import FAILED
+from rein.sweeps.plan import SEARCHED
+from rein.sweeps.watching.copying import how_it_ended
 from rein.sweeps.watching.rows import described
-from rein.sweeps.watching.statuses import Statuses
 from rein.tracking import Tracker, default_uri
 
 #: Runs between two words on how far things are.
@@ -106,9 +106,7 @@ def _copy(tracker: Tracker, name: str, members: Sequence[Named], say: Callable[[
 
 def _status(folder: SweepFolder) -> str:
     """How a sweep reads in MLflow: by whether it is driven now, and else by how its runs ended."""
-    states = [Run(folder.runs / member.id).state for member in folder.members()]
     if folder.drivers():
         return "RUNNING"
-    if all(state in FINAL for state in states):
-        return "FINISHED"
-    return "FAILED" if any(state in FAILED for state in states) else "KILLED"
+    states = [Run(folder.runs / member.id).state for member in folder.members()]
+    return how_it_ended(states, FINAL if folder.trials() is None else SEARCHED)

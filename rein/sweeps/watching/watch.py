@@ -18,12 +18,11 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from rein.ledger import FINAL, Run
+from rein.ledger import FINAL, Run, Statuses
 from rein.sweeps.clock import clock
 from rein.sweeps.plan import Planned
 from rein.sweeps.watching import screen
 from rein.sweeps.watching.rows import AT_WORK, Row, progress
-from rein.sweeps.watching.statuses import Statuses
 
 log = logging.getLogger(__name__)
 
@@ -60,9 +59,9 @@ class Watch:
         self.root = runs
         self.runs = [(Run(runs / plan.id), plan.label) for plan in planned]
         self.steps = {plan.id: plan.experiment.steps for plan in planned}
-        # What counts as news: by number, since the clocks of a cluster's nodes differ.
         self.before, self.trials = before, trials
         found = {run.id: run.status() for run, _ in self.runs}
+        # What counts as news: by number, since the clocks of a cluster's nodes differ.
         self.attempts = {id: status.get("attempt", 0) for id, status in found.items()}
         #: How far runs had come that an earlier attempt left.
         self.cut = {id: {**status, "state": "preempted"} for id, status in found.items() if status.get("state") in CUT}

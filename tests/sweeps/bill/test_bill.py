@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from rein.config import Experiment, Machine, Resources, run_id
+from rein.config import Experiment, Machine, Resources, Sweep, run_id
 from rein.ledger import Run
 from rein.sweeps.bill import screen as bill_screen
 from rein.sweeps.bill.bill import Bill, as_json, draw_up, merged, price
 from rein.sweeps.bill.estimate import Estimate
-from rein.sweeps.bill.states import statuses
+from rein.sweeps.bill.states import again, statuses
 from rein.sweeps.bill.timings import Timing, Timings
 from rein.sweeps.bill.where_it_runs import Place
 from rein.sweeps.plan import Planned
@@ -36,7 +36,8 @@ def drawn(tiny: Tiny, root: Path, timing: Timing | None, ranks: int = 2) -> Bill
     Run.create(root, plans[1].experiment).update(state="preempted", step=2)
     needs = Resources(cpu=2)
     known = statuses(plans, root)
-    return draw_up(plans, known, root, lambda p, of: price(of, COST, timing, needs), Timings([]), [Node(4, 0)])
+    nodes, taken_up = [Node(4, 0)], again(Sweep(experiment="toy"))
+    return draw_up(plans, known, root, lambda p, of: price(of, COST, timing, needs), Timings([]), nodes, taken_up)
 
 
 def test_the_sums(tiny: Tiny, tmp_path: Path) -> None:

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from rein.config import ConfigError, Experiment, run_id
-from rein.ledger import Run, State
+from rein.ledger import Run, State, write_atomic
+from rein.sweeps import folder as module
 from rein.sweeps.folder import SweepFolder
 from rein.sweeps.plan import Planned
-from rein.sweeps.queue import Queue
+from rein.sweeps.queue import Queue, UntilStopped
 from rein.sweeps.watching import stopping
-from rein.sweeps.watching.stopping import UntilStopped, stop, told
+from rein.sweeps.watching.stopping import meaning, stop, told
 
 
 def plan(seed: int) -> Planned:
@@ -65,6 +66,37 @@ def test_a_stopped_sweep_lets_go_and_starts_no_further_run(tmp_path: Path) -> No
     assert driver.worked == [PLANS[0].id] and Run(tmp_path / PLANS[0].id).state == "preempted"
     assert PLANS[0].id in said[0]
     assert driver.folder.asked_to_stop() and not driver.folder.drivers()
+
+
+def test_a_driver_that_had_no_run_at_work_is_said_to_have_let_go(tmp_path: Path) -> None:
+    folder, begun = SweepFolder(tmp_path, "ranks"), threading.Event()
+
+    def drive() -> None:
+        with folder.driven(PLANS):
+            begun.set()
+            while folder.asked_to_stop() is None:
+                time.sleep(0.01)
+
+    driver = threading.Thread(target=drive)
+    driver.start()
+    assert begun.wait(10)
+    (row,) = stop(["ranks"], tmp_path, patience=20)
+    driver.join(10)
+    assert (row["variant"], row["outcome"]) == ("its driver", "stopped") and "let go" in row["state"]
+    (row,) = stop(["ranks"], tmp_path, patience=20)
+    assert row["outcome"] == "idle"
+
+
+def test_a_run_that_a_search_begins_meanwhile_is_asked_too(tmp_path: Path) -> None:
+    folder = SweepFolder(tmp_path, "ranks")
+    with folder.driven([], trials=9):
+        asked = meaning(tmp_path, "ranks")
+        folder.add(PLANS[0])
+        run = Run.create(tmp_path, PLANS[0].experiment)
+        with run.claimed():
+            run.start(step=0, steps=9)
+            asked.ask("by somebody")
+            assert run.asked_to_stop() is not None and run.id in asked.at_work()[0]
 
 
 def test_driving_it_again_withdraws_the_request(tmp_path: Path) -> None:
@@ -129,6 +161,8 @@ def test_of_many_runs_a_person_reads_numbers_and_who_is_still_at_work() -> None:
     lines = told(rows)
     assert [line["state"] for line in lines] == ["20 stopped, 1 at work", "at work at step 3"]
     assert [line["run"] for line in lines] == ["21 runs", "r20"]
+    busy = told([{**row, "outcome": "at work"} for row in rows])
+    assert len(busy) == 1 + 12 + 1 and busy[-1]["state"] == "and 9 more at work"
 
 
 def test_an_unknown_name_is_refused(tmp_path: Path) -> None:
@@ -142,3 +176,26 @@ def test_runs_of_an_earlier_plan_stay_members_once_they_were_started(tmp_path: P
         Run.create(tmp_path, PLANS[0].experiment).start(step=0, steps=9)
     with folder.driven(PLANS[2:]):
         assert [member.id for member in folder.members()] == [PLANS[2].id, PLANS[0].id]
+
+
+def test_two_drivers_of_one_host_name_and_number_drive_side_by_side(tmp_path: Path) -> None:
+    """As processes of two containers do."""
+    with SweepFolder(tmp_path, "ranks").driven(PLANS), SweepFolder(tmp_path, "ranks").driven(PLANS):
+        assert len(SweepFolder(tmp_path, "ranks").drivers()) == 2
+
+
+def test_a_search_that_is_started_again_is_one_at_every_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sweep = SweepFolder(tmp_path, "ranks")
+    with sweep.driven([], trials=9):
+        pass
+    seen: list[int | None] = []
+
+    def write(path: Path, content: str) -> None:
+        seen.append(sweep.trials())
+        write_atomic(path, content)
+
+    monkeypatch.setattr(module, "write_atomic", write)
+    with sweep.driven([], trials=12):
+        assert seen and None not in seen and sweep.trials() == 12
+    with sweep.driven([]):
+        assert sweep.trials() is None

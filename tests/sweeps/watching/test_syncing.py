@@ -6,17 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from rein.config import Experiment
-from rein.ledger import Run
+from rein.config import Experiment, run_id
+from rein.ledger import Run, State
+from rein.sweeps.folder import SweepFolder
+from rein.sweeps.plan import Planned
 from rein.sweeps.watching.syncing import sync, told
 from rein.tracking import Tracker, default_uri
 
 
-def made(root: Path, seed: int) -> Run:
+def made(root: Path, seed: int, state: State = "done") -> Run:
     run = Run.create(root, Experiment(seed=seed))
     run.start(step=0, steps=2)
     run.append({"step": 1, "time": 1.0, "loss": 2.0})
-    run.finish("done")
+    run.finish(state)
     return run
 
 
@@ -40,6 +42,19 @@ def test_what_is_copied_is_told_from_what_was_there_and_what_cannot_be(tmp_path:
 
     shown = {path.name for path in runs.iterdir() if not path.name.startswith(".")}
     assert shown - {path.parent.name for path in runs.glob("*/experiment.yaml")} == {"mlflow.db"}, "what lies about"
+
+
+def test_a_search_with_a_run_that_diverged_has_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    statuses: list[str] = []
+    monkeypatch.setattr(Tracker, "close_sweep", lambda self, status: statuses.append(status))
+    for seed, state in enumerate(("done", "diverged")):
+        made(tmp_path, seed, state)
+    plans = [Planned(run_id(Experiment(seed=seed)), "", {}, Experiment(seed=seed)) for seed in range(2)]
+    for name, trials in (("a-search", 2), ("a-table", None)):
+        with SweepFolder(tmp_path, name).driven(plans, trials):
+            pass
+    sync([], tmp_path)
+    assert statuses == ["FINISHED", "FAILED"]
 
 
 def test_a_store_that_fails_meanwhile_is_not_taken_for_a_run_that_does(

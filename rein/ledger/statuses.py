@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from rein.ledger import Run
+from rein.ledger.run import Run
 
 #: What tells one content of a file that is only ever replaced from another.
 Mark = tuple[int, int, int]

@@ -7,7 +7,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from rein.ledger import LostError, Run
+from rein.ledger.lease import LostError
+from rein.ledger.run import Run
 
 
 @contextmanager
