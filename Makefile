@@ -10,7 +10,7 @@ demo: .venv/.runtime
 	$(BIN)/rein report demo
 
 test: lint types
-	$(BIN)/pytest -n 2 --dist worksteal
+	$(BIN)/pytest -n 3 --dist worksteal # on two cores: tests of Ray wait a lot
 
 faults: .venv/.dev
 	$(BIN)/python -m tests.faults --seed 0 --faults 51

@@ -13,7 +13,6 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from plain_crop import plain_crop
 from torch import Generator, Tensor
 
 from rein.config import Data
@@ -23,6 +22,7 @@ from rein.data.cropping import read_crop
 from rein.data.domain import DataError, Sample
 from rein.data.label_tables import TRAIN_IDS, LabelTable
 from rein.data.transforms import training_crop
+from tests.data.plain_crop import plain_crop
 
 
 def data(**changes: Any) -> Data:

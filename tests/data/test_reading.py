@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import png_writer
 import pytest
 import torch
 from hypothesis import given, settings
@@ -23,6 +22,7 @@ from rein.data.classes import CLASSES, PALETTE, VOID
 from rein.data.domain import DataError, MachineError
 from rein.data.label_tables import CAMVID, CARLA, CITYSCAPES_IDS, TABLES, TRAIN_IDS, LabelTable
 from rein.data.reading import image_size, read_image, read_label
+from tests.data import png_writer
 
 COLOURS = LabelTable({**dict(zip(PALETTE, CLASSES, strict=True)), (0, 0, 0): "void"})
 SYNTHIA_LIKE = LabelTable({0: "void", 1: "sky", 3: "road", 700: "car"}, channel=0)

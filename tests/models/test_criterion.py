@@ -8,13 +8,13 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from loop_criterion import LoopCriterion
 from torch import Tensor
-from transformers_oracle import FixedDraws, oracle_loss
 
 from rein.models.criterion import Criterion, UniformDraws, label_corners, sample
 from rein.models.mask2former import Prediction
 from rein.models.part import Part
+from tests.models.loop_criterion import LoopCriterion
+from tests.models.transformers_oracle import FixedDraws, oracle_loss
 
 torch.set_num_threads(1)
 TERMS = ("layers_class", "layers_mask", "layers_dice")

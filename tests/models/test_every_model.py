@@ -10,7 +10,6 @@ from typing import Any
 import jaxtyping
 import pytest
 import torch
-from tiny_backbones import FAMILIES
 from torch import Tensor, nn
 
 from rein.config import ConfigError, Experiment
@@ -20,6 +19,7 @@ from rein.models.segmenter import build_model
 from rein.models.tuning import trainable
 from rein.training import checkpoint
 from rein.training.optim import build_optimizer
+from tests.models.tiny_backbones import FAMILIES
 
 Tiny = Callable[..., Experiment]
 CROP = 64

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_backbones import FAMILIES
 from torch import nn
 
 from rein import config
 from rein.models.backbone import Backbone
 from rein.models.vpt import Prompts, add_prompts
+from tests.models.tiny_backbones import FAMILIES
 
 
 class Record(nn.Module):

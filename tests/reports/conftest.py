@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_up_sweep import CONTROL, FIGURES, POINTS, TABLES, TARGETS, World
 
 from rein.reports.study import Study, gather
 from rein.reports.write import write
+from tests.reports.made_up_sweep import CONTROL, FIGURES, POINTS, TABLES, TARGETS, World
 
 
 @pytest.fixture(scope="session")

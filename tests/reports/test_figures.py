@@ -9,7 +9,6 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from made_up_sweep import CONTROL, FIGURES, POINTS, World
 from matplotlib.figure import Figure as Canvas
 from PIL import Image
 
@@ -19,6 +18,7 @@ from rein.reports.figures import draw
 from rein.reports.panels import colourise
 from rein.reports.picture import Picture
 from rein.reports.study import Study, gather
+from tests.reports.made_up_sweep import CONTROL, FIGURES, POINTS, World
 
 Make = Callable[..., World]
 

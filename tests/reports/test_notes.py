@@ -8,11 +8,11 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from made_up_sweep import FIGURES, POINTS, TABLES, World
 
 from rein.reports.notes import files_mark, files_note
 from rein.reports.study import gather
 from rein.reports.write import progress, write
+from tests.reports.made_up_sweep import FIGURES, POINTS, TABLES, World
 
 Make = Callable[..., World]
 

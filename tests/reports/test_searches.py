@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import yaml
-from made_up_sweep import POINTS, World
 
 from rein.config import ConfigError, Sweep, Table
 from rein.config_io import load
@@ -18,6 +17,7 @@ from rein.reports.study import gather
 from rein.reports.tables import table
 from rein.reports.write import progress, write
 from rein.sweeps.plan import expand
+from tests.reports.made_up_sweep import POINTS, World
 
 KINDS: tuple[Any, ...] = ("search", "cost", "domains")
 

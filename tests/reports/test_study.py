@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from made_up_sweep import POINTS, World
 
 from rein.config import ConfigError, Figure, Table
 from rein.reports.figures import draw
 from rein.reports.study import gather
 from rein.reports.tables import groups, table
 from rein.reports.write import provenance
+from tests.reports.made_up_sweep import POINTS, World
 
 
 def test_a_report_takes_the_axes_that_the_sweep_was_given(world: Callable[..., World]) -> None:

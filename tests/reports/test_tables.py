@@ -8,12 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from made_up_sweep import BACKBONE, CONTROL, POINTS, TABLES, World
 
 from rein.config import ConfigError, Table
 from rein.reports.grid import Cell, Grid
 from rein.reports.study import Study, gather
 from rein.reports.tables import number, ranks, table
+from tests.reports.made_up_sweep import BACKBONE, CONTROL, POINTS, TABLES, World
 
 Make = Callable[..., World]
 

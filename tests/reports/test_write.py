@@ -11,12 +11,12 @@ from html.parser import HTMLParser
 
 import pandas as pd
 import pytest
-from made_up_sweep import CONTROL, FIGURES, POINTS, TABLES, World
 
 from rein.config import ConfigError, Figure, Report, Table
 from rein.config_io import load, shipped
 from rein.reports.markup import escape, slug
 from rein.reports.write import duration, write
+from tests.reports.made_up_sweep import CONTROL, FIGURES, POINTS, TABLES, World
 
 Make = Callable[..., World]
 NASTY = r"50 % of a_b & #1, $x$ {y} ~ ^ \ | <script>alert(1)</script> *z* [l](u)"

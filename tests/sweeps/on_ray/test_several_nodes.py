@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from raylets import Raylets
 
 from rein.config import Experiment, run_id, to_dict
 from rein.ledger import Run
+from tests.raylets import Raylets
 
 Tiny = Callable[..., Experiment]
 
