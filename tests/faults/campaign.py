@@ -162,10 +162,11 @@ class Campaign:
         yield from verdict.tables(sweep.file, sweep.runs, calm, sweep.folder / "report", short)
         yield from verdict.runs_equal(sweep.runs, calm, set(ids) - short)
         yield from verdict.runs_close(sweep.runs, calm, short)
-        yield from verdict.once(traps.trace(sweep.runs), sweep.befallen)
+        trace = traps.trace(sweep.runs)
+        yield from verdict.once(trace, sweep.befallen)
         yield from verdict.leftovers(sweep.runs, self.scratch)
         if sweep.plan.has("diverging run"):
-            yield from verdict.good_checkpoint(Run(sweep.runs / ids[-1]))
+            yield from verdict.good_checkpoint(Run(sweep.runs / ids[-1]), trace)
         if sweep.plan.has("tracker down") or sweep.plan.has("tracker's store lost"):
             sweep.tracker.ready()
             sweep.sync()

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from rein.ledger import Run
 from tests.faults.plan import KINDS, Fault, draw
 from tests.faults.traps import Caught
-from tests.faults.verdict import once
+from tests.faults.verdict import good_checkpoint, once
 
 ROOT = Path(__file__).parents[2]
 
@@ -82,3 +83,11 @@ def test_a_run_that_was_cut_and_went_on_from_its_last_checkpoint_was_done_once()
 )
 def test_what_was_done_twice_is_found(events: Sequence[tuple[int, int, str, dict[str, Any]]], words: str) -> None:
     assert any(words in wrong for wrong in once(history(*events), KILLED))
+
+
+@pytest.mark.parametrize(("event", "lost"), [("saved", 1), ("record", 0)])
+def test_a_diverged_run_must_keep_what_it_has_saved(tmp_path: Path, tiny: Any, event: str, lost: int) -> None:
+    run = Run.create(tmp_path, tiny())
+    run.start(step=0, steps=3)
+    run.finish("diverged")
+    assert len(list(good_checkpoint(run, [{"event": event, "run": str(run.path)}]))) == lost

@@ -102,7 +102,7 @@ def _records(run: Run) -> dict[tuple[int, str], float]:
 def _weights(one: Run, other: Run) -> Iterator[str]:
     """A finished run's last checkpoint, or of a diverged one every checkpoint that both have."""
     names = [sorted(path.name for path in run.path.glob("checkpoint/step_*")) for run in (one, other)]
-    if not names[0]:
+    if one.state == "done" and not names[0]:
         yield f"{one.id}: no checkpoint is left"
     if one.state == "done" and names[0][-1:] != names[1][-1:]:
         yield f"{one.id}: the last checkpoint is {names[0][-1:]}, undisturbed {names[1][-1:]}"
@@ -114,13 +114,19 @@ def _weights(one: Run, other: Run) -> Iterator[str]:
                 yield f"{one.id}: {name}/{file} differs in {differ[:3]}"
 
 
-def good_checkpoint(run: Run) -> Iterator[str]:
-    """A diverged run must be told as such, and keep a checkpoint without a value that is not finite."""
+def good_checkpoint(run: Run, trace: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """A diverged run must be told as such, and keep what it has saved: all of it finite.
+
+    On a fast machine it may have diverged before its first checkpoint was due.
+    """
     if run.state != "diverged":
         yield f"{run.id}: a diverging run ended as {run.state}"
+    saved = any(event["event"] == "saved" for event in trace if Path(event["run"]) == run.path)
     newest = sorted(run.path.glob("checkpoint/step_*/model.safetensors"))[-1:]
-    if not newest or any(not bool(tensor.isfinite().all()) for tensor in load_file(newest[0]).values()):
-        yield f"{run.id}: the diverged run kept no good checkpoint"
+    if saved and not newest:
+        yield f"{run.id}: the diverged run kept none of its checkpoints"
+    if any(not bool(tensor.isfinite().all()) for file in newest for tensor in load_file(file).values()):
+        yield f"{run.id}: the diverged run kept a checkpoint that is not finite"
 
 
 def once(trace: Sequence[dict[str, Any]], faults: Sequence[tuple[Fault, Caught]]) -> Iterator[str]:
