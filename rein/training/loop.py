@@ -40,6 +40,8 @@ def make_steps(attempt: Attempt, learner: Learner) -> None:
                 _stop_if_asked(attempt)
             if _is_scored_after(attempt, done):
                 progress.pool()  # what ends the run there may come to the first process alone
+                if attempt.machine.checkpoint_seconds == 0:  # Tune does not wait for whom it sets aside there
+                    checkpoints.save(done, progress.unrecorded())
                 score_on_the_way(attempt, learner.model, done)
             if attempt.obey(done < steps and checkpoints.is_due(recorded=not progress.losses)):
                 progress.pool()

@@ -12,6 +12,7 @@ import logging
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +163,9 @@ def fit(
 ) -> None:
     """Let Tune run what the source hands out, on the cluster that is connected."""
     from ray import tune
+
+    if scheduler and scheduler.pauses:  # a run that is set aside goes on from its last checkpoint
+        machine = replace(machine, checkpoint_seconds=0.0)
 
     from rein.sweeps.on_ray.adapter import Broken, ClusterLost, Losses, Suggestions, Vigil, bundles
 
