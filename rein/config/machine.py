@@ -40,7 +40,8 @@ class Machine:
     cache: Path | None = field(default_factory=lambda: _place(os.environ.get("REIN_CACHE")))
     #: Compile the backbone's blocks and the head's layers: worth it for long runs.
     compile: bool = False
-    #: Seconds between two checkpoints: what a killed run loses at most, beside a step. 0: one at every record.
+    #: Seconds between two checkpoints: what a killed run loses at most, beside a step. 0: one at every record and
+    #: before every score.
     checkpoint_seconds: float = field(default_factory=lambda: float(os.environ.get("REIN_CHECKPOINT_SECONDS", "300")))
 
     @classmethod
