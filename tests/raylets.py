@@ -22,6 +22,8 @@ from types import TracebackType
 
 import psutil
 
+from tests.processes import alive
+
 #: Ends every session that it was told of when the pipe closes: also when the tests are killed, however hard.
 KEEPER = """
 import os, signal, sys, time
@@ -69,7 +71,7 @@ class Node:
 
     def processes(self) -> list[psutil.Process]:
         """Every process of the node that is alive: raylet, agents, workers and what they started."""
-        return [process for process in psutil.process_iter() if _session(process) == self.session and _alive(process)]
+        return [process for process in psutil.process_iter() if _session(process) == self.session and alive(process)]
 
     def raylet(self) -> psutil.Process | None:
         """The process whose death is the death of the node, as Ray sees it."""
@@ -221,12 +223,6 @@ def _session(process: psutil.Process) -> int | None:
         return os.getsid(process.pid)
     except ProcessLookupError:
         return None
-
-
-def _alive(process: psutil.Process) -> bool:
-    with contextlib.suppress(psutil.NoSuchProcess):
-        return process.status() != psutil.STATUS_ZOMBIE
-    return False
 
 
 def _words(process: psutil.Process) -> list[str]:

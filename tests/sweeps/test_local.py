@@ -21,6 +21,7 @@ from rein.sweeps.plan import Planned
 from rein.sweeps.queue import Patient, Queue
 from rein.sweeps.resources import Allotment
 from rein.training import checkpoint, train
+from tests.processes import ends_within
 
 Tiny = Callable[..., Experiment]
 
@@ -88,9 +89,5 @@ def test_a_process_that_is_killed_costs_no_run_and_leaves_none_behind(
     else:
         driver.kill()
         driver.wait()
-        deadline = time.monotonic() + 60
-        while run.state == "running" and time.monotonic() < deadline:
-            time.sleep(0.2)
-        time.sleep(2)
-        assert not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE  # where nobody asks for its status
+        assert ends_within(60, worker)
         assert run.state == "preempted" and checkpoint.newest(run.path / "checkpoint")

@@ -32,6 +32,7 @@ from rein.sweeps.plan import Planned, expand
 from rein.sweeps.queue import Queue
 from rein.sweeps.resources import Allotment, Node
 from rein.training import checkpoint, train
+from tests.processes import alive
 
 Tiny = Callable[..., Experiment]
 
@@ -304,13 +305,6 @@ def is_agent(process: psutil.Process) -> bool:
     with contextlib.suppress(psutil.NoSuchProcess):
         return process.cmdline()[:1] in (["ray::DashboardAgent"], ["ray::RuntimeEnvAgent"])
     return True
-
-
-def alive(process: psutil.Process) -> bool:
-    """Whether it still runs; who has no parent to ask for its status stays in the table as a zombie."""
-    with contextlib.suppress(psutil.NoSuchProcess):
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    return False
 
 
 @pytest.mark.slow
