@@ -34,6 +34,7 @@ from rein.data.domain import DataError, MachineError
 from rein.data.loaders import Batch, training_batches, whole_images
 from rein.data.remarks import skipped
 from rein.data.selection import scored_files
+from tests.processes import ends_within
 
 DATA = Data(sources=("toy-game",), crop_size=32, batch_size=3)
 Batches = list[Batch]
@@ -227,5 +228,6 @@ def test_a_loader_process_outlives_what_its_group_is_sent_and_ends_at_its_parent
         time.sleep(0.1)
         assert int(next(items)) == process.pid
     process.terminate()
+    assert ends_within(10, process)  # else it may read on to the last item before it hears of its end
     with pytest.raises(RuntimeError, match="exited unexpectedly"):
         list(items)
