@@ -1,4 +1,4 @@
-"""The tables of a report: variants against domains, classes or the training loss, means over seeds in every cell."""
+"""What tables have in common: rows of variants, means over seeds, marks, captions."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ from typing import Any, cast
 
 import pandas as pd
 
-from rein import results
 from rein.config import ConfigError, Table
 from rein.reports.grid import MISSING, Cell, Column, Grid
 from rein.reports.notes import files_note
-from rein.reports.searches import cost, searched_note, trials
 from rein.reports.statistics import count
-from rein.reports.study import AVERAGE, Study, final_loss, miou, trajectory
+from rein.reports.study import Study
+from rein.reports.tables.searches import searched_note
 
 #: How a table says which checkpoint of a run it shows.
 SELECTION = {
@@ -26,6 +25,7 @@ SELECTION = {
         "every row; it is no estimate of what a method gives on an unseen domain."
     ),
 }
+
 
 _TRAINABLE, _BACKBONE = "parameters.backbone_trainable", "parameters.backbone"
 
@@ -38,58 +38,6 @@ class Measure:
     digits: int = 1
     spread: bool = True
     ranked: bool = False
-
-
-def table(study: Study, wanted: Table) -> Grid:
-    """Build the table that a report asks for."""
-    kinds = {"domains": domains, "classes": classes, "convergence": convergence, "search": trials, "cost": cost}
-    return kinds[wanted.kind](study, wanted)
-
-
-def domains(study: Study, wanted: Table) -> Grid:
-    """mIoU in percent: rows of variants, columns of targets, their mean, and apart the sources' val splits."""
-    wide = miou(study)
-    measures = [
-        Measure(Column(name, "targets" if role == "target" else "source val"), ranked=role == "target")
-        for role, name in wide.columns
-    ]
-    number = len(study.targets)
-    average = (
-        f"{AVERAGE[1]} is the plain mean over the {number} targets, taken in every run first." if number > 1 else ""
-    )
-    marks = "Best mean of a target column in bold, second underlined; no test is implied."
-    return _grid(study, wanted, wide, measures, ["mIoU in percent.", average, marks, SELECTION[study.report.selection]])
-
-
-def classes(study: Study, wanted: Table) -> Grid:
-    """IoU in percent of every class: a run's mean over the targets that have the class, then over seeds."""
-    frame = results.select(study.results[study.results["state"] == "done"], study.report.selection)
-    chosen = frame[(frame["metric"] == "iou") & (frame["role"] == "target")]
-    wide = 100 * chosen.pivot_table(index="run_id", columns="class", values="value", aggfunc="mean")
-    wide = wide[[name for name in study.classes if name in wide]]
-    measures = [Measure(Column(name), spread=False, ranked=True) for name in wide.columns]
-    what = "IoU in percent of every class: a run's mean over the targets that have the class, then the mean over seeds."
-    marks = "Best in bold, second underlined; no test is implied."
-    return _grid(study, wanted, wide, measures, [what, marks, SELECTION[study.report.selection]])
-
-
-def convergence(study: Study, wanted: Table) -> Grid:
-    """The training loss at the end of every variant's budget, and whether its curve had flattened."""
-    losses = trajectory(study)
-    ends = final_loss(losses[losses["run_id"].isin(study.done["run_id"])]).set_index("run_id")
-    ends["change"] *= 100
-    ends.insert(0, "steps", study.runs.set_index("run_id")["steps"].reindex(ends.index))
-    measures = [
-        Measure(Column("steps"), digits=0, spread=False),
-        Measure(Column("final loss"), digits=2),
-        Measure(Column("change in %")),
-    ]
-    explained = (
-        "Training loss: its mean over the last tenth of the steps, and how far that lies from the mean over the tenth "
-        "that ends where the last quarter begins. Where one variant still falls faster than another, more steps may "
-        "change their order; a learning rate that decays to zero flattens the end of every curve."
-    )
-    return _grid(study, wanted, ends, measures, [explained])
 
 
 def groups(study: Study, rows: tuple[str, ...], where: str) -> list[tuple[tuple[str, ...], pd.DataFrame]]:
@@ -130,7 +78,7 @@ def ranks(means: Iterable[float]) -> list[str]:
     return ["best" if mean == best else "second" if mean == second else "" for mean in means]
 
 
-def _grid(study: Study, wanted: Table, wide: pd.DataFrame, measures: list[Measure], caption: list[str]) -> Grid:
+def grid(study: Study, wanted: Table, wide: pd.DataFrame, measures: list[Measure], caption: list[str]) -> Grid:
     """Rows of names, n and means over seeds; `wide` has a row a finished run and a column a measure."""
     lead = wanted.kind == "domains"  # the parameters stand in the main table only
     rows = groups(study, wanted.rows, f"table {wanted.name!r}")

@@ -12,7 +12,8 @@ import pytest
 from rein.config import ConfigError, Table
 from rein.reports.grid import Cell, Grid
 from rein.reports.study import Study, gather
-from rein.reports.tables import number, ranks, table
+from rein.reports.tables import table
+from rein.reports.tables.rows import number, ranks
 from tests.reports.made_up_sweep import BACKBONE, CONTROL, POINTS, TABLES, World
 
 Make = Callable[..., World]

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from rein.config import Figure
-from rein.reports.picture import TEXT, Picture, colours, columns, flat, join
+from rein.reports.figures.picture import TEXT, Picture, colours, columns, flat, join
 from rein.reports.study import AVERAGE, Study, miou_by_step, target_column, trajectory
 
 

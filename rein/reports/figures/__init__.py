@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from rein.config import ConfigError, Figure, nearest
-from rein.reports.curves import curves
-from rein.reports.inverted_u import inverted_u
-from rein.reports.panels import predictions
-from rein.reports.picture import STYLE, Picture
+from rein.reports.figures.curves import curves
+from rein.reports.figures.inverted_u import inverted_u
+from rein.reports.figures.picture import STYLE, Picture
+from rein.reports.figures.predictions import predictions
 from rein.reports.study import Study
 
 KINDS = {"inverted_u": inverted_u, "curves": curves, "predictions": predictions}
@@ -29,5 +29,8 @@ def draw(study: Study, wanted: Figure) -> Picture | str:
             )
     if wanted.kind != "predictions" and not study.targets:
         return "the sweep has no target domain"
+    study = study.only(wanted.filter, f"figure {wanted.name!r}")
+    if wanted.kind not in KINDS:
+        raise ConfigError(f"figure {wanted.name!r}: kind `{wanted.kind}` is not drawn yet")
     with plt.rc_context({**STYLE, "axes.prop_cycle": cycler(color=sns.color_palette("colorblind"))}):
         return KINDS[wanted.kind](study, wanted)

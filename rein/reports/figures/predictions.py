@@ -11,7 +11,7 @@ import numpy as np
 
 from rein.config import Figure
 from rein.data.classes import CLASSES, VOID, colours
-from rein.reports.picture import TEXT, Picture, columns, join
+from rein.reports.figures.picture import TEXT, Picture, columns, join
 from rein.reports.study import Study
 
 if TYPE_CHECKING:

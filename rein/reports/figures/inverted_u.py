@@ -9,7 +9,7 @@ import pandas as pd
 
 from rein.config import Figure
 from rein.reports import statistics
-from rein.reports.picture import TEXT, Picture, colours, columns, flat, join
+from rein.reports.figures.picture import TEXT, Picture, colours, columns, flat, join
 from rein.reports.study import AVERAGE, Study, final_loss, miou, target_column, trajectory
 
 if TYPE_CHECKING:
