@@ -27,6 +27,7 @@ def entries(kind: str, runs_root: Path) -> list[dict[str, Any]]:
         "experiments": lambda: _files(config.Experiment),
         "sweeps": lambda: _files(config.Sweep),
         "reports": lambda: _files(config.Report),
+        "worlds": lambda: _files(config.World),
         "runs": lambda: _runs(runs_root),
         "domains": _domains,
         "tunings": lambda: _methods(config.Tuning),

@@ -19,6 +19,7 @@ class Kind(StrEnum):
     experiments = "experiments"
     sweeps = "sweeps"
     reports = "reports"
+    worlds = "worlds"
     runs = "runs"
     domains = "domains"
     tunings = "tunings"
@@ -50,7 +51,7 @@ def report(
 def list_names(kind: Kind, runs: Runs = Path("runs"), as_json: Json = False) -> None:
     """Print what can be named.
 
-    Experiments, sweeps, reports, runs, domains, tunings, heads, backbones.
+    Experiments, sweeps, reports, worlds, runs, domains, tunings, heads, backbones.
     """
     from rein.catalogue import entries, shown
 

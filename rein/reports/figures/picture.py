@@ -12,6 +12,7 @@ import pandas as pd
 from rein.reports.statistics import Verdict
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Canvas
 
 #: Text width of a paper in inches.
@@ -28,12 +29,23 @@ STYLE: dict[Any, Any] = {
 
 
 @dataclass(frozen=True)
+class Point:
+    """A place in a figure, in the data's coordinates, and what is said of it where a page can be pointed at."""
+
+    axes: Axes
+    x: float
+    y: float
+    text: str
+
+
+@dataclass(frozen=True)
 class Picture:
     """A drawn figure: its caption in full, and the sentence that it supports where it supports one."""
 
     caption: str
     canvas: Canvas
     verdict: Verdict | None = None
+    points: tuple[Point, ...] = ()
 
     def save(self, stem: Path) -> list[Path]:
         """Write PNG (200 dpi) and PDF (fonts as TrueType, which publishers ask for); closes the canvas."""
