@@ -28,7 +28,7 @@ DRAWN = (
     "tenth of steps."
 )
 ZERO = "A frozen backbone trains 0 parameters, drawn and tested one decade below the smallest other count."
-PEAK = "Grey: where the peak lies, the 95 % bootstrap interval of the quadratic's vertex."
+PEAK = "Grey: where the peak lies, the 95 % interval of the quadratic's vertex."
 
 
 def inverted_u(study: Study, wanted: Figure) -> Picture | str:
