@@ -98,6 +98,11 @@ class Study:
         results = self.results[self.results["run_id"].isin(runs["run_id"])]
         return replace(self, runs=runs.reset_index(drop=True), results=results)
 
+    def on(self, targets: Sequence[str]) -> Study:
+        """The study of these targets alone, in this order."""
+        kept = [(name, role) for name, role in self.scored if role != "target" or name not in self.targets]
+        return replace(self, scored=[*((name, "target") for name in targets), *kept])
+
     def original(self, value: Any) -> Any:
         """What a domain or backbone of a world stands for, or each of several; any other value is itself."""
         if isinstance(value, tuple):
