@@ -200,7 +200,8 @@ def _name_points(axes: Axes, places: dict[str, float], width: float, narrow: boo
         axes.annotate(
             name, xy=(x, 1), xytext=(label, 1.06), xycoords=place, textcoords=place,
             rotation=angle, ha="left", va="bottom", rotation_mode="anchor", fontsize=size, annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "linewidth": 0.5, "color": "0.5", "shrinkA": 0, "shrinkB": 0, "relpos": (0, 0)},
+            arrowprops={"arrowstyle": "-", "linewidth": 0.5, "color": "0.5", "shrinkA": 0, "shrinkB": 0,
+                        "relpos": (0, 0)},
         )  # fmt: skip
         axes.axvline(x, color="0.85", linewidth=0.5, zorder=0)
     return 14 + 0.6 * size * max(map(len, places)) * math.sin(math.radians(angle))
