@@ -30,6 +30,18 @@ def test_files_are_of_print_quality(finished: World) -> None:
         assert content.startswith(b"%PDF") and b"/Type3" not in content
 
 
+@pytest.mark.parametrize("kind", ["radar", "scatter", "lines", "heatmap", "ranks", "selection"])
+def test_every_kind_is_of_print_quality_and_the_same_each_time(study: Study, tmp_path: Path, kind: str) -> None:
+    more = {"x": "tuning.rank"} if kind == "lines" else {}
+    for name in ("once", "again"):
+        picture(study, kind, **more).save(tmp_path / name)
+    with Image.open(tmp_path / "once.png") as image:
+        assert image.width <= 7.2 * 200
+    assert b"/Type3" not in (tmp_path / "once.pdf").read_bytes()
+    for suffix in ("png", "pdf"):
+        assert (tmp_path / f"once.{suffix}").read_bytes() == (tmp_path / f"again.{suffix}").read_bytes()
+
+
 def test_the_same_results_give_the_same_bytes(finished: World, study: Study, tmp_path: Path) -> None:
     files = picture(study, "curves").save(tmp_path / "again")
     assert [file.read_bytes() for file in files] == [

@@ -33,7 +33,7 @@ def test_every_hue_has_a_line_and_what_was_published_a_dashed_one(ranks: Study) 
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["4", "16", "64"]
     assert legend(drawn.canvas) == ["EVA02-L", "DINOv2-L", "EVA02-L, published", "DINOv2-L, published"]
     dashed = [line for line in axes.lines if line.get_linestyle() == "--"]
-    assert [line.get_ydata() for line in dashed] == [[61.6, 63.6, 62.7], [63.7, 64.3, 64.1]]
+    assert [list(line.get_ydata()) for line in dashed] == [[61.6, 63.6, 62.7], [63.7, 64.3, 64.1]]
     assert {line.get_markerfacecolor() for line in dashed} == {"white"}
     assert said(drawn)["Rein, DINOv2-L, rank 16: 48.5 ± 0.7 (n 2), 2.99 M"] == pytest.approx((16, 48.5))
     assert not any("Freeze" in point.text for point in drawn.points)
