@@ -34,16 +34,18 @@ def heatmap(study: Study, wanted: Figure) -> Picture | str:
     found = [one for one in every if wide.index.isin(one.scores.index).any()]
     if not classes or not found:
         return "no finished run has scores of classes"
-    rows, said, there = {}, [], []
+    names, rows, said, there = [], [], [], []
     for one in found:
         own = wide.loc[wide.index.isin(one.scores.index)]
-        rows[one.label] = own.mean().tolist()
+        names.append(one.label)
+        rows.append(own.mean().tolist())
         said.append(f"{one.label} (n {len(own)})")
         if one.row and one.row.classes and math.isfinite(one.published):
-            rows[f"{one.label}, published"] = [*(one.row.classes.get(name, np.nan) for name in classes), one.published]
+            names.append(f"{one.label}, published")
+            rows.append([*(one.row.classes.get(name, np.nan) for name in classes), one.published])
             said.append(f"{one.label} (published, {one.row.table})")
             there.append(one.row)
-    values = pd.DataFrame.from_dict(rows, orient="index", columns=[*classes, MEAN])
+    values = pd.DataFrame(rows, names, [*classes, MEAN])
     canvas, points = _draw(values, [written(name, wanted.rename) for name in (*classes, MEAN)], said)
     domains = ", ".join(written(name, wanted.rename) for name in study.targets)
     drawn = (

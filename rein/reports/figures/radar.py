@@ -44,7 +44,7 @@ def radar(study: Study, wanted: Figure) -> Picture | str:
     canvas, axes = plt.subplots(figsize=(COLUMN, COLUMN), layout="constrained")
     web = _Web.around([*means.values(), *printed.values()])
     web.draw(axes, names)
-    look, points = _looks(every), []
+    look, points = _looks(every, solid=bool(printed)), []
     for one in found:
         colour, marker, line = look[one.point]
         style = {"color": colour, "marker": marker, "markersize": 3.5}
@@ -128,8 +128,12 @@ def _printed(one: Variant, study: Study) -> list[float]:
     return [scores.get(study.original(name), math.nan) for name in study.targets]
 
 
-def _looks(every: Sequence[Variant]) -> dict[str, Look]:
-    """By point: the hue has the colour and the marker, and the line tells apart what has the same hue."""
-    hues, lines = looks_of([one.hue for one in every]), looks_of([one.rest for one in every])
-    alone = len(hues) == len(every)
-    return {one.point: Look(*hues[one.hue][:2], "-" if alone else lines[one.rest].line) for one in every}
+def _looks(every: Sequence[Variant], solid: bool) -> dict[str, Look]:
+    """By point: the hue has the colour and the marker, and the line tells apart what has the same hue.
+
+    Where all have hues of their own, lines may be `solid`, so that dots are left to what is published.
+    """
+    hues, rests = looks_of([one.hue for one in every]), looks_of([one.rest for one in every])
+    if len(hues) == len(every):
+        return {one.point: hues[one.hue]._replace(**({"line": "-"} if solid else {})) for one in every}
+    return {one.point: hues[one.hue]._replace(line=rests[one.rest].line) for one in every}
