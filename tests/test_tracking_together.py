@@ -152,7 +152,7 @@ def server_at(folder: Path) -> Iterator[tuple[str, Server]]:
 def end(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
-        process.wait(30)
+        process.wait(120)
 
 
 def full(root: Path) -> dict[str, int]:
@@ -220,7 +220,7 @@ def test_a_sync_that_is_killed_anywhere_is_finished_by_the_next(tmp_path: Path) 
             time.sleep(0.02)
         time.sleep(seconds)
         process.kill()
-        process.wait(30)
+        process.wait(120)
         for note in sorted(tmp_path.glob("*/mlflow.json"))[:1]:
             note.unlink()  # as if the kill had come between making the run and noting it
     sync([], tmp_path)
