@@ -468,7 +468,7 @@ def test_a_full_disk_is_no_hindrance(folder: Path) -> None:
 
 def test_a_process_may_end_with_a_lease_in_its_hands(folder: Path) -> None:
     process = start(folder, "sys.exit(3)")
-    process.communicate(timeout=120)
+    process.communicate(timeout=600)
     assert process.returncode == 3
     take(folder)
 

@@ -39,7 +39,7 @@ start, digests = fork.Barrier({RUNS}), fork.Queue()
 runs = [fork.Process(target=run, args=(start, digests)) for _ in range({RUNS})]
 for one in runs:
     one.start()
-print(*[digests.get(timeout=240) for _ in runs])
+print(*[digests.get(timeout=600) for _ in runs])
 """
 
 
@@ -94,7 +94,7 @@ def test_eight_runs_that_start_on_one_node_download_once(hub: Hub, tmp_path: Pat
     places = {"HF_ENDPOINT": f"http://127.0.0.1:{hub.server_port}", "HF_HOME": str(tmp_path), **patience}
     environment = {key: value for key, value in os.environ.items() if not key.startswith("HF_")} | places
     command = [sys.executable, "-c", PROGRAM]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=480)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == [hashlib.sha256(hub.content).hexdigest()] * RUNS
     assert hub.asked["HEAD True"] == RUNS, "each asked whether its copy is the newest"

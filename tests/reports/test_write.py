@@ -126,7 +126,7 @@ def test_latex_compiles(world: Make) -> None:
     made.finish_all()
     write(made.report(title=NASTY, text=NASTY, tables=(Table(name=NASTY, caption=NASTY),)), made.runs, made.out)
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "report.tex"]
-    done = subprocess.run(command, cwd=made.out, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=made.out, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout[-2000:]
 
 

@@ -212,7 +212,7 @@ class Slurm:
 
 def test_slurm_starts_ray_on_all_nodes_and_the_sweep_on_the_first(tmp_path: Path) -> None:
     slurm = Slurm(tmp_path)
-    assert slurm.start("rank", "steps=5").wait(timeout=240) == 0
+    assert slurm.start("rank", "steps=5").wait(timeout=600) == 0
     calls = slurm.calls()
     assert calls[-1] == ["rein", "sweep", "rank", "steps=5", "--address", "auto"]
     (run,) = (call for call in calls if call[:2] == ["ray", "symmetric-run"])
@@ -227,5 +227,5 @@ def test_slurm_before_the_time_is_up_stops_rein_alone_and_queues_again(tmp_path:
     script = slurm.start("endless")
     assert comes((tmp_path / "said.up").is_file)
     script.send_signal(signal.SIGTERM)  # --signal=B:TERM@120: the script gets it, nobody else
-    assert script.wait(timeout=120) == 130
+    assert script.wait(timeout=600) == 130
     assert slurm.calls()[-1] == ["scontrol", "requeue", "7"]

@@ -40,7 +40,7 @@ def test_a_sweep_needs_no_ray(tmp_path: Path, toy_data: Path, tiny: Tiny) -> Non
     environment = {**os.environ, "REIN_DATA": str(toy_data), "REIN_RUNS": "runs", "PYTHONPATH": path}
     words = ("sweep", "sweep.yaml", "--executor", "local", "--no-track", "--json")
     command = [sys.executable, "-c", "from rein.cli import main; main()", *words]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=240)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=600)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["done"] == 2
 
@@ -77,12 +77,12 @@ def test_a_process_that_is_killed_costs_no_run_and_leaves_none_behind(
     command = [sys.executable, "-c", "from rein.cli import main; main()", *words]
     driver = subprocess.Popen(command, env=environment, cwd=tmp_path, stderr=subprocess.DEVNULL)
     run = Run(tmp_path / "runs" / run_id(experiment))
-    assert comes(lambda: run.status().get("loss"), 240)
+    assert comes(lambda: run.status().get("loss"), 600)
     worker = psutil.Process(run.status()["pid"])
     assert worker.pid != driver.pid
     if victim == "worker":
         worker.kill()
-        assert driver.wait(480) == 0
+        assert driver.wait(600) == 0
         assert run.state == "done" and run.status()["attempt"] == 2
     else:
         driver.kill()

@@ -89,6 +89,6 @@ def test_an_interpreter_that_exits_waits_for_the_run_in_its_thread() -> None:
         inside.wait()
     """
     ended = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=240, check=True
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=600, check=True
     )
     assert ended.stdout == "saved\n"

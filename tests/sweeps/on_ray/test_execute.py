@@ -67,7 +67,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory, toy_data: Path, tiny: Tiny) 
 
     def rein(*words: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-c", "from rein.cli import main; main()", *words]
-        return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=root, timeout=240)
+        return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=root, timeout=600)
 
     first = rein("sweep", str(root / "sweep.yaml"), "--json", "--jobs", "1")
     assert first.stdout, first.stderr
@@ -142,9 +142,9 @@ def test_ctrl_c_leaves_runs_that_can_be_gone_on_with(tmp_path: Path, toy_data: P
         command, stderr=subprocess.PIPE, text=True, env=environment, cwd=tmp_path, start_new_session=True
     )
     run = Run(tmp_path / "runs" / run_id(experiment))
-    assert comes(lambda: run.status().get("loss"), 240)
+    assert comes(lambda: run.status().get("loss"), 600)
     os.killpg(driver.pid, signal.SIGINT)
-    stderr = driver.communicate(timeout=240)[1]
+    stderr = driver.communicate(timeout=600)[1]
     assert driver.returncode == 130, stderr
     assert run.state == "preempted", "not pruned: that would count as its end"
     assert "the same command is given again" in stderr and "Traceback" not in stderr
@@ -248,7 +248,7 @@ def test_a_sweep_killed_with_all_its_processes_ends_as_if_it_had_never_been_cut(
     command = [sys.executable, "-c", "from rein.cli import main; main()", *words]
     driver = subprocess.Popen(command, env=environment, cwd=tmp_path, start_new_session=True)
     run = Run(tmp_path / "runs" / run_id(experiment))
-    assert comes(lambda: run.status().get("step", 0) >= 9, 240)
+    assert comes(lambda: run.status().get("step", 0) >= 9, 600)
     os.kill(run.status()["pid"], signal.SIGSTOP)  # until all are found, it would go on
     for process in [psutil.Process(driver.pid), *psutil.Process(driver.pid).children(recursive=True)]:
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -256,7 +256,7 @@ def test_a_sweep_killed_with_all_its_processes_ends_as_if_it_had_never_been_cut(
     driver.wait()
     assert run.state == "running" and 9 <= run.status()["step"] < 40, "it was cut in the middle"
 
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=240)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=600)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert (result["done"], result["failed"]) == (2, 0) and run.status()["attempt"] == 2
@@ -282,7 +282,7 @@ def test_a_driver_that_is_killed_leaves_no_process(tmp_path: Path, toy_data: Pat
     environment = {**os.environ, "REIN_DATA": str(toy_data), "REIN_RUNS": str(tmp_path / "runs")}
     driver = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=environment, cwd=tmp_path, start_new_session=True)
     run = Run(tmp_path / "runs" / run_id(experiment))
-    assert comes(lambda: run.status().get("loss"), 240)
+    assert comes(lambda: run.status().get("loss"), 600)
     ours = psutil.Process(driver.pid).children(recursive=True)
     assert run.status()["pid"] in {process.pid for process in ours}
     driver.kill()
@@ -315,7 +315,7 @@ def test_a_cluster_behind_a_clients_door(tmp_path: Path, toy_data: Path, tiny: T
     with a_cluster(tmp_path, environment) as address:
         words = ("sweep", "sweep.yaml", "--no-track", "--json", "--address", address)
         command = [sys.executable, "-c", "from rein.cli import main; main()", *words]
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=240)
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=600)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {"runs": 2, "already done": 0, "done": 2, "failed": 0}
 
@@ -338,7 +338,7 @@ def a_cluster(folder: Path, environment: dict[str, str]) -> Iterator[str]:
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", *options, *ports]
     node = subprocess.Popen(command, env=environment, cwd=folder, stdout=subprocess.DEVNULL, start_new_session=True)
     try:
-        assert comes(lambda: takes_connections(door), 240)
+        assert comes(lambda: takes_connections(door), 600)
         yield f"ray://127.0.0.1:{door}"
     finally:
         processes = [psutil.Process(node.pid), *psutil.Process(node.pid).children(recursive=True)]

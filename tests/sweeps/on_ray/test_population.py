@@ -167,7 +167,7 @@ def test_a_member_whose_process_was_lost_has_failed(member: Run, tmp_path: Path)
 @pytest.mark.slow
 def test_a_population_is_trained_on_ray_and_no_table_sees_it(tmp_path: Path, tiny_file: Path, toy_data: Path) -> None:
     driver = started(tmp_path, tiny_file, toy_data, steps=8, every=4)
-    stdout, stderr = driver.communicate(timeout=400)
+    stdout, stderr = driver.communicate(timeout=600)
     assert driver.returncode == 0, stderr
     said, root = json.loads(stdout), tmp_path / "runs/pbt/s/1"
     assert said["stretches"] > 2 and said["done"] >= 2 and said["schedule"].startswith("0: optim.lr=")
@@ -178,11 +178,11 @@ def test_a_population_is_trained_on_ray_and_no_table_sees_it(tmp_path: Path, tin
 def test_a_member_whose_process_is_killed_is_counted(tmp_path: Path, tiny_file: Path, toy_data: Path) -> None:
     driver = started(tmp_path, tiny_file, toy_data, steps=12, every=6)
     root = tmp_path / "runs/pbt/s/1"
-    assert comes(lambda: list(root.glob("*/status.json")), 240)
+    assert comes(lambda: list(root.glob("*/status.json")), 600)
     assert list(root.glob(".ray-*")), "Tune's own files, where all nodes see them"
     os.kill(Run(next(root.glob("*/status.json")).parent).status()["pid"], signal.SIGKILL)
     try:
-        stdout, stderr = driver.communicate(timeout=400)
+        stdout, stderr = driver.communicate(timeout=600)
     finally:
         with suppress(ProcessLookupError):
             os.killpg(driver.pid, signal.SIGKILL)

@@ -170,7 +170,7 @@ def test_what_cannot_be_marked_yet_keeps_neither_tune_nor_its_bracket_waiting(
         asking.on_trial_add(controller, one)
     worst = Run(tmp_path / planned[0].id)
     slept: list[float] = []
-    monkeypatch.setattr(time, "sleep", slept.append)
+    monkeypatch.setattr("rein.ledger.lease.time", SimpleNamespace(sleep=slept.append, time=time.time))
     with ExitStack() as stack:
         if trouble == "a full disk":
             stack.enter_context(monkeypatch.context()).setattr(Run, "finish", full)
@@ -261,7 +261,7 @@ def test_a_search_on_ray_ends_with_all_runs_done_or_pruned(
     environment = {**os.environ, "REIN_DATA": str(toy_data), "REIN_RUNS": str(tmp_path / "runs")}
     words = ("sweep", "s.yaml", "--no-track", "--json")
     command = [sys.executable, "-c", "from rein.cli import main; main()", *words]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=600)
     assert done.returncode == 0, done.stderr
     counts = json.loads(done.stdout)
     assert counts["failed"] == 0 and counts["done"] + counts["pruned"] == counts["runs"] == 2 * len(rates)
