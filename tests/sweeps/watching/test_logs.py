@@ -73,5 +73,19 @@ def test_it_is_followed_until_the_run_ends_through_a_change_of_files(run: Run, r
     assert (run.path / OLD).is_file()
 
 
+def test_files_that_change_as_a_log_begins_to_be_followed_say_nothing_twice(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, read = RunLog(run.path, limit=10), logs._lines
+    log.say("first")
+
+    def late(path: Path) -> list[str]:
+        log.say("second")
+        return read(path)
+
+    monkeypatch.setattr(logs, "_lines", late)
+    assert [line.partition("  ")[2] for line in logs.follow(run, None)] == ["first", "second"]
+
+
 def test_nothing_is_waited_for_where_nobody_works(run: Run) -> None:
     assert list(logs.follow(run, None)) == [] and logs.lines(run) == []
