@@ -221,7 +221,7 @@ def test_a_run_that_another_command_works_on_is_left_to_it_and_taken_up_when_tha
         with first.claimed():
             first.start(step=1, steps=3)
             held.set()
-            assert comes(lambda: second.state == "done")
+            assert comes(lambda: second.state == "done", 600)
             seen.append(first.state)
             first.finish("preempted")
 
