@@ -48,6 +48,7 @@ def test_the_power_at_hand_is_said() -> None:
         f"With 9 points, 5 seeds and this spread (sd {found.spread:.2f} points between the seeds of a point) a fall of "
         f"2 points from a peak at the middle count would be claimed in {100 * found.power:.0f} % of sweeps."
     ) in verdict(found, OF).evidence
+    assert "9 points, 5 seeds or more and" in verdict(replace(found, runs=46), OF).evidence
     assert "claimed in under 1 % of" in verdict(replace(found, power=0.001), OF).evidence
 
 
