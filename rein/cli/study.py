@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from rein.cli.options import Json, Runs, SweepOverrides
+from rein.cli.options import Domains, Json, Runs, SweepOverrides
 from rein.cli.output import print_result
 
 
@@ -19,6 +19,7 @@ class Kind(StrEnum):
     experiments = "experiments"
     sweeps = "sweeps"
     reports = "reports"
+    worlds = "worlds"
     runs = "runs"
     domains = "domains"
     tunings = "tunings"
@@ -30,6 +31,7 @@ def report(
     name: Annotated[str, typer.Argument(metavar="REPORT", help="A YAML file or a shipped name.")],
     overrides: SweepOverrides = None,
     out: Annotated[Path | None, typer.Option(help="Where the document goes; default reports/out/NAME.")] = None,
+    domains: Domains = None,
     runs: Runs = Path("runs"),
 ) -> None:
     """Write a report of what the ledger holds.
@@ -39,16 +41,17 @@ def report(
     from rein.config import Report
     from rein.config_io import load
     from rein.reports.write import write
+    from rein.worlds import name_in
 
-    target = out or Path("reports/out") / Path(name).stem
-    for path in write(load(Report, name, overrides or ()), runs.absolute(), target, name=Path(name).stem):
+    target = out or Path("reports/out") / name_in(name, domains)
+    for path in write(load(Report, name, overrides or ()), runs.absolute(), target, Path(name).stem, domains):
         typer.echo(path)
 
 
 def list_names(kind: Kind, runs: Runs = Path("runs"), as_json: Json = False) -> None:
     """Print what can be named.
 
-    Experiments, sweeps, reports, runs, domains, tunings, heads, backbones.
+    Experiments, sweeps, reports, worlds, runs, domains, tunings, heads, backbones.
     """
     from rein.catalogue import entries, shown
 

@@ -15,8 +15,8 @@ from PIL import Image
 from rein.config import ConfigError, Figure
 from rein.data.classes import PALETTE
 from rein.reports.figures import draw
-from rein.reports.panels import colourise
-from rein.reports.picture import Picture
+from rein.reports.figures.picture import Picture
+from rein.reports.figures.predictions import colourise
 from rein.reports.study import Study, gather
 from tests.reports.made_up_sweep import CONTROL, FIGURES, POINTS, World
 

@@ -79,7 +79,7 @@ def test_other_tables_say_that_rows_were_searched_and_show_finished_runs(tmp_pat
     grid = build(world, "domains")
     assert "asha stopped 2 of 3 early" in grid.caption and "searched by `source_val`, not tabled" in grid.caption
     assert [row[3].text for row in grid.rows] == ["0 of 1", "0 of 1", "1"]
-    assert progress(gather(world.report(), world.runs)) == "", "a search is through with what it has stopped"
+    assert progress([gather(world.report(), world.runs)]) == "", "a search is through with what it has stopped"
 
 
 def test_a_plain_sweeps_tables_never_count_pruned_runs(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_a_plain_sweeps_tables_never_count_pruned_runs(tmp_path: Path) -> None:
     world.sweep.write_text(yaml.safe_dump(sweep))
     grid = build(world, "domains")
     assert [row[3].text for row in grid.rows] == ["0 of 1", "0 of 1", "1"] and "searched" not in grid.caption
-    assert progress(gather(world.report(), world.runs)) == "partial: 1 of 3 runs done (2 pruned)"
+    assert progress([gather(world.report(), world.runs)]) == "partial: 1 of 3 runs done (2 pruned)"
     with pytest.raises(ConfigError, match="is no search"):
         build(world, "search")
 
