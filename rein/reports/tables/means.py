@@ -77,9 +77,10 @@ def grid(
     Published numbers and differences stand in columns of their own beside each measure, or `below` in rows. Where the
     columns are values of a key, runs of a row differ in it: it goes `across`.
     """
-    rows = rows_of(study, wanted, across)
+    rows = [row for row in rows_of(study, wanted, across) if len(row.runs) or _told(row, measures)]
     blocks = [wide.loc[wide.index.isin(row.runs["run_id"])] for row in rows]
-    notes = Footnotes(entries(wanted))
+    told = {id(entry) for row in rows for entry in row.published}
+    notes = Footnotes([entry for entry in entries(wanted) if id(entry) in told])
     lines = []
     for row, block, measured in zip(rows, blocks, _measured(wanted, blocks, measures), strict=True):
         theirs = [_published(row, measure, notes) for measure in measures]
@@ -103,6 +104,11 @@ def grid(
     return Grid(
         wanted.name, joined, tuple(head), tuple(cells), _values(rows, wanted.rows, blocks, measures), notes.lines()
     )
+
+
+def _told(row: Row, measures: list[Measure]) -> bool:
+    """Whether anything that the table shows is published of a row."""
+    return any(measure.printed and measure.printed.of(row) for measure in measures)
 
 
 def _measured(wanted: Table, blocks: list[pd.DataFrame], measures: list[Measure]) -> list[list[Cell]]:
