@@ -116,7 +116,7 @@ class Footnotes:
         single = [(SINGLE, "Seen in one source alone; all others in two that agree.")] if self.some_single else []
         once = " Each number was seen in one source alone." if self.all_single else ""
         return (
-            *((letter, f"{note[0].upper()}{note[1:]}.") for note, letter in self.letters.items()),
+            *((letter, f"{note[0].upper()}{note[1:]}.".replace("->", "→")) for note, letter in self.letters.items()),
             *single,
             ("", sources + once),
         )
