@@ -141,7 +141,7 @@ def _chapter(report: Report, runs_root: Path, out: Path, name: str, world: str |
         said = files_note(study) if wanted.kind != "predictions" else ""
         figures.append(Drawn(wanted.name, f"{picture.caption} {said}".strip(), tuple(picture.save(stem))))
         files += figures[-1].files
-        verdicts += [picture.verdict] if picture.verdict is not None else []
+        verdicts += picture.verdicts
     return Chapter(report, study, grids, figures, verdicts, provenance(study, name, world))
 
 
