@@ -135,6 +135,7 @@ def _draw(axes: Axes, study: Study, runs: pd.DataFrame, wanted: Figure) -> Axes:
     second.spines["right"].set_visible(True)
     second.set_ylabel("training loss", color="0.4")
     second.tick_params(axis="y", colors="0.4")
+    second.locator_params(axis="y", nbins=6)
     _line(second, runs, "final", 0, label="training loss", color="0.4", marker="o", linewidth=1, markersize=2.5,
           linestyle="--")  # fmt: skip
     return second
@@ -166,7 +167,8 @@ def _share(grid: np.ndarray, seconds: list[Axes]) -> None:
     high = max(one.get_ylim()[1] for one in seconds)
     across = grid.shape[1]
     for place, axes in enumerate(grid.flat):
-        axes.set(xlabel="", ylabel="" if place % across else axes.get_ylabel())
+        axes.set_xlabel("trainable parameters" if place >= len(seconds) - across else "")
+        axes.set_ylabel("" if place % across else axes.get_ylabel())
         if place >= len(seconds):
             axes.axis("off")
             continue
@@ -177,7 +179,6 @@ def _share(grid: np.ndarray, seconds: list[Axes]) -> None:
             second.tick_params(axis="y", labelright=False)
         # At the end of a last row that is not full there is room for it, and the panels stay equally wide.
         second.yaxis.set_in_layout(place % across == across - 1)
-    grid.flat[0].get_figure().supxlabel("trainable parameters in the backbone", fontsize=8)
 
 
 def _name_points(axes: Axes, places: dict[str, float], width: float, narrow: bool) -> float:
@@ -199,7 +200,7 @@ def _name_points(axes: Axes, places: dict[str, float], width: float, narrow: boo
         axes.annotate(
             name, xy=(x, 1), xytext=(label, 1.06), xycoords=place, textcoords=place,
             rotation=angle, ha="left", va="bottom", rotation_mode="anchor", fontsize=size, annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "linewidth": 0.5, "color": "0.5", "shrinkA": 0, "shrinkB": 0},
+            arrowprops={"arrowstyle": "-", "linewidth": 0.5, "color": "0.5", "shrinkA": 0, "shrinkB": 0, "relpos": (0, 0)},
         )  # fmt: skip
         axes.axvline(x, color="0.85", linewidth=0.5, zorder=0)
     return 14 + 0.6 * size * max(map(len, places)) * math.sin(math.radians(angle))
