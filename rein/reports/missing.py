@@ -67,7 +67,7 @@ def _of(study: Study) -> dict[str, tuple[int, Missing]]:
             sure, basis, (low, high) = 2, *_published()
         else:
             sure, basis, low, high = 3, "", 0.0, 0.0
-        times = (steps - study.statuses[run_id].get("step", 0)) * max(gpus, 1)
+        times = (steps - study.statuses[run_id].get("step", 0)) * (gpus or 1)
         found[run_id] = sure, Missing(basis, 1, low * times, high * times, gpus > 0)
     return found
 

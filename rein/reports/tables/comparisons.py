@@ -79,11 +79,11 @@ def _over_images(study: Study, row: Row, base: Row) -> Difference | None:
     if study.report.selection != "last":
         return None
     seeds = sorted(set(_scores(study, row).index) & set(_scores(study, base).index))
-    both = [_counts(study, one, seeds) for one in (row, base)]
-    if not seeds or not all(both):
+    ours, theirs = (_counts(study, one, seeds) if seeds else None for one in (row, base))
+    if ours is None or theirs is None:
         return None
     try:
-        return over_images(*both)  # type: ignore[arg-type]
+        return over_images(ours, theirs)
     except ValueError:  # other images: their difference would be of those
         return None
 

@@ -102,9 +102,8 @@ def _with_published(study: Study, wanted: Table, rows: list[Row], entries: tuple
     found: dict[Any, Row] = dict(enumerate(rows))
     order: list[Any] = []
     for entry in entries:
-        own: list[Any] = [
-            index for index, row in enumerate(rows) if beside.matches(entry, study, row.runs, wanted.rename)
-        ]
+        variants = set(beside.variants_of(entry, study, wanted.rename))
+        own: list[Any] = [index for index, row in enumerate(rows) if variants & set(row.runs["point"])]
         if not own:
             names = beside.row_names(entry, wanted.rows, apart)
             own = [(names, entry.sources)]
