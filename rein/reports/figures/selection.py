@@ -10,8 +10,9 @@ import pandas as pd
 
 from rein.config import Figure
 from rein.reports.figures.picture import COLUMN, Picture, Point, folded, join
-from rein.reports.figures.variants import aim, amount, left_out, variants
+from rein.reports.figures.variants import aim, left_out, variants
 from rein.reports.study import Study, miou
+from rein.reports.tables.numbers import number
 from rein.results import Selection
 
 
@@ -47,7 +48,7 @@ def selection(study: Study, wanted: Figure) -> Picture | str:
             axes.plot(means[rule], row, marker=marker, color=colour, markersize=size, linestyle="none", zorder=3,
                       markerfacecolor=colour if rule == "last" else "none",
                       label=rule if row == 0 else None)  # fmt: skip
-            text = f"{one.label}, {rule}: {amount(means[rule], own[rule].std())} (n {len(own)})"
+            text = f"{one.label}, {rule}: {number(means[rule], own[rule].std(), 1)} (n {len(own)})"
             points.append(Point(axes, means[rule], row, text))
         added = f"+{gain.mean():.1f}" if gain.mean() >= 0.05 else "0"
         axes.annotate(added, (1.02, row), va="center_baseline", **beside)
