@@ -18,7 +18,8 @@ def a_world(folder: Path, **changes: object) -> str:
         "experiment": "toy",
         "domains": {"gta": "toy-game", "cityscapes": "toy-day", "bdd100k": "toy-rain", "mapillary": "toy-night"},
         "backbones": {
-            "vit_large_patch14_dinov2.lvd142m": "vit_toy_patch8_96", "eva02_large_patch14_224.mim_m38m": "test_vit"
+            "vit_large_patch14_dinov2.lvd142m": "vit_toy_patch8_96",
+            "eva02_large_patch14_224.mim_m38m": "test_vit",
         },
         **changes,
     }

@@ -88,7 +88,6 @@ DOMAINS: dict[str, Domain] = {
 SHIPPED: Mapping[str, Domain] = dict(DOMAINS)
 
 
-
 def _families(name: str, corruptions: Iterable[str], severities: Iterable[int]) -> dict[str, tuple[str, ...]]:
     of_one = {f"{name}-{one}": tuple(f"{name}-{one}-{severity}" for severity in severities) for one in corruptions}
     return {name: tuple(member for members in of_one.values() for member in members), **of_one}
