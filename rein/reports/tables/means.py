@@ -108,7 +108,7 @@ def grid(
 
 def _told(row: Row, measures: list[Measure]) -> bool:
     """Whether anything that the table shows is published of a row."""
-    return any(measure.printed and measure.printed.of(row) for measure in measures)
+    return any(measure.printed and measure.printed.of(row) is not None for measure in measures)
 
 
 def _measured(wanted: Table, blocks: list[pd.DataFrame], measures: list[Measure]) -> list[list[Cell]]:
