@@ -11,7 +11,8 @@ import pytest
 
 from rein.config import Experiment, flatten
 from rein.ledger import Run
-from rein.tracking import Tracker, default_uri, is_copied
+from rein.ledger.tracked import is_copied
+from rein.tracking import Tracker, default_uri
 
 pytestmark = pytest.mark.slow
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
 from enum import StrEnum
 from pathlib import Path
@@ -31,6 +32,9 @@ def report(
     overrides: SweepOverrides = None,
     out: Annotated[Path | None, typer.Option(help="Where the document goes; default reports/out/NAME.")] = None,
     runs: Runs = Path("runs"),
+    track: Annotated[
+        bool, typer.Option("--track/--no-track", help="Attach it to the sweep in MLflow, where the sweep is there.")
+    ] = True,
 ) -> None:
     """Write a report of what the ledger holds.
 
@@ -40,9 +44,26 @@ def report(
     from rein.config_io import load
     from rein.reports.write import write
 
-    target = out or Path("reports/out") / Path(name).stem
-    for path in write(load(Report, name, overrides or ()), runs.absolute(), target, name=Path(name).stem):
+    target, stem = out or Path("reports/out") / Path(name).stem, Path(name).stem
+    wanted = load(Report, name, overrides or ())
+    paths = write(wanted, runs.absolute(), target, name=stem)
+    for path in paths:
         typer.echo(path)
+    if track:
+        _attach(runs.absolute(), Path(wanted.sweep).stem, stem, target, paths)
+
+
+def _attach(runs: Path, sweep: str, name: str, target: Path, paths: list[Path]) -> None:
+    """A tracker that is away costs a report nothing but a warning."""
+    from rein.sweeps.watching.attaching import attach
+
+    try:
+        page = attach(runs, sweep, name, target, [path for path in paths if path.name != "results.csv"])
+    except OSError as error:
+        logging.getLogger("rein").warning("the report is not attached to its sweep: %s", error)
+    else:
+        if page:
+            typer.echo(f"attached to the sweep in MLflow: {page}", err=True)
 
 
 def list_names(kind: Kind, runs: Runs = Path("runs"), as_json: Json = False) -> None:

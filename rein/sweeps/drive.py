@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rein.config import PBT, ConfigError, Experiment, Machine, Sweep, run_id
-from rein.config_io import load
+from rein.config_io import find, load
 from rein.ledger import FAILED, FINAL, Run
 from rein.sweeps.bill.where_it_runs import check_executor
 from rein.sweeps.folder import SweepFolder
@@ -21,6 +21,7 @@ from rein.sweeps.resources import Allotment
 from rein.sweeps.search.members import known
 from rein.sweeps.watching.watch import Watch
 from rein.sweeps.work import Executor, Work
+from rein.view.text import question
 
 if TYPE_CHECKING:
     from rein.ranks import Ranks
@@ -66,7 +67,8 @@ def drive(
         check_data(planned, machine.data)
         return evolve(sweep, planned, machine, allotment, Path(name).stem, address, jobs)
 
-    followed = Followed(planned, machine, track, sweep, folder)
+    asked = question(find(Sweep, name).read_text(encoding="utf-8"), sweep)
+    followed = Followed(planned, machine, track, sweep, folder, asked)
     todo = followed.through(Work(sweep, planned, machine, allotment, folder, executor, address, jobs, keep_going))
     return _summary(followed.begun(planned), len(planned) - len(todo), machine.runs, sweep)
 

@@ -13,9 +13,10 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from rein.ledger import FAILED, FINAL, Run
+from rein.ledger.tracked import is_copied
 from rein.sweeps.plan import Planned
 from rein.sweeps.watching.watch import Sink
-from rein.tracking import Tracker, default_uri, is_copied, prepare
+from rein.tracking import Tracker, default_uri, prepare
 
 log = logging.getLogger(__name__)
 

@@ -83,7 +83,7 @@ def _title(run: Run) -> str:
 
 
 def _copy(tracker: Tracker, name: str, members: Sequence[Named], say: Callable[[str], None]) -> dict[str, Any]:
-    tracker.parent = None
+    tracker.leave_sweep()
     if name:
         tracker.open_sweep(name)
     copied, failed = 0, 0
