@@ -152,11 +152,10 @@ def _charts(seen: Seen, grouped: bool) -> tuple[list[dict[str, Any]], list[dict[
         axes = {"selectedParams": seen.shared[:AXES], "selectedMetrics": [SIZE, SOURCES, TARGETS]}
         short.insert(0, _chart("PARALLEL", "short", "what varies", **axes))
         if seen.pictures:
-            pictures = [_chart("IMAGE", "pictures", "", imageKeys=seen.pictures)]
-            # One wide card: a row a run, three pictures beside each other in each.
-            sections.append(
-                _section("pictures", "Pictures: image, label, prediction") | {"columns": 1, "cardHeight": 720}
-            )
+            shown = {"imageKeys": seen.pictures, "step": seen.steps, "showRunParams": False}
+            pictures = [_chart("IMAGE", "pictures", "", **shown)]
+            wide = {"columns": 1, "cardHeight": 720}  # a column a run, a row a picture
+            sections.append(_section("pictures", "Pictures: image, label, prediction") | wide)
     folded = [_section(f"{name}/iou", f"{name}/iou", is_folded=True) for name in seen.domains]
     rest = _section("rest", "Model metrics", is_folded=True)
     return [*short, *domains, *pictures], [*sections, *folded, rest]
