@@ -12,7 +12,7 @@ import os
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -130,6 +130,8 @@ class Tracker:
 
     def _tell(self) -> None:
         """Say in the parent's description how far the sweep is."""
+        from mlflow.exceptions import MlflowException
+
         assert self.parent is not None
         folder = SweepFolder(self.runs, self.sweep)
         members = folder.members()
@@ -138,8 +140,9 @@ class Tracker:
         views = saved.views(self.sweep, seen) if seen else []
         places = {view.title: f"#/experiments/{self.experiment}/runs{view.query}" for view in views}
         self.client.set_tag(self.parent, NOTE, text.of_sweep(self.sweep, folder.question(), states, places))
-        for view in views:
-            self.client.set_experiment_tag(self.experiment, view.tag, view.value)
+        with suppress(MlflowException):  # an older MLflow's tags are shorter
+            for view in views:
+                self.client.set_experiment_tag(self.experiment, view.tag, view.value)
         self._told = time.monotonic()
 
     def adopt(self, run: Run) -> None:

@@ -282,7 +282,7 @@ class Run:
         self.check_held()
         new = [dict(row) for row in rows]
         steps = {str(row["step"]) for row in new}
-        kept = [row for row in self.score_rows() if row["step"] not in steps]
+        kept: list[dict[Any, Any]] = [row for row in self.score_rows() if row["step"] not in steps]
         text = io.StringIO()
         writer = csv.DictWriter(text, SCORE_COLUMNS, lineterminator="\n")
         writer.writeheader()

@@ -23,8 +23,8 @@ TAG = "mlflow.sharedViewState."
 TRAINING = "workflowType=machine_learning"
 #: So many runs say what varies.
 ASKED = 60
-#: As many axes as one can read.
-AXES = 6
+#: As many axes as one can read, and as many domains as go into a tag.
+AXES, DOMAINS = 6, 24
 #: Shown at once in charts; more are a click away.
 SHOWN, ALL, FEW = 50, "SHOW_ALL", "FIRST_20_RUNS"
 TARGETS, SOURCES, SIZE = "targets/miou", "source_val", "parameters.backbone_trainable"
@@ -66,7 +66,7 @@ class Seen:
             seeds=len(values["seed"]),
             runs=len(runs),
             steps=max(config["steps"] for config in configs),
-            domains=next((found for run in some if (found := _domains(run))), []),
+            domains=next((found for run in some if (found := _domains(run))), [])[:DOMAINS],
             pictures=next((found for run in some if (found := _pictures(run))), []),
         )
 
