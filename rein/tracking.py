@@ -235,11 +235,8 @@ class Tracker:
                     self.client.set_tag(id, "mlflow.loggedImages", "True")  # the UI's grids look for it
             except Exception as error:
                 self._takes_files = False
-                log.warning(
-                    "MLflow at %s takes no files: %s; `rein sync` tries again",
-                    tracked.store_root(self.uri) if self.uri.startswith("http") else self.uri,
-                    error,
-                )
+                why = tracked.reason(error, self.uri)
+                log.warning("MLflow at %s takes no files: %s; `rein sync` tries again", tracked.shown(self.uri), why)
                 return
         self._keep(run, note, files=True)
 

@@ -67,6 +67,11 @@ def shown(uri: str) -> str:
     return store_root(uri) if uri.startswith("http") else uri
 
 
+def reason(error: Exception, uri: str) -> str:
+    """What went wrong at a store: MLflow's words hold its address, and so a password, which nobody is to read."""
+    return str(error).replace(uri.rstrip("/"), shown(uri))
+
+
 def page(uri: str, experiment: str, run_id: str | None = None) -> str:
     """The page of an experiment or of one of its runs."""
     of_run = f"/runs/{run_id}" if run_id else "/runs"

@@ -31,5 +31,5 @@ def attach(runs: Path, sweep: str, name: str, root: Path, paths: Sequence[Path])
             raise OSError(f"it has no sweep {sweep} any more; `rein sync` copies it again")
         tracker.attach(parent, root, paths, f"report/{name}")
     except Exception as error:
-        raise OSError(f"MLflow at {tracked.shown(uri)}: {error}") from error
+        raise OSError(f"MLflow at {tracked.shown(uri)}: {tracked.reason(error, uri)}") from error
     return tracked.page(uri, tracker.experiment, parent)

@@ -66,8 +66,7 @@ def test_a_folder_without_runs_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_ui_answers_until_it_is_interrupted_and_ends_whole(tmp_path: Path, number: signal.Signals) -> None:
+def test_the_ui_answers_until_it_is_interrupted_and_ends_whole(tmp_path: Path) -> None:
     run, port = made(tmp_path), free_port()
     command = [sys.executable, "-c", "from rein.cli import main; main()", "ui", "--runs", str(tmp_path)]
     environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
@@ -81,14 +80,14 @@ def test_the_ui_answers_until_it_is_interrupted_and_ends_whole(tmp_path: Path, n
             assert answer.status == 200
         servers = psutil.Process(process.pid).children(recursive=True)
         assert servers
-        process.send_signal(number)
+        process.send_signal(signal.SIGINT)
         assert process.wait(40) == 0 and process.stdout.read() == ""
         eventually(lambda: not [server for server in servers if server.is_running()])
         with socket.create_server(("127.0.0.1", port)):
             pass
     finally:
         process.terminate()
-        process.wait(40)
+        process.communicate(timeout=40)
 
 
 def eventually(is_so: Callable[[], bool], seconds: float = 20.0) -> None:
