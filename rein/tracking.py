@@ -42,8 +42,12 @@ NOTE = "mlflow.note.content"
 PATIENCE = 120.0
 #: The hidden folder, beside the runs or a store, in which processes that copy take turns.
 PLACE = ".mlflow"
-#: A server that is away must cost seconds, not the minutes that MLflow would try again for.
-HASTE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "5", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
+#: A server that is away must cost seconds, not the minutes that MLflow would try again for; stdout is for results.
+MANNERS = {
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
 
 
 def default_uri(runs: Path) -> str:
@@ -53,12 +57,13 @@ def default_uri(runs: Path) -> str:
 
 def prepare() -> None:
     """Import MLflow, which takes seconds, on a busy machine many of them, that no server is to blame for."""
-    for key, value in HASTE.items():
+    for key, value in MANNERS.items():
         os.environ.setdefault(key, value)
     import mlflow  # noqa: F401
 
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("mlflow").setLevel(logging.WARNING)
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # that it tries again; what fails is raised
 
 
 class Tracker:

@@ -30,23 +30,21 @@ def lay_out(run: Run, experiment: Experiment, folder: Path) -> bool:
     for name in WHOLE:
         if (run.path / name).is_file():
             shutil.copy(run.path / name, folder / name)
-    _write_confusion(run, experiment.classes, folder / "confusion")
+    _write_confusion(run, experiment.classes, folder / "confusion.csv")
     return _write_panels(run, experiment.steps, folder / "images")
 
 
-def _write_confusion(run: Run, classes: Sequence[str], folder: Path) -> None:
-    """`DOMAIN.csv`: of a class's labelled pixels (row) the percentage that was taken for each class (column)."""
+def _write_confusion(run: Run, classes: Sequence[str], path: Path) -> None:
+    """Of a class's labelled pixels in a domain (row) the percentage that was taken for each class (column)."""
     if not (run.path / "confusion.npz").is_file():
         return
-    folder.mkdir()
-    with np.load(run.path / "confusion.npz", allow_pickle=False) as matrices:
+    with np.load(run.path / "confusion.npz", allow_pickle=False) as matrices, open(path, "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["domain", "label", *classes, "pixels"])
         for domain, matrix in matrices.items():
-            with open(folder / f"{domain}.csv", "w", newline="") as file:
-                writer = csv.writer(file)
-                writer.writerow(["label", *classes, "pixels"])
-                for name, row in zip(classes, matrix, strict=True):
-                    if pixels := int(row.sum()):
-                        writer.writerow([name, *(f"{100 * value / pixels:.1f}" for value in row), pixels])
+            for name, row in zip(classes, matrix, strict=True):
+                if pixels := int(row.sum()):
+                    writer.writerow([domain, name, *(f"{100 * value / pixels:.1f}" for value in row), pixels])
 
 
 def _write_panels(run: Run, step: int, folder: Path) -> bool:
@@ -63,11 +61,14 @@ def _write_panels(run: Run, step: int, folder: Path) -> bool:
 
 
 def _panels(folder: Path) -> Iterator[tuple[str, str, Image.Image]]:
+    """(domain, stem, panel) of the first picture of every domain: each file is a request to a server."""
+    found: set[str] = set()
     for file in sorted(folder.glob("*/*_image.png")):
-        stem = file.name.removesuffix("_image.png")
+        domain, stem = file.parent.name, file.name.removesuffix("_image.png")
         parts = [file, *(file.with_name(f"{stem}_{part}.png") for part in ("label", "prediction"))]
-        if all(part.is_file() for part in parts):
-            yield file.parent.name, stem, _stacked(parts)
+        if domain not in found and all(part.is_file() for part in parts):
+            found.add(domain)
+            yield domain, stem, _stacked(parts)
 
 
 def _stacked(files: Sequence[Path]) -> Image.Image:

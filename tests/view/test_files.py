@@ -26,7 +26,7 @@ def made(root: Path) -> Run:
     Image.new("RGB", (2048, 1024), "red").save(folder / "a_image.png")
     for part in ("label", "prediction"):
         save_mask(folder / f"a_{part}.png", np.zeros((1024, 2048), np.uint8), CLASSES)
-    Image.new("RGB", (8, 8)).save(folder / "half_image.png")  # of a run that was cut while it wrote
+    Image.new("RGB", (8, 8)).save(folder / "0_image.png")  # of a run that was cut while it wrote
     return run
 
 
@@ -41,7 +41,7 @@ def test_the_same_run_gives_the_same_files_and_no_checkpoint(tmp_path: Path) -> 
         folder.mkdir()
         assert lay_out(run, run.experiment(), folder)
     assert names(folders[0]) == names(folders[1])
-    assert [name for name in names(folders[0]) if "images/" not in name] == ["confusion/toy-day.csv", "experiment.yaml"]
+    assert [name for name in names(folders[0]) if "images/" not in name] == ["confusion.csv", "experiment.yaml"]
     (panel,) = folders[0].glob("images/*.png")
     assert (
         panel.name.startswith("toy-day~a+step+5+timestamp+0+")
@@ -55,8 +55,9 @@ def test_a_confusion_matrix_is_a_table_of_percentages_of_the_labelled_pixels(tmp
     run = made(tmp_path / "runs")
     (tmp_path / "out").mkdir()
     lay_out(run, run.experiment(), tmp_path / "out")
-    with open(tmp_path / "out" / "confusion" / "toy-day.csv", newline="") as file:
-        assert list(csv.reader(file)) == [["label", "road", "sky", "pixels"], ["road", "75.0", "25.0", "4"]]
+    with open(tmp_path / "out" / "confusion.csv", newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows == [["domain", "label", "road", "sky", "pixels"], ["toy-day", "road", "75.0", "25.0", "4"]]
 
 
 def test_a_run_without_results_has_no_pictures(tmp_path: Path) -> None:
