@@ -144,7 +144,7 @@ class Tracker:
         seen = saved.Seen.of([Run(self.runs / member.id) for member in members])
         views = saved.views(self.sweep, seen) if seen else []
         places = {view.title: f"#/experiments/{self.experiment}/runs{view.query}" for view in views}
-        self.client.set_tag(self.parent, NOTE, text.of_sweep(self.sweep, folder.question(), states, places))
+        self.client.set_tag(self.parent, NOTE, text.of_sweep(folder.question(), states, places))
         with suppress(MlflowException):  # an older MLflow's tags are shorter
             for view in views:
                 self.client.set_experiment_tag(self.experiment, view.tag, view.value)

@@ -29,6 +29,10 @@ Cache = Annotated[
 ]
 Compile = Annotated[bool, typer.Option("--compile", help="torch.compile the blocks; takes a minute first.")]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
+Domains = Annotated[
+    str | None,
+    typer.Option("--domains", help="A world whose domains and backbones stand for the sweep's own: toy, or a YAML."),
+]
 Track = Annotated[bool, typer.Option("--track/--no-track", help="Copy the runs to MLflow (MLFLOW_TRACKING_URI).")]
 
 

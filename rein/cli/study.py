@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from rein.cli.options import Json, Runs, SweepOverrides
+from rein.cli.options import Domains, Json, Runs, SweepOverrides
 from rein.cli.output import print_result
 
 
@@ -20,6 +20,7 @@ class Kind(StrEnum):
     experiments = "experiments"
     sweeps = "sweeps"
     reports = "reports"
+    worlds = "worlds"
     runs = "runs"
     domains = "domains"
     tunings = "tunings"
@@ -31,6 +32,7 @@ def report(
     name: Annotated[str, typer.Argument(metavar="REPORT", help="A YAML file or a shipped name.")],
     overrides: SweepOverrides = None,
     out: Annotated[Path | None, typer.Option(help="Where the document goes; default reports/out/NAME.")] = None,
+    domains: Domains = None,
     runs: Runs = Path("runs"),
     track: Annotated[
         bool, typer.Option("--track/--no-track", help="Attach it to the sweep in MLflow, where the sweep is there.")
@@ -43,33 +45,34 @@ def report(
     from rein.config import Report
     from rein.config_io import load
     from rein.reports.write import write
+    from rein.worlds import name_in
 
-    target, stem = out or Path("reports/out") / Path(name).stem, Path(name).stem
-    wanted = load(Report, name, overrides or ())
-    paths = write(wanted, runs.absolute(), target, name=stem)
+    called, wanted = name_in(name, domains), load(Report, name, overrides or ())
+    target = out or Path("reports/out") / called
+    paths = write(wanted, runs.absolute(), target, Path(name).stem, domains)
     for path in paths:
         typer.echo(path)
     if track:
-        _attach(runs.absolute(), Path(wanted.sweep).stem, stem, target, paths)
+        sweeps = [one.sweep for one in (wanted, *(load(Report, part) for part in wanted.parts)) if one.sweep]
+        _attach(runs.absolute(), [name_in(sweep, domains) for sweep in sweeps], called, target, paths)
 
 
-def _attach(runs: Path, sweep: str, name: str, target: Path, paths: list[Path]) -> None:
+def _attach(runs: Path, sweeps: list[str], name: str, target: Path, paths: list[Path]) -> None:
     """A tracker that is away costs a report nothing but a warning."""
     from rein.sweeps.watching.attaching import attach
 
+    small = [path for path in paths if not path.name.startswith("results")]  # which may be large, and are the runs' own
     try:
-        page = attach(runs, sweep, name, target, [path for path in paths if path.name != "results.csv"])
+        for page in attach(runs, sweeps, name, target, small):
+            typer.echo(f"attached to the sweep in MLflow: {page}", err=True)
     except OSError as error:
         logging.getLogger("rein").warning("the report is not attached to its sweep: %s", error)
-    else:
-        if page:
-            typer.echo(f"attached to the sweep in MLflow: {page}", err=True)
 
 
 def list_names(kind: Kind, runs: Runs = Path("runs"), as_json: Json = False) -> None:
     """Print what can be named.
 
-    Experiments, sweeps, reports, runs, domains, tunings, heads, backbones.
+    Experiments, sweeps, reports, worlds, runs, domains, tunings, heads, backbones.
     """
     from rein.catalogue import entries, shown
 

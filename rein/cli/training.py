@@ -13,6 +13,7 @@ from rein.cli.options import (
     Compile,
     DataDir,
     Device,
+    Domains,
     Json,
     Overrides,
     Runs,
@@ -90,6 +91,7 @@ def sweep(
     probe: Annotated[
         bool, typer.Option("--probe", help="As --dry-run, trying a few steps of what no run tells of.")
     ] = False,
+    domains: Domains = None,
     track: Track = True,
     as_json: Json = False,
 ) -> None:
@@ -111,16 +113,17 @@ def sweep(
         from rein.sweeps.bill import screen as bill_screen
         from rein.sweeps.bill.estimate import bill_of
         from rein.sweeps.bill.where_it_runs import Place
+        from rein.worlds import name_in
 
-        drawn = bill_of(name, overrides or [], Place.find(machine, executor.value, address, jobs), probe)
+        drawn = bill_of(name, overrides or [], Place.find(machine, executor.value, address, jobs), probe, domains)
         if as_json:
             print_result(bill.as_json(drawn), as_json)
         else:
-            bill_screen.show(drawn, Path(name).stem)
+            bill_screen.show(drawn, name_in(name, domains))
         if bill.problems(drawn):
             raise typer.Exit(2)
         return
-    result = drive(name, overrides or [], machine, executor.value, address, jobs, track, keep_going)
+    result = drive(name, overrides or [], machine, executor.value, address, jobs, track, keep_going, domains)
     print_result(result, as_json)
     if result["failed"]:
         raise typer.Exit(1)

@@ -23,10 +23,11 @@ from rein.config.tunings import (
     SoMA,
     Tuning,
 )  # fmt: skip
+from rein.config.world import World
 
 __all__ = [
     "ASHA", "PBT", "SCHEMA_VERSION", "VPT", "AdaptFormer", "Backbone", "BitFit", "ConfigError", "Data", "Evaluation",
     "Experiment", "Figure", "Frozen", "Full", "Head", "HyperBand", "LastBlocks", "Linear", "LoRA", "Machine",
     "Mask2Former", "Median", "Norm", "Optim", "Partial", "Rein", "Report", "Resources", "Rule", "Search", "SemFPN",
-    "SoMA", "Sweep", "Table", "Tuning", "flatten", "nearest", "run_id", "to_dict",
+    "SoMA", "Sweep", "Table", "Tuning", "World", "flatten", "nearest", "run_id", "to_dict",
 ]  # fmt: skip

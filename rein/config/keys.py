@@ -42,14 +42,15 @@ def value_at(experiment: Experiment, key: str, default: Any = None) -> Any:
 
 def matches(experiment: Experiment, wanted: Mapping[str, Any]) -> bool:
     """Whether an experiment has all the wanted values; text may hold `*`, a list of values is any of them."""
-    return all(_fits(value_at(experiment, key, _ABSENT), value) for key, value in wanted.items())
+    return all(fits(value_at(experiment, key, _ABSENT), value) for key, value in wanted.items())
 
 
-def _fits(value: Any, wanted: Any) -> bool:
+def fits(value: Any, wanted: Any) -> bool:
+    """Whether a value is the wanted one, one of a list of wanted ones, or fits text with `*`."""
     if isinstance(value, tuple):
-        return list(value) == wanted or any(_fits(one, wanted) for one in value)
+        return list(value) == wanted or any(fits(one, wanted) for one in value)
     if isinstance(wanted, list):
-        return any(_fits(value, one) for one in wanted)
+        return any(fits(value, one) for one in wanted)
     if isinstance(value, str) and isinstance(wanted, str):
         return fnmatchcase(value, wanted)
     if isinstance(value, float) and isinstance(wanted, str):  # YAML reads 1e-4 as text

@@ -1,4 +1,4 @@
-"""A table as text cells, and its three renderings; what the cells say is decided in tables.py."""
+"""A table as text cells, and its three renderings; what the cells say is decided in `tables`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from rein.reports.markup import Format, emphasise, escape, slug
+from rein.reports.markup import Format, emphasise, escape, raised, slug
 
 MISSING = "–"
 
@@ -17,6 +17,10 @@ class Cell:
 
     text: str
     mark: str = ""
+    #: The number that the text rounds; None where there is none.
+    value: float | None = None
+    #: The marks of the notes that the cell has below the table.
+    notes: str = ""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,8 @@ class Grid:
     rows: tuple[tuple[Cell, ...], ...]
     #: The numbers behind the cells, unrounded, for the CSV file.
     values: pd.DataFrame
+    #: What stands below the table: (mark, text), without a mark where it is about all of it.
+    notes: tuple[tuple[str, str], ...] = ()
 
     @property
     def label(self) -> str:
@@ -65,7 +71,8 @@ class Grid:
         rules = [":--" if column.name else "--:" for column in self.columns]
         lines = [titles, rules, *([_text(cell, "md") for cell in row] for row in self.rows)]
         table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-        return f"{table}\n\n{escape(self.caption, 'md')}\n"
+        notes = "".join(f"\n{note}\n" for note in self._notes("md"))
+        return f"{table}\n\n{escape(self.caption, 'md')}\n{notes}"
 
     def latex(self) -> str:
         r"""A `table` environment to \input, with caption and label; needs booktabs and graphicx."""
@@ -90,7 +97,8 @@ class Grid:
         body += [" & ".join(_text(cell, "tex") for cell in row) + r" \\" for row in self.rows]
         # Scaled down to the text's width where it is wider, never up.
         fit = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
-        return "\n".join([*lines, fit, *body, r"\bottomrule", r"\end{tabular}}", r"\end{table}", ""])
+        notes = [rf"\par\smallskip\footnotesize\raggedright {note}" for note in self._notes("tex")]
+        return "\n".join([*lines, fit, *body, r"\bottomrule", r"\end{tabular}}", *notes, r"\end{table}", ""])
 
     def html(self) -> str:
         """A `figure` with a table and its caption."""
@@ -115,9 +123,12 @@ class Grid:
         return (
             f'<figure id="{self.label}"><div class=scroll><table>\n<thead>\n{top}<tr>{titles}</tr>\n</thead>\n'
             f"<tbody>\n{chr(10).join(rows)}\n</tbody></table></div>\n"
-            f"<figcaption>{escape(self.caption, 'html')}</figcaption></figure>\n"
+            f"<figcaption>{'<br>'.join([escape(self.caption, 'html'), *self._notes('html')])}</figcaption></figure>\n"
         )
+
+    def _notes(self, format: Format) -> list[str]:
+        return [" ".join(filter(None, (raised(mark, format), escape(text, format)))) for mark, text in self.notes]
 
 
 def _text(cell: Cell, format: Format) -> str:
-    return emphasise(escape(cell.text, format), cell.mark, format)
+    return emphasise(escape(cell.text, format), cell.mark, format) + raised(cell.notes, format)

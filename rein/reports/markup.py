@@ -19,6 +19,7 @@ _LATEX = {
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
     "|": r"\textbar{}", '"': "''", "±": r"$\pm$", "−": r"$-$", "–": "--", "—": "---", "…": r"\ldots{}",
     "→": r"$\rightarrow$", "×": r"$\times$", "≥": r"$\geq$", "≤": r"$\leq$", "≈": r"$\approx$", "\u00a0": "~",
+    "Δ": r"$\Delta$", "†": r"\dag{}",
 }  # fmt: skip
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~$])")
@@ -39,6 +40,12 @@ def emphasise(text: str, mark: str, format: Format) -> str:
     if mark == "second":
         return {"md": f"<u>{text}</u>", "tex": rf"\underline{{{text}}}", "html": f"<u>{text}</u>"}[format]
     return text
+
+
+def raised(text: str, format: Format) -> str:
+    """A footnote's mark as it stands behind what it is about; empty for none."""
+    marked = escape(text, format)
+    return (rf"\textsuperscript{{{marked}}}" if format == "tex" else f"<sup>{marked}</sup>") if text else ""
 
 
 def slug(name: str) -> str:

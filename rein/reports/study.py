@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -12,14 +12,16 @@ from typing import Any
 import pandas as pd
 
 from rein import domain_files, results
-from rein.config import ConfigError, Report, Sweep, flatten
+from rein.config import ConfigError, Report, Sweep, flatten, nearest
+from rein.config.keys import fits
 from rein.config_io import check_domain, load
 from rein.data.classes import CLASSES
 from rein.data.selection import scored_domains
 from rein.ledger import Run
-from rein.results import FACTS
+from rein.results import FACTS, Selection
 from rein.sweeps.plan import Planned
 from rein.sweeps.search.members import known
+from rein.worlds import Moved, move
 
 #: The column of the mean over the targets in a wide frame of (role, domain).
 AVERAGE = ("target", "Avg.")
@@ -31,8 +33,11 @@ class Study:
 
     report: Report
     sweep: Sweep
-    #: One row a planned run, in the sweep's order: run_id, point, state (`not started` included), path, the dotted
-    #: config, and the facts of the run where there are any.
+    #: The world that the sweep was run in, and what stands for what there.
+    moved: Moved
+    #: One row a planned run, in the sweep's order: run_id, point (a variant's name with its values on the axes), name
+    #: (the sweep's own, without them), state (`not started` included), path, the dotted config, and the facts of the
+    #: run where there are any.
     runs: pd.DataFrame
     #: The tidy frame of those runs, finished or not, with `point`.
     results: pd.DataFrame
@@ -49,7 +54,7 @@ class Study:
     @property
     def settings(self) -> pd.DataFrame:
         """What of the config may tell variants apart, as text: every dotted key but the seed."""
-        kept = [key for key in self.runs if key not in ("run_id", "point", "state", "path", "seed", *FACTS)]
+        kept = [key for key in self.runs if key not in ("run_id", "point", "name", "state", "path", "seed", *FACTS)]
         return self.runs[kept].astype(str)
 
     @property
@@ -73,14 +78,46 @@ class Study:
         """What the sweep's runs are scored on, in the order of train ids."""
         return list(dict.fromkeys(name for names in self.runs["data.classes"] for name in names or CLASSES))
 
+    def only(self, wanted: Mapping[str, Any], where: str) -> Study:
+        """The runs with these values alone: column of `runs` -> a value, a list of values, or text with `*`.
 
-def gather(report: Report, runs_root: Path) -> Study:
-    """Expand the report's sweep and read what the ledger holds of its runs.
+        Values of a world may be named as what they stand for. Raises ConfigError for a column that there is not, and
+        where no run is left; `where` opens the message.
+        """
+        runs = self.runs
+        for key, value in wanted.items():
+            if key not in runs:
+                raise ConfigError(
+                    f"{where}: `filter`: `{key}` is no column of the results{nearest(key, map(str, runs))}"
+                )
+            runs = runs[[fits(one, value) or fits(self.original(one), value) for one in runs[key]]]
+        if runs.empty:
+            raise ConfigError(f"{where}: `filter`: no run of the sweep has {dict(wanted)}")
+        if len(runs) == len(self.runs):
+            return self
+        results = self.results[self.results["run_id"].isin(runs["run_id"])]
+        return replace(self, runs=runs.reset_index(drop=True), results=results)
+
+    def on(self, targets: Sequence[str]) -> Study:
+        """The study of these targets alone, in this order."""
+        kept = [(name, role) for name, role in self.scored if role != "target" or name not in self.targets]
+        return replace(self, scored=[*((name, "target") for name in targets), *kept])
+
+    def original(self, value: Any) -> Any:
+        """What a domain or backbone of a world stands for, or each of several; any other value is itself."""
+        if isinstance(value, tuple):
+            return tuple(self.original(one) for one in value)
+        return self.moved.stands_for.get(value, value) if isinstance(value, str) else value
+
+
+def gather(report: Report, runs_root: Path, world: str | None = None) -> Study:
+    """Expand the report's sweep, in a world if one is named, and read what the ledger holds of its runs.
 
     Raises ConfigError where the selection rule has nothing to select by.
     """
     sweep = load(Sweep, report.sweep)
-    sweep = sweep if report.vary is None else replace(sweep, vary=report.vary)
+    moved = move(sweep if report.vary is None else replace(sweep, vary=report.vary), world)
+    sweep = moved.sweep
     planned = known(sweep, runs_root, to_run=False)
     if not planned:
         raise ConfigError(f"{report.sweep}: this search has no run in {runs_root} yet; `rein sweep` starts it")
@@ -97,6 +134,7 @@ def gather(report: Report, runs_root: Path) -> Study:
             {
                 "run_id": item.id,
                 "point": item.variant or sweep.experiment,
+                "name": item.point or sweep.experiment,
                 "state": state,
                 "path": run.path,
                 **config,
@@ -109,7 +147,7 @@ def gather(report: Report, runs_root: Path) -> Study:
     runs[list(FACTS)] = runs[list(FACTS)].apply(pd.to_numeric)
     frame.insert(1, "point", frame["run_id"].map(runs.set_index("run_id")["point"]))
     scored = dict.fromkeys(pair for item in planned for pair in scored_domains(item.experiment))
-    study = Study(report, sweep, runs, frame, statuses, list(scored))
+    study = Study(report, sweep, moved, runs, frame, statuses, list(scored))
     if report.selection == "source_val" and not study.sources:
         raise ConfigError("selection: `source_val` needs a source with a val split, and there is none; take `last`")
     return study
@@ -132,14 +170,25 @@ def _make_domains_known(planned: Sequence[Planned], runs_root: Path) -> None:
                 )
 
 
-def miou(study: Study, states: tuple[str, ...] = ("done",)) -> pd.DataFrame:
+def miou(study: Study, states: tuple[str, ...] = ("done",), rule: Selection | None = None) -> pd.DataFrame:
     """mIoU in percent at the selected checkpoint: a row a run (index run_id), a column a (role, domain).
 
     Targets come first, then their mean `AVERAGE` (only where there are several), then the sources' val splits. The
-    mean is a run's own, and missing where one of its targets is.
+    mean is a run's own, and missing where one of its targets is. `rule` selects in place of the report's.
     """
     frame = study.results[study.results["state"].isin(states)]
-    return _wide(results.select(frame, study.report.selection), study)
+    return _wide(results.select(frame, rule or study.report.selection), study)
+
+
+def class_iou(study: Study) -> pd.DataFrame:
+    """IoU in percent at the selected checkpoint: a row a finished run (index run_id), a column a class of the study.
+
+    Of every run the mean over the targets that have the class.
+    """
+    frame = results.select(study.results[study.results["state"] == "done"], study.report.selection)
+    chosen = frame[(frame["metric"] == "iou") & (frame["role"] == "target")]
+    wide = 100 * chosen.pivot_table(index="run_id", columns="class", values="value", aggfunc="mean")
+    return wide[[name for name in study.classes if name in wide]]
 
 
 def miou_by_step(study: Study) -> pd.DataFrame:

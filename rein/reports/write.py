@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,12 +13,15 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from rein.config import ConfigError, Report
+from rein.config_io import load
 from rein.reports.figures import draw
 from rein.reports.grid import Grid
 from rein.reports.markup import Format, Raw, escape, slug
 from rein.reports.notes import files_mark, files_note
+from rein.reports.statistics import Verdict
 from rein.reports.study import Study, environments, gather
-from rein.reports.tables import SELECTION, table
+from rein.reports.tables import table
+from rein.reports.tables.rows import SELECTION
 from rein.sweeps.plan import final
 
 if TYPE_CHECKING:
@@ -57,18 +61,73 @@ class Drawn:
             return round(image.width * 0.6)
 
 
-def write(report: Report, runs_root: Path, out: Path, name: str = "") -> list[Path]:
+@dataclass(frozen=True)
+class Chapter:
+    """What a document says of one report's sweep."""
+
+    report: Report
+    study: Study
+    grids: list[Grid]
+    figures: list[Drawn]
+    verdicts: list[Verdict]
+    #: How its numbers were made.
+    facts: list[tuple[str, str]]
+
+    @property
+    def paragraphs(self) -> list[str]:
+        return paragraphs(self.report.text)
+
+    @property
+    def slug(self) -> str:
+        return slug(self.report.title)
+
+    @property
+    def progress(self) -> str:
+        return progress([self.study])
+
+
+def write(report: Report, runs_root: Path, out: Path, name: str = "", world: str | None = None) -> list[Path]:
     """Write a report of the runs that are there into `out` and return its files, the documents first.
 
-    `name` is what `rein report` was given, for the command lines in the text. Works at any stage of a sweep, from no
-    run to all; what is not done is marked. Raises ConfigError where the report names what does not exist.
+    `name` is what `rein report` was given, for the command lines in the text; `world` is that of the sweeps. Works at
+    any stage of a sweep, from no run to all; what is not done is marked. Raises ConfigError where the report names what
+    does not exist.
     """
-    _check_names(report)
-    study = gather(report, runs_root)
+    parts = {part: load(Report, part) for part in report.parts}
+    if nested := [part for part, one in parts.items() if one.parts]:
+        raise ConfigError(f"`parts`: {nested[0]} has parts itself; name those here")
+    if not report.sweep and (report.tables or report.figures or not parts):
+        raise ConfigError("`sweep` is missing: it says what runs the tables and figures are about")
+    reports = {**({name: report} if report.sweep else {}), **parts}
+    _check_names(list(reports.values()))
     for folder in ("tables", "figures"):
         (out / folder).mkdir(parents=True, exist_ok=True)
+    chapters, files = [], []
+    for given, one in reports.items():
+        chapters.append(_chapter(one, runs_root, out, given, world, files))
+        table = out / ("results.csv" if one is report else f"results-{slug(given)}.csv")
+        chapters[-1].study.results.to_csv(table, index=False)
+        files.insert(0, table)
+    studies = [chapter.study for chapter in chapters]
+    said = studies[0].moved.world
+    context = {
+        "report": report, "chapters": chapters, "progress": progress(studies),
+        "paragraphs": paragraphs(report.text) if parts else [], "world": paragraphs(said.text) if said else [],
+    }  # fmt: skip
+    documents = []
+    for format in ("md", "tex", "html"):
+        documents.append(out / f"report.{format}")
+        documents[-1].write_text(
+            _environment(format).get_template(f"report.{format}.j2").render(context), encoding="utf-8"
+        )
+    return [*documents, *files]
+
+
+def _chapter(report: Report, runs_root: Path, out: Path, name: str, world: str | None, files: list[Path]) -> Chapter:
+    """Draw a report's tables and figures; their files go into `out`, and are added to `files`."""
+    study = gather(report, runs_root, world)
     grids = [table(study, wanted) for wanted in report.tables]
-    files = [file for grid in grids for file in _write_table(grid, out / "tables")]
+    files += [file for grid in grids for file in _write_table(grid, out / "tables")]
     figures, verdicts = [], []
     for wanted in report.figures:
         picture = draw(study, wanted)
@@ -82,37 +141,40 @@ def write(report: Report, runs_root: Path, out: Path, name: str = "") -> list[Pa
         said = files_note(study) if wanted.kind != "predictions" else ""
         figures.append(Drawn(wanted.name, f"{picture.caption} {said}".strip(), tuple(picture.save(stem))))
         files += figures[-1].files
-        verdicts += [picture.verdict] if picture.verdict is not None else []
-    study.results.to_csv(out / "results.csv", index=False)
-    context = {
-        "report": report, "grids": grids, "figures": figures, "verdicts": verdicts, "progress": progress(study),
-        "facts": provenance(study, name), "paragraphs": [part for part in report.text.split("\n\n") if part.strip()],
-    }  # fmt: skip
-    documents = []
-    for format in ("md", "tex", "html"):
-        documents.append(out / f"report.{format}")
-        documents[-1].write_text(
-            _environment(format).get_template(f"report.{format}.j2").render(context), encoding="utf-8"
-        )
-    return [*documents, out / "results.csv", *files]
+        verdicts += picture.verdicts
+    return Chapter(report, study, grids, figures, verdicts, provenance(study, name, world))
 
 
-def progress(study: Study) -> str:
+def paragraphs(text: str) -> list[str]:
+    """A text's parts between blank lines."""
+    return [part for part in text.split("\n\n") if part.strip()]
+
+
+def progress(studies: Sequence[Study]) -> str:
     """`partial: 7 of 12 runs done (1 failed, 4 not started); files were skipped in 2 of 7 runs`; empty once all are
-    done and have read all files."""
-    states, ends = study.runs["state"], final(study.sweep)  # a search is through with what it has stopped
-    done, planned = states.isin(ends).sum(), len(study.runs)
-    others = Counter(state for state in states if state not in ends)
-    counts = ", ".join(f"{number} {state}" for state, number in others.items())
-    partial = f"partial: {done} of {planned} runs done ({counts})" if done < planned else ""
-    return "; ".join(filter(None, (partial, files_mark(study))))
+    done and have read all files. A run that several chapters are about is one run."""
+    done, others = set[str](), dict[str, str]()
+    for study in studies:
+        ends = final(study.sweep)  # a search is through with what it has stopped
+        for run_id, state in study.runs[["run_id", "state"]].itertuples(index=False):
+            if state in ends:
+                done.add(run_id)
+            else:
+                others[run_id] = state
+    counted = Counter(state for run_id, state in others.items() if run_id not in done)
+    counts = ", ".join(f"{number} {state}" for state, number in counted.items())
+    planned = len(done) + counted.total()
+    partial = f"partial: {len(done)} of {planned} runs done ({counts})" if counted else ""
+    return "; ".join(dict.fromkeys(filter(None, (partial, *map(files_mark, studies)))))
 
 
-def provenance(study: Study, name: str = "") -> list[tuple[str, str]]:
+def provenance(study: Study, name: str = "", world: str | None = None) -> list[tuple[str, str]]:
     """(what, value) pairs that say how the numbers were made and let a reader make them again."""
     runs = study.runs
     vary = "" if study.report.vary is None else f" 'vary={json.dumps(study.report.vary)}'"
-    commands = f"`rein sweep {study.report.sweep}{vary}`, then `rein report {name or 'REPORT.yaml'}{vary}`"
+    there = f" --domains {world}" if world else ""
+    sweep, report = study.report.sweep, name or "REPORT.yaml"
+    commands = f"`rein sweep {sweep}{vary}{there}`, then `rein report {report}{vary}{there}`"
     facts = [("commands", commands), ("runs", f"{len(study.done)} done of {len(runs)} planned")]
     facts += [(f"`{key}`", "; ".join(dict.fromkeys(_plain(value) for value in runs[key]))) for key in _PRINTED]
     subsets = {str(value) for value in runs["evaluation.images"] if pd.notna(value)}
@@ -182,14 +244,13 @@ def _write_table(grid: Grid, folder: Path) -> list[Path]:
     return files
 
 
-def _check_names(report: Report) -> None:
-    for kind, items in (("tables", report.tables), ("figures", report.figures)):
-        slugs = [slug(item.name) for item in items]
-        for item, one in zip(items, slugs, strict=True):
+def _check_names(reports: Sequence[Report]) -> None:
+    for kind in ("tables", "figures"):
+        names = [item.name for report in reports for item in getattr(report, kind)]
+        slugs = [slug(name) for name in names]
+        for name, one in zip(names, slugs, strict=True):
             if slugs.count(one) > 1:
-                raise ConfigError(
-                    f"`{kind}`: {item.name!r} and another would both be written to {one}.*; name them apart"
-                )
+                raise ConfigError(f"`{kind}`: {name!r} and another would both be written to {one}.*; name them apart")
 
 
 def _environment(format: Format) -> jinja2.Environment:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rein.config import PBT, ConfigError, Experiment, Machine, Sweep, run_id
-from rein.config_io import find, load
+from rein.config_io import find
 from rein.ledger import FAILED, FINAL, Run
 from rein.sweeps.bill.where_it_runs import check_executor
 from rein.sweeps.folder import SweepFolder
@@ -22,6 +23,7 @@ from rein.sweeps.search.members import known
 from rein.sweeps.watching.watch import Watch
 from rein.sweeps.work import Executor, Work
 from rein.view.text import question
+from rein.worlds import load_sweep, name_in
 
 if TYPE_CHECKING:
     from rein.ranks import Ranks
@@ -42,15 +44,19 @@ def drive(
     jobs: int | None = None,
     track: bool = True,
     keep_going: bool = False,
+    world: str | None = None,
 ) -> dict[str, Any]:
     """Run a sweep to its end; returns how many runs are in each state, had ended already, failed, and are left.
 
     `executor`: `ray` runs as many at once as the resources hold, at most `jobs`, on this machine or on the cluster at
     `address`; `local` needs no Ray and runs one after another in this process, where a debugger reaches them, or
     `jobs` at once in processes of their own. Where the first runs fail alike the others are not started, unless it is
-    to keep going.
+    to keep going. In a `world` other domains and backbones stand for its own.
     """
-    sweep = load(Sweep, name, overrides)
+    sweep = load_sweep(name, overrides, world)
+    command = shlex.join(["rein", "sweep", name, *overrides, *(["--domains", world] if world else [])])
+    asked = question(find(Sweep, name).read_text(encoding="utf-8"), sweep, command)
+    name = name_in(name, world)
     search = sweep.search
     if search and search.scheduler and executor == "local":
         raise ConfigError(
@@ -59,15 +65,14 @@ def drive(
     check_executor(executor, address)
     planned = known(sweep, machine.runs)
     allotment = Allotment(sweep, planned)
-    folder = SweepFolder(machine.runs, Path(name).stem)
+    folder = SweepFolder(machine.runs, name)
 
     if search and isinstance(search.scheduler, PBT):
         from rein.sweeps.on_ray.population import evolve
 
         check_data(planned, machine.data)
-        return evolve(sweep, planned, machine, allotment, Path(name).stem, address, jobs)
+        return evolve(sweep, planned, machine, allotment, name, address, jobs)
 
-    asked = question(find(Sweep, name).read_text(encoding="utf-8"), sweep)
     followed = Followed(planned, machine, track, sweep, folder, asked)
     todo = followed.through(Work(sweep, planned, machine, allotment, folder, executor, address, jobs, keep_going))
     return _summary(followed.begun(planned), len(planned) - len(todo), machine.runs, sweep)

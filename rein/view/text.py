@@ -124,8 +124,8 @@ def _error(run: Run, status: Mapping[str, Any]) -> str:
 # ---------------------------------------------------------------- sweeps
 
 
-def question(header: str, sweep: Sweep) -> str:
-    """What a sweep asks: the comment at the head of its file, its points and axes."""
+def question(header: str, sweep: Sweep, command: str) -> str:
+    """What a sweep asks: the comment at the head of its file, its points and axes; and the command that goes on."""
     asked = " ".join(line.removeprefix("#").strip() for line in _comment(header) if not _is_command(line))
     many = {
         key: values for key, values in sweep.vary.items() if not isinstance(values, list | tuple) or len(values) > 1
@@ -136,21 +136,18 @@ def question(header: str, sweep: Sweep) -> str:
     base = f"Base experiment: `{sweep.experiment}`" + (f" with {', '.join(fixed)}" if fixed else "") + "."
     base += " What varies:" if points or axes else ""
     search = [f"* a search: {_plain(sweep.search.sampler)}, {sweep.search.trials} trials"] if sweep.search else []
-    return "\n\n".join(part for part in (_plain(asked), base, "\n".join([*points, *axes, *search])) if part)
+    run = f"`{command}` runs what is left."
+    return "\n\n".join(part for part in (_plain(asked), base, "\n".join([*points, *axes, *search]), run) if part)
 
 
-def of_sweep(name: str, asked: str, states: Iterable[str | None], views: Mapping[str, str]) -> str:
+def of_sweep(asked: str, states: Iterable[str | None], views: Mapping[str, str]) -> str:
     """What a sweep asks, how far it is, and where its answer is; `views`: the addresses of its saved views."""
     counted = Counter(state or "to do" for state in states)
     progress = ", ".join(f"{number} {state}" for state, number in counted.most_common())
     done = f"**{counted['done']} of {counted.total()} runs done** ({progress})."
     links = " · ".join(f"[{_plain(title)}]({address})" for title, address in views.items())
     beside = f"Beside each other: {links}" if views else ""
-    said = shlex.quote(name)
-    how = (
-        f"`rein sweep {said}` runs what is left. `rein report {said}`, or whatever its report is called, writes the "
-        f"tables and figures and attaches them here: *Artifacts*, `report/`."
-    )
+    how = "What `rein report` writes of it is attached here: *Artifacts*, `report/`."
     # The UI shows five lines or so before it asks whether one wants more.
     return "\n\n".join(part for part in (done, beside, asked, how) if part)
 

@@ -267,10 +267,10 @@ def test_a_report_survives_a_tracker_that_is_away(
 ) -> None:
     (tmp_path / "seeds.yaml").write_text(f"experiment: {tiny_file}\nvary: {{seed: [0]}}\n")
     (tmp_path / "mine.yaml").write_text(f"title: T\nsweep: {tmp_path / 'seeds.yaml'}\ntables: [{{name: main}}]\n")
-    asked: list[tuple[str, str]] = []
+    asked: list[tuple[list[str], str]] = []
 
-    def away(runs: Path, sweep: str, name: str, root: Path, paths: list[Path]) -> None:
-        asked.append((sweep, name))
+    def away(runs: Path, sweeps: list[str], name: str, root: Path, paths: list[Path]) -> None:
+        asked.append((sweeps, name))
         assert all(path.is_file() and path.is_relative_to(root) for path in paths)
         raise OSError("no answer")
 
@@ -278,7 +278,7 @@ def test_a_report_survives_a_tracker_that_is_away(
     said = rein("report", tmp_path / "mine.yaml", "--out", tmp_path / "out")
     assert said.code == 0 and "report.html" in said.out and "not attached to its sweep: no answer" in caplog.text
     assert rein("report", tmp_path / "mine.yaml", "--out", tmp_path / "out", "--no-track").code == 0
-    assert asked == [("seeds", "mine")]
+    assert asked == [(["seeds"], "mine")]
 
 
 def test_evaluate_and_predict_read_a_finished_run(rein: Rein, finished: tuple[Run, Machine], tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def note(world: Make, *facts: dict[str, Any]) -> str:
 def test_runs_that_read_all_of_their_files_need_no_word(world: Make, facts: dict[str, Any]) -> None:
     one = made(world, facts, facts)
     study = gather(one.report(), one.runs)
-    assert files_note(study) == files_mark(study) == progress(study) == ""
+    assert files_note(study) == files_mark(study) == progress([study]) == ""
 
 
 def test_skipped_files_are_counted_by_domain(world: Make) -> None:
@@ -109,4 +109,4 @@ def test_unfinished_runs_are_not_counted(world: Make) -> None:
     one.finish(one.planned[0], **WHOLE)
     one.finish(one.planned[1], "failed", **LESS)
     study = gather(one.report(), one.runs)
-    assert files_note(study) == "" and progress(study) == "partial: 1 of 2 runs done (1 failed)"
+    assert files_note(study) == "" and progress([study]) == "partial: 1 of 2 runs done (1 failed)"

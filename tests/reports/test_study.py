@@ -10,7 +10,8 @@ import pytest
 from rein.config import ConfigError, Figure, Table
 from rein.reports.figures import draw
 from rein.reports.study import gather
-from rein.reports.tables import groups, table
+from rein.reports.tables import table
+from rein.reports.tables.rows import groups
 from rein.reports.write import provenance
 from tests.reports.made_up_sweep import POINTS, World
 

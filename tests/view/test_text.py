@@ -17,14 +17,16 @@ def test_a_sweep_says_the_question_of_its_file_and_what_varies() -> None:
         points={"rein, link add": {}, "full": {"tuning.method": "full"}},
         vary={"seed": (0, 1), "steps": (60,)},
     )
-    said = text.question("# Does it *fall*\n# again?\n# rein sweep demo\nexperiment: toy\n# later\n", sweep)
-    assert said.startswith("Does it \\*fall\\* again?\n") and "rein sweep" not in said and "later" not in said
+    said = text.question(
+        "# Does it *fall*\n# again?\n# rein sweep demo\nexperiment: toy\n# later\n", sweep, "rein sweep mine"
+    )
+    assert said.startswith("Does it \\*fall\\* again?\n") and "rein sweep demo" not in said and "later" not in said
     assert "* points: `rein, link add`, `full`" in said and "* `seed`: 0, 1" in said
-    assert "with `steps` = 60." in said
+    assert "with `steps` = 60." in said and said.endswith("`rein sweep mine` runs what is left.")
 
 
 def test_a_sweep_says_how_far_it_is() -> None:
-    said = text.of_sweep("ranks", "", ["done", "done", None, "failed"], {"every run": "#/x"})
+    said = text.of_sweep("", ["done", "done", None, "failed"], {"every run": "#/x"})
     assert said.startswith("**2 of 4 runs done** (2 done, 1 to do, 1 failed).") and "[every run](#/x)" in said
 
 

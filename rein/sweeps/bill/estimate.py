@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from rich.console import Console
 
 from rein.config import ConfigError, Experiment, Machine, Sweep
-from rein.config_io import load
 from rein.disk import free_bytes
 from rein.ledger import Run
 from rein.sweeps.bill import capacity, inputs_present, states
@@ -22,6 +21,7 @@ from rein.sweeps.plan import Planned
 from rein.sweeps.resources import Allotment, Node
 from rein.sweeps.search.members import is_adaptive, known
 from rein.sweeps.search.refusals import bases
+from rein.worlds import load_sweep
 
 log = logging.getLogger(__name__)
 
@@ -38,9 +38,9 @@ News = Callable[[str, int, int], None]
 class Estimate:
     """All that is known of a sweep's runs at a place; `count` and `probe` find out more."""
 
-    def __init__(self, name: str, overrides: Sequence[str], place: Place) -> None:
+    def __init__(self, name: str, overrides: Sequence[str], place: Place, world: str | None = None) -> None:
         self.place, self.root = place, place.machine.runs
-        self.sweep = load(Sweep, name, overrides)
+        self.sweep = load_sweep(name, overrides, world)
         self.planned = _planned(self.sweep, place)
         self.statuses = states.statuses(self.planned, self.root)
         started = [plan for plan in self.planned if plan.id in self.statuses]
@@ -155,9 +155,9 @@ def _planned(sweep: Sweep, place: Place) -> list[Planned]:
     return found
 
 
-def bill_of(name: str, overrides: Sequence[str], place: Place, probe: bool = False) -> Bill:
+def bill_of(name: str, overrides: Sequence[str], place: Place, probe: bool = False, world: str | None = None) -> Bill:
     """The bill of a sweep; how far counting and probing are is shown on stderr while they take time."""
-    estimate = Estimate(name, overrides, place)
+    estimate = Estimate(name, overrides, place, world)
     console = Console(stderr=True, quiet=not log.isEnabledFor(logging.INFO))
     with console.status("counting what a step costs") as status:
 

@@ -43,8 +43,8 @@ def test_a_report_lies_below_its_sweep_and_replaces_the_one_before(
     run = made(runs)
     sync([], runs)
     for _ in range(2):
-        page = attach(runs, "ranks", "mine", out, report(out))
-    assert page and page == tracked.sweep_url(run)
+        (page,) = attach(runs, ["ranks", "of-nothing"], "mine", out, report(out))
+    assert page == tracked.sweep_url(run)
     client, parent = Tracker(default_uri(runs), runs).client, page.rpartition("/")[2]
     found = [
         file.path for place in ("report/mine", "report/mine/tables") for file in client.list_artifacts(parent, place)
@@ -53,7 +53,7 @@ def test_a_report_lies_below_its_sweep_and_replaces_the_one_before(
 
     (runs / "mlflow.db").unlink()
     with pytest.raises(OSError, match=r"mlflow\.db is gone; `rein sync`"):
-        attach(runs, "ranks", "mine", out, report(out))
+        attach(runs, ["ranks"], "mine", out, report(out))
     assert not (runs / "mlflow.db").exists(), "nothing is made in place of what is lost"
 
 
@@ -61,7 +61,7 @@ def test_where_no_store_is_known_mlflow_is_not_even_imported(tmp_path: Path) -> 
     made(tmp_path / "runs")
     code = (
         "import sys; from pathlib import Path; from rein.sweeps.watching.attaching import attach;"
-        f"root = Path({str(tmp_path)!r}); assert attach(root / 'runs', 'ranks', 'mine', root, []) is None;"
+        f"root = Path({str(tmp_path)!r}); assert attach(root / 'runs', ['ranks'], 'mine', root, []) == [];"
         "assert 'mlflow' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -73,5 +73,5 @@ def test_a_server_that_is_away_is_an_os_error_without_its_password(tmp_path: Pat
     note = {"uri": "http://me:secret@127.0.0.1:9", "store": "1@1", "run_id": "a", "parent": "b"}
     tracked.write(run, {**tracked.NOTHING, **note})
     with pytest.raises(OSError, match=r"MLflow at http://127\.0\.0\.1:9: ") as caught:
-        attach(tmp_path / "runs", "ranks", "mine", tmp_path, [])
+        attach(tmp_path / "runs", ["ranks"], "mine", tmp_path, [])
     assert "secret" not in str(caught.value)

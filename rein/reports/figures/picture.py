@@ -1,0 +1,114 @@
+"""What every figure of a report is made of: the picture with its caption, sizes, style, and colours."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import cycle, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pandas as pd
+
+from rein.reports.statistics import Verdict
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Canvas
+
+#: Widths of a paper in inches: one of two columns, and the text.
+COLUMN, TEXT = 3.25, 6.9
+
+STYLE: dict[Any, Any] = {
+    "font.size": 8, "axes.titlesize": 8, "axes.labelsize": 8, "xtick.labelsize": 7, "ytick.labelsize": 7,
+    "legend.fontsize": 7, "legend.frameon": False, "axes.linewidth": 0.6, "lines.linewidth": 1.2, "grid.linewidth": 0.4,
+    "xtick.major.width": 0.6, "ytick.major.width": 0.6, "xtick.major.size": 2.5, "ytick.major.size": 2.5,
+    "axes.spines.top": False, "axes.spines.right": False, "savefig.bbox": "tight", "savefig.pad_inches": 0.03,
+    "pdf.fonttype": 42, "font.family": "DejaVu Sans",
+    "text.parse_math": False,  # a $ in a variant's name is a $
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Point:
+    """A place in a figure, in the data's coordinates, and what is said of it where a page can be pointed at."""
+
+    axes: Axes
+    x: float
+    y: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A drawn figure: its caption in full, and the sentences that it supports where it supports any."""
+
+    caption: str
+    canvas: Canvas
+    verdicts: tuple[Verdict, ...] = ()
+    points: tuple[Point, ...] = ()
+
+    def save(self, stem: Path) -> list[Path]:
+        """Write PNG (200 dpi) and PDF (fonts as TrueType, which publishers ask for); closes the canvas."""
+        import matplotlib.pyplot as plt
+
+        files = [stem.with_suffix(".png"), stem.with_suffix(".pdf")]
+        with plt.rc_context(STYLE):
+            self.canvas.savefig(files[0], dpi=200)
+            # No creation date: the same results give the same bytes.
+            self.canvas.savefig(files[1], metadata={"CreationDate": None})
+        plt.close(self.canvas)
+        return files
+
+
+def colours(number: int) -> list[tuple[float, float, float]]:
+    import seaborn as sns
+
+    # Ten hues can be told apart by every eye; beyond them only a ramp is honest.
+    return list(sns.color_palette("colorblind", number) if number <= 10 else sns.color_palette("viridis", number))
+
+
+#: Lines beside the solid one.
+_DASHES = ((4, 1.5), (1, 1), (4, 1.5, 1, 1.5), (7, 1.5), (4, 1, 1, 1, 1, 1))
+
+
+class Look(NamedTuple):
+    """How one of several lines or points is told from the others, in colour and in grey."""
+
+    colour: tuple[float, float, float]
+    marker: str
+    #: As matplotlib has it, `-` or (0, (on, off, …)).
+    line: Any
+
+    @property
+    def dashes(self) -> Any:
+        """The line as seaborn has it."""
+        return "" if self.line == "-" else self.line[1]
+
+
+def looks(number: int) -> list[Look]:
+    """As many looks; colours differ in all of them, markers in a dozen, lines in half a dozen."""
+    markers = islice(cycle("os^DvPX*<>ph"), number)
+    lines = islice(cycle(("-", *((0, dashes) for dashes in _DASHES))), number)
+    return [Look(*look) for look in zip(colours(number), markers, lines, strict=True)]
+
+
+def flat(wide: pd.DataFrame) -> pd.DataFrame:
+    """Columns (role, domain) as `role domain`."""
+    return wide.set_axis([f"{role} {domain}" for role, domain in wide.columns], axis=1)
+
+
+def columns(number: int, most: int) -> int:
+    """Columns of a legend with that many entries, so that its rows are about equally long."""
+    return math.ceil(number / math.ceil(number / most))
+
+
+def folded(text: str, width: int) -> str:
+    """In lines of that many characters, at words."""
+    import textwrap
+
+    return "\n".join(textwrap.wrap(text, max(width, 6)))
+
+
+def join(*parts: str) -> str:
+    return " ".join(part.strip() for part in parts if part.strip())

@@ -1,0 +1,119 @@
+"""The rows of a table: variants with their planned runs, and published rows that nobody has run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import pandas as pd
+
+from rein.config import ConfigError, Table, nearest
+from rein.published import Published
+from rein.reports.grid import MISSING, Cell
+from rein.reports.names import written
+from rein.reports.study import Study
+from rein.reports.tables import beside
+
+#: How a table says which checkpoint of a run it shows.
+SELECTION = {
+    "last": "Checkpoint: the `last` of every run.",
+    "source_val": "Checkpoint: the one with the best mIoU on the sources' val split (`source_val`).",
+    "oracle": (
+        "Checkpoint: `oracle`, the one with the best target mIoU. It is chosen on the test labels and so flatters "
+        "every row; it is no estimate of what a method gives on an unseen domain."
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row; without runs it is only published, without `published` only measured."""
+
+    #: What stands in its first columns, as it is.
+    values: tuple[Any, ...]
+    #: The planned runs, which differ in nothing but the seed.
+    runs: pd.DataFrame
+    published: tuple[Published, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What stands in its first columns, as raw text."""
+        return tuple(str(value) for value in self.values)
+
+
+def rows_of(study: Study, wanted: Table) -> list[Row]:
+    """The rows of a table: in the published order where it has one, then in the sweep's; its own `order` goes first.
+
+    Raises ConfigError where a row mixes runs that differ in more than the seed.
+    """
+    where = f"table {wanted.name!r}"
+    rows = [Row(key, runs) for key, runs in groups(study, wanted.rows, where)]
+    entries = beside.entries(wanted)
+    return _ordered(_with_published(study, wanted, rows, entries) if entries else rows, wanted.order, study, where)
+
+
+def groups(study: Study, rows: tuple[str, ...], where: str) -> list[tuple[tuple[Any, ...], pd.DataFrame]]:
+    """The planned runs of every row. Raises ConfigError where a row mixes runs that differ in more than the seed."""
+    known = list(study.runs.columns)
+    for key in rows:
+        if key not in known:
+            raise ConfigError(
+                f"{where}: `rows`: `{key}` is no column of the results{nearest(key, known)}; `point`, `name` or a "
+                f"dotted key such as tuning.method is"
+            )
+    settings = study.settings
+    found = []
+    for key, runs in study.runs.groupby(list(rows), sort=False, dropna=False):
+        mixed = [str(name) for name, column in settings.loc[runs.index].items() if column.nunique(dropna=False) > 1]
+        if mixed:
+            raise ConfigError(
+                f"{where}: rows by {', '.join(rows)} mix runs that differ in {', '.join(mixed)}; add it to `rows`"
+            )
+        values = (part if isinstance(part, tuple) or pd.notna(part) else MISSING for part in cast(tuple[Any, ...], key))
+        found.append((tuple(values), runs))
+    return found
+
+
+def name_cells(study: Study, wanted: Table, row: Row) -> list[Cell]:
+    """The first cells of a row; beside published numbers a world's backbone says what it stands for."""
+    return [Cell(name(study, value, wanted)) for value in row.values]
+
+
+def name(study: Study, value: Any, wanted: Table) -> str:
+    """A value, domain or class as a table writes it: `Cityscapes`; beside published ones `toy-day (Cityscapes)`."""
+    text, original = written(value, wanted.rename), study.original(value)
+    told = wanted.published and original != value and str(value) not in wanted.rename
+    return f"{text} ({written(original, wanted.rename)})" if told else text
+
+
+def _with_published(study: Study, wanted: Table, rows: list[Row], entries: tuple[Published, ...]) -> list[Row]:
+    """The published order: our rows at the place of theirs, theirs alone where we have none, ours alone last."""
+    apart = "backbone.name" not in wanted.rows and len({entry.short_backbone for entry in entries} - {None}) > 1
+    found: dict[Any, Row] = dict(enumerate(rows))
+    order: list[Any] = []
+    for entry in entries:
+        own: list[Any] = [
+            index for index, row in enumerate(rows) if beside.matches(entry, study, row.runs, wanted.rename)
+        ]
+        if not own:
+            names = beside.row_names(entry, wanted.rows, apart)
+            own = [(names, entry.sources)]
+            found.setdefault(own[0], Row(names, study.runs.iloc[:0]))
+        for key in own:
+            found[key] = replace(found[key], published=(*found[key].published, entry))
+        order += own
+    return [found[key] for key in dict.fromkeys([*order, *range(len(rows))])]
+
+
+def _ordered(rows: list[Row], first: tuple[str, ...], study: Study, where: str) -> list[Row]:
+    """Rows with a value that `order` names before those without, column by column."""
+    texts = [[{str(value), written(value, {}), str(study.original(value))} for value in row.values] for row in rows]
+    known = {text for row in texts for cell in row for text in cell}
+    for text in first:
+        if text not in known:
+            raise ConfigError(f"{where}: `order`: no row has {text!r}{nearest(text, known)}")
+
+    def place(index: int) -> list[int]:
+        return [min([first.index(text) for text in cell if text in first], default=len(first)) for cell in texts[index]]
+
+    return [rows[index] for index in sorted(range(len(rows)), key=place)]

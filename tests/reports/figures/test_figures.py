@@ -1,0 +1,142 @@
+"""Every figure is drawn from what is there, and says what it leaves out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from matplotlib.figure import Figure as Canvas
+from PIL import Image
+
+from rein.config import ConfigError, Figure
+from rein.data.classes import PALETTE
+from rein.reports.figures import draw
+from rein.reports.figures.picture import Picture
+from rein.reports.figures.predictions import colourise
+from rein.reports.study import Study, gather
+from tests.reports.made_up_sweep import CONTROL, FIGURES, POINTS, World
+
+Make = Callable[..., World]
+
+
+def picture(study: Study, kind: str, **changes: Any) -> Picture:
+    drawn = draw(study, Figure(name="f", kind=kind, **changes))
+    assert isinstance(drawn, Picture), drawn
+    return drawn
+
+
+def texts(canvas: Canvas) -> list[str]:
+    return [text.get_text() for axes in canvas.axes for text in axes.texts]
+
+
+@pytest.fixture(autouse=True)
+def _close() -> Iterator[None]:
+    yield
+    plt.close("all")
+
+
+def test_files_are_of_print_quality(finished: World) -> None:
+    for kind in ("inverted-u", "curves", "predictions"):
+        with Image.open(finished.out / f"figures/{kind}.png") as image:
+            assert image.info["dpi"] == pytest.approx((200, 200), abs=0.5)
+            assert image.width <= 7.2 * 200
+        content = (finished.out / f"figures/{kind}.pdf").read_bytes()
+        assert content.startswith(b"%PDF") and b"/Type3" not in content
+
+
+def test_the_same_results_give_the_same_bytes(finished: World, study: Study, tmp_path: Path) -> None:
+    files = picture(study, "curves").save(tmp_path / "again")
+    assert [file.read_bytes() for file in files] == [
+        (finished.out / "figures/curves").with_suffix(file.suffix).read_bytes() for file in files
+    ]
+
+
+def test_inverted_u_draws_domains_average_loss_and_names(study: Study) -> None:
+    drawn = picture(study, "inverted_u", caption="Mine.")
+    left, right = drawn.canvas.axes
+    assert set(POINTS) <= set(texts(drawn.canvas))
+    labels = [text.get_text() for text in left.get_legend().get_texts()]
+    assert labels == ["toy-day", "toy-night", "toy-fog", "average", "training loss"]
+    average = next(line for line in left.lines if line.get_label() == "average")
+    assert average.get_ydata() == pytest.approx([39.0, 43.0, 46.0, 41.0])
+    assert average.get_xdata() == pytest.approx(np.log10([78_643.2, 786_432, 2_990_080, 22_000_000]))
+    assert right.lines[0].get_linestyle() == "--"
+    assert drawn.caption.startswith("Mine. ")
+    assert "one decade below" in drawn.caption
+    assert drawn.verdict is not None
+    assert "12 runs at 4 parameter counts" in drawn.verdict.evidence
+
+
+def test_a_control_is_no_point_of_the_axis(study: Study) -> None:
+    drawn = picture(study, "inverted_u")
+    assert "frozen, untrained" not in texts(drawn.canvas)
+    assert "differ: frozen, untrained." in drawn.caption
+    named = picture(study, "inverted_u", points=("rein", "full"))
+    assert "Not drawn: frozen, lora, frozen, untrained." in named.caption
+    assert named.verdict is not None and "too little data" in named.verdict.claim
+
+
+def test_a_claim_over_unlike_methods_says_so(study: Study) -> None:
+    verdict = picture(study, "inverted_u").verdict
+    assert verdict is not None and "rises and then falls" in verdict.claim
+    assert "differ in `tuning.method`" in verdict.evidence
+
+
+def test_a_claim_over_one_axis_needs_no_caveat(world: Make) -> None:
+    heights = {4: 0.40, 8: 0.45, 16: 0.48, 32: 0.44, 64: 0.40}
+    points = {f"r{r}": ({"tuning.rank": r}, 2_000_000 + 30_000 * r, mean) for r, mean in heights.items()}
+    made = world(points)
+    made.finish_all()
+    verdict = picture(gather(made.report(), made.runs), "inverted_u").verdict
+    assert verdict is not None and "rises and then falls" in verdict.claim
+    assert "differ in" not in verdict.evidence
+
+
+def test_curves_follow_runs_in_progress(world: Make) -> None:
+    made = world({"rein": POINTS["rein"]})
+    for item in made.planned[:2]:
+        made.finish(item, "running", steps=(50, 100))
+    drawn = picture(gather(made.report(), made.runs), "curves")
+    left, right = drawn.canvas.axes
+    assert max(line.get_xdata().max() for line in left.lines if len(line.get_xdata())) <= 101
+    assert any(len(line.get_xdata()) == 2 for line in right.lines)
+    assert "Unfinished runs" in drawn.caption
+
+
+def test_predictions_show_the_first_common_image(study: Study) -> None:
+    drawn = picture(study, "predictions")
+    titles = [axes.get_title().replace("\n", " ") for axes in drawn.canvas.axes if axes.get_title()]
+    assert titles == ["image", "label", *POINTS, *CONTROL]
+    assert len(drawn.canvas.axes) == 4 * len(titles)  # three targets and the source
+    legend = [text.get_text() for text in drawn.canvas.legends[0].get_texts()]
+    assert legend == ["road", "building", "sky", "void"]
+
+
+def test_a_variant_without_predictions_leaves_a_gap(world: Make) -> None:
+    made = world({name: POINTS[name] for name in ("rein", "lora")}, seeds=(0,))
+    made.finish_all()
+    made.keep_predictions()
+    for item in made.planned:
+        if item.point == "lora":
+            for file in (made.runs / item.id / "predictions").rglob("*.png"):
+                file.unlink()
+    assert texts(picture(gather(made.report(), made.runs), "predictions").canvas).count("–") == 4
+
+
+def test_colours_are_cityscapes_and_void_is_black() -> None:
+    assert colourise(np.array([[0, 18, 255, 19]])).tolist() == [[list(PALETTE[0]), list(PALETTE[18]), [0] * 3, [0] * 3]]
+
+
+def test_nothing_to_draw_is_said(world: Make) -> None:
+    made = world(seeds=(0,))
+    empty = gather(made.report(), made.runs)
+    assert all(isinstance(draw(empty, figure), str) for figure in FIGURES)
+
+
+def test_an_unknown_point_is_refused_with_the_nearest(study: Study) -> None:
+    with pytest.raises(ConfigError, match="did you mean `lora`"):
+        picture(study, "curves", points=("lorra",))
