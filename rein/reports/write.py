@@ -1,4 +1,8 @@
-"""A report's files: Markdown, LaTeX and HTML, each table and figure by itself, and the results they are made from."""
+"""A report's files: Markdown, LaTeX and HTML, each table and figure by itself, and what they are made from.
+
+That is `results.csv`, a row a score or loss, and `runs.csv`, a row a planned run with its state, config and facts;
+`run_id` joins them. Of a part they are `results-NAME.csv` and `runs-NAME.csv`.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +21,7 @@ from rein.config_io import load
 from rein.reports.figures import draw
 from rein.reports.grid import Grid
 from rein.reports.markup import Format, Raw, escape, slug
+from rein.reports.missing import hours_to_fill
 from rein.reports.notes import files_mark, files_note
 from rein.reports.statistics import Verdict
 from rein.reports.study import Study, environments, gather
@@ -28,7 +33,7 @@ if TYPE_CHECKING:
     import jinja2
 
 
-#: The settings that every report prints; all others are in results.csv.
+#: The settings that every report prints; all others are in runs.csv.
 _PRINTED = (
     "backbone.name", "backbone.weights", "data.sources", "data.targets", "data.batch_size",
     "data.crop_size", "steps", "seed",
@@ -105,13 +110,15 @@ def write(report: Report, runs_root: Path, out: Path, name: str = "", world: str
     chapters, files = [], []
     for given, one in reports.items():
         chapters.append(_chapter(one, runs_root, out, given, world, files))
-        table = out / ("results.csv" if one is report else f"results-{slug(given)}.csv")
-        chapters[-1].study.results.to_csv(table, index=False)
-        files.insert(0, table)
+        of = "" if one is report else f"-{slug(given)}"
+        chapters[-1].study.results.to_csv(out / f"results{of}.csv", index=False)
+        chapters[-1].study.runs.drop(columns="path").to_csv(out / f"runs{of}.csv", index=False)
+        files[:0] = [out / f"results{of}.csv", out / f"runs{of}.csv"]
     studies = [chapter.study for chapter in chapters]
     said = studies[0].moved.world
     context = {
-        "report": report, "chapters": chapters, "progress": progress(studies),
+        "report": report, "chapters": chapters,
+        "progress": "; ".join(filter(None, (progress(studies), hours_to_fill(studies)))),
         "paragraphs": paragraphs(report.text) if parts else [], "world": paragraphs(said.text) if said else [],
     }  # fmt: skip
     documents = []
@@ -176,6 +183,8 @@ def provenance(study: Study, name: str = "", world: str | None = None) -> list[t
     sweep, report = study.report.sweep, name or "REPORT.yaml"
     commands = f"`rein sweep {sweep}{vary}{there}`, then `rein report {report}{vary}{there}`"
     facts = [("commands", commands), ("runs", f"{len(study.done)} done of {len(runs)} planned")]
+    if hours := hours_to_fill([study]):
+        facts.append(("to fill the missing cells", hours))
     facts += [(f"`{key}`", "; ".join(dict.fromkeys(_plain(value) for value in runs[key]))) for key in _PRINTED]
     subsets = {str(value) for value in runs["evaluation.images"] if pd.notna(value)}
     if subsets:
@@ -183,7 +192,7 @@ def provenance(study: Study, name: str = "", world: str | None = None) -> list[t
             ("`evaluation.images`", f"{', '.join(sorted(subsets))}: a part of every domain's images is scored")
         )
     facts.append(("selection rule", f"`{study.report.selection}`. {SELECTION[study.report.selection]}"))
-    facts.append(("significance", "no test is made but the two-lines test, where a sentence above names it"))
+    facts.append(("significance", "no test is made but where a sentence or a table above names it"))
     facts.append(
         (
             "total run time",

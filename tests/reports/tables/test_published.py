@@ -57,6 +57,7 @@ PAPER: dict[str, tuple[dict[str, dict[str, Any]], dict[str, list[Any]], dict[str
     ),
     "Rein T7": ({}, {"backbone.name": [EVA, DINO], "tuning.rank": [4, 8, 16, 32, 64]},
                 {"rows": ("backbone.name", "tuning.rank")}),
+    "Rein T8": (THREE, {"backbone.name": [EVA, DINO]}, {"kind": "resources"}),
     "Rein T9": (THREE, {"backbone.name": [EVA, DINO], "head.method": ["semfpn"]}, {}),
 }  # fmt: skip
 
@@ -120,6 +121,10 @@ def cell_of(grid: Grid, row: tuple[Cell, ...], title: str) -> Cell:
     return row[index]
 
 
+#: The numbers of table 8 -> the titles of their columns.
+HOURS = (("train_hours", "hours"), ("gpu_mem_gb", "memory in GiB"), ("storage_gb", "storage in GiB"))
+
+
 def walk(grid: Grid, entries: tuple[Published, ...]) -> int:
     """Look for every number of a published table in a grid by row and column; how many there were."""
     seen = 0
@@ -131,11 +136,7 @@ def walk(grid: Grid, entries: tuple[Published, ...]) -> int:
             cell = cell_of(grid, row, title)
             assert (cell.text, cell.value) == (printed(value), value), (grid.name, entry.method, title)
             seen += 1
-        for metric, title in (
-            ("train_hours", "hours"),
-            ("gpu_mem_gb", "memory in GB"),
-            ("storage_gb", "storage in GB"),
-        ):
+        for metric, title in HOURS:
             if metric in entry.metrics:
                 assert cell_of(grid, row, title).text == printed(entry.metrics[metric])
                 seen += 1
@@ -268,7 +269,7 @@ def test_other_sources_are_another_row(tmp_path: Path) -> None:
         tmp_path, {"rein": ({"backbone.name": DINO, "data.sources": ["synthia"]}, 7, 0.6)}, (0,), ("bdd100k",)
     )
     grid = table(gather(world.report(), world.runs), BESIDE)
-    assert [row[0].text for row in grid.rows] == ["Full", "Freeze", "Rein", "rein"]
+    assert [row[0].text for row in grid.rows] == ["Full (GTAV)", "Freeze (GTAV)", "Rein (GTAV)", "rein"]
 
 
 def test_classes_have_published_and_difference_below(tmp_path: Path) -> None:
@@ -308,3 +309,57 @@ def test_what_there_is_not_is_named_with_the_nearest(tmp_path: Path, changes: di
     world = made(tmp_path, ("bdd100k",), (0,))
     with pytest.raises(ConfigError, match=said):
         table(gather(world.report(), world.runs), Table(**cast(Any, {"name": "t", "rows": ("name",), **changes})))
+
+
+def test_a_row_that_prints_no_rank_is_of_the_one_that_the_method_has_by_itself(tmp_path: Path) -> None:
+    points = {"rein": {"backbone.name": DINO}}
+    report = Report(title="t", sweep=sweep(tmp_path, points, {"tuning.rank": [4, 16, 64]}))
+    wanted = Table(name="t", published="Rein T2", rows=("tuning.rank",), filter={"backbone.name": DINO})
+    grid = table(gather(report, tmp_path), wanted)
+    published_of = {row[0].text: cell_of(grid, row, "Cityscapes").text for row in grid.rows if row[0].text != MISSING}
+    assert published_of == {"16": "66.4", "4": MISSING, "64": MISSING}
+    # An axis that the paper does not have leaves a choice, so the number stands by itself.
+    report = Report(title="t", sweep=sweep(tmp_path, points, {"optim.lr": [1e-4, 1e-3]}))
+    grid = table(gather(report, tmp_path), Table(name="t", published="Rein T2", rows=("name", "optim.lr")))
+    assert [row[0].text for row in grid.rows][-3:] == ["Rein (DINOv2-L)", "rein", "rein"]
+
+
+def test_a_published_row_without_a_number_that_is_shown_is_left_out_with_its_notes(tmp_path: Path) -> None:
+    points = {"rein": {"data.sources": ["cityscapes"], "data.targets": ["cityscapes-c"]}}
+    report = Report(title="t", sweep=sweep(tmp_path, points, {}))
+    wanted = Table(name="t", published="Rein README", rows=("name",), domains=("cityscapes-c",),
+                   filter={"data.sources": "cityscapes"})  # fmt: skip
+    grid = table(gather(report, tmp_path), wanted)
+    assert [row[0].text for row in grid.rows] == ["rein"] and "60.0" in [cell.text for cell in grid.rows[0]]
+    assert [group for group, _ in grid.groups()] == ["", "Cityscapes-C", "source val"]
+    assert "4k fine-tuning" not in grid.markdown(), "a note on another row"
+
+
+def test_what_is_published_of_a_source_stands_beside_its_val_split(tmp_path: Path) -> None:
+    sources = ["urbansyn", "gta", "synthia", "cityscapes"]
+    report = Report(title="t", sweep=sweep(tmp_path, {"rein": {"data.sources": sources}}, {}))
+    wanted = Table(name="t", published="Rein README", rows=("name",), filter={"data.sources": "urbansyn"})
+    grid = table(gather(report, tmp_path), wanted)
+    row = next(row for row in grid.rows if row[0].text == "rein")
+    assert cell_of(grid, row, "Cityscapes, source val").text == "82.5"
+
+
+def test_a_family_is_the_mean_over_its_members(tmp_path: Path) -> None:
+    world = World(tmp_path, {"rein": ({}, 7, 0.6)}, (0,), ("toy-c-fog", "toy-day"))
+    members = [f"toy-c-fog-{severity}" for severity in (1, 3, 5)]
+    for item in world.planned:
+        run = world.finish(item)
+        lines = (run.path / "scores.csv").read_text().splitlines()
+        of_family = [line for line in lines if "toy-c-fog," in line]
+        kept = [line for line in lines if line not in of_family]
+        kept += [line.replace("toy-c-fog", member) for line in of_family for member in members]
+        kept = [
+            line.replace("all,miou,0.6", "all,miou,0.9") if line.startswith("200,toy-c-fog-5") else line
+            for line in kept
+        ]
+        (run.path / "scores.csv").write_text("\n".join(kept) + "\n")
+    grid = table(gather(world.report(), world.runs), Table(name="t", domains=("toy-c-fog", "toy-day")))
+    row = dict(zip((column.title for column in grid.columns), grid.rows[0], strict=True))
+    assert row["toy-c-fog"].text == "70.0" and row["toy-day"].text == "58.0"
+    with pytest.raises(ConfigError, match=r"'toy-c-frog' is no target of the sweep \(did you mean `toy-c-fog-"):
+        table(gather(world.report(), world.runs), Table(name="t", domains=("toy-c-frog",)))
