@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from rein import published
 from rein.config import ConfigError, Figure, nearest
 from rein.reports.figures.curves import curves
 from rein.reports.figures.heatmap import heatmap
@@ -38,6 +39,11 @@ def draw(study: Study, wanted: Figure) -> Picture | str:
             raise ConfigError(
                 f"figure {wanted.name!r}: no point {point!r}{nearest(point, study.points)}; the sweep has: {known}"
             )
+    try:
+        if wanted.published:
+            published.rows(wanted.published)
+    except ConfigError as error:
+        raise ConfigError(f"figure {wanted.name!r}: {error}") from error
     if wanted.kind != "predictions" and not study.targets:
         return "the sweep has no target domain"
     study = study.only(wanted.filter, f"figure {wanted.name!r}")

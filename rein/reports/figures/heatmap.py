@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from rein import published
 from rein.config import Figure
-from rein.reports.figures.beside import about, rows
+from rein.reports.figures.beside import about
 from rein.reports.figures.picture import TEXT, Picture, Point, folded, join
 from rein.reports.figures.variants import left_out, published_note, variants
 from rein.reports.names import written
@@ -57,7 +58,8 @@ def heatmap(study: Study, wanted: Figure) -> Picture | str:
 
 def _of_published(study: Study, wanted: Figure) -> Study:
     """The study of the targets that the published classes are of, if it has them."""
-    domains = {name for row in rows(wanted) if row.classes for name in row.domains}
+    rows = published.rows(wanted.published) if wanted.published else ()
+    domains = {name for row in rows if row.classes for name in row.domains}
     targets = [name for name in study.targets if study.original(name) in domains]
     return study.on(targets) if targets else study
 

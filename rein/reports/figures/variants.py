@@ -73,7 +73,7 @@ def variants(study: Study, wanted: Figure, without: Collection[str] = ()) -> lis
         raise ConfigError(
             f"figure {wanted.name!r}: `hue`: `{wanted.hue}` is no column of the results{nearest(wanted.hue, known)}"
         )
-    scores, rows = miou(study), beside(study, wanted)
+    scores, rows = miou(study), beside(study, wanted.published, wanted.rename)
     names = labels(study, wanted.rename)
     rests = labels(study, wanted.rename, {wanted.hue, *without} - {""})
     by_point = {str(point): runs for point, runs in study.runs.groupby("point", sort=False)}
