@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from rein import published
+from rein.config import ConfigError, Figure
 from rein.published import Published
 from rein.reports.study import Study
 from rein.reports.tables.beside import variants_of
 
 
-def beside(study: Study, table: str, rename: Mapping[str, str]) -> dict[str, Published]:
-    """Variant of the sweep -> the row of a published table that is of the same; none for no table."""
+def rows(wanted: Figure) -> tuple[Published, ...]:
+    """The rows of the published table that a figure names; none where it names none."""
+    try:
+        return published.rows(wanted.published) if wanted.published else ()
+    except ConfigError as error:
+        raise ConfigError(f"figure {wanted.name!r}: {error}") from error
+
+
+def beside(study: Study, wanted: Figure) -> dict[str, Published]:
+    """Variant of the sweep -> the first row of the published table that is of the same."""
     found: dict[str, Published] = {}
-    for row in published.rows(table) if table else ():
-        for point in variants_of(row, study, rename):
+    for row in rows(wanted):
+        for point in variants_of(row, study, wanted.rename):
             found.setdefault(point, row)
     return found
 
