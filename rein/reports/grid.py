@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import pandas as pd
 
 from rein.reports.markup import Format, emphasise, escape, slug
 
 MISSING = "–"
+Role = Literal["", "sub", "group"]
 
 
 @dataclass(frozen=True)
@@ -17,6 +20,10 @@ class Cell:
 
     text: str
     mark: str = ""
+    #: The number that the text rounds; None where there is none.
+    value: float | None = None
+    #: Pages about what the cell rests on, as (what, URL): runs in MLflow.
+    links: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -27,6 +34,8 @@ class Column:
     group: str = ""
     #: Names are left-aligned, numbers right.
     name: bool = False
+    #: Whether the HTML page colours its cells by their value, as a heat map does.
+    shaded: bool = False
 
 
 @dataclass(frozen=True)
@@ -39,16 +48,19 @@ class Grid:
     rows: tuple[tuple[Cell, ...], ...]
     #: The numbers behind the cells, unrounded, for the CSV file.
     values: pd.DataFrame
+    #: What every row is: a row of its own (empty), `sub` to the row above, or a `group`, the heading of those below in
+    #: its first cell. Empty where all are rows of their own.
+    roles: tuple[Role, ...] = ()
 
     @property
     def label(self) -> str:
         """The LaTeX label, `tab:main`."""
         return f"tab:{slug(self.name)}"
 
-    def groups(self) -> list[tuple[str, int]]:
-        """Runs of neighbouring columns of one group: (group, number of columns)."""
+    def groups(self, columns: Sequence[Column] | None = None) -> list[tuple[str, int]]:
+        """Runs of neighbouring columns, of all or of these, of one group: (group, number of columns)."""
         runs: list[tuple[str, int]] = []
-        for column in self.columns:
+        for column in columns or self.columns:
             if runs and runs[-1][0] == column.group:
                 runs[-1] = (column.group, runs[-1][1] + 1)
             else:
@@ -68,55 +80,16 @@ class Grid:
         return f"{table}\n\n{escape(self.caption, 'md')}\n"
 
     def latex(self) -> str:
-        r"""A `table` environment to \input, with caption and label; needs booktabs and graphicx."""
-        # A rule between groups would fight with booktabs; a wider gap sets the source apart.
-        gaps = [r"@{\hspace{1.8em}}" if start else "" for start in self.starts()]
-        spec = "".join(gap + ("l" if column.name else "r") for gap, column in zip(gaps, self.columns, strict=True))
-        heads, rules, at = [], [], 1
-        for group, size in self.groups():
-            heads.append(rf"\multicolumn{{{size}}}{{c}}{{{escape(group, 'tex')}}}")
-            if group:
-                rules.append(rf"\cmidrule(lr){{{at}-{at + size - 1}}}")
-            at += size
-        lines = [
-            r"\begin{table}[htbp]", r"\centering",
-            rf"\caption{{{escape(self.caption, 'tex')}}}", rf"\label{{{self.label}}}",
-            r"\par\medskip\small", r"\setlength{\tabcolsep}{4pt}",
-        ]  # fmt: skip
-        body = [rf"\begin{{tabular}}{{@{{}}{spec}@{{}}}}", r"\toprule"]
-        if rules:
-            body += [" & ".join(heads) + r" \\", " ".join(rules)]
-        body += [" & ".join(escape(column.title, "tex") for column in self.columns) + r" \\", r"\midrule"]
-        body += [" & ".join(_text(cell, "tex") for cell in row) + r" \\" for row in self.rows]
-        # Scaled down to the text's width where it is wider, never up.
-        fit = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
-        return "\n".join([*lines, fit, *body, r"\bottomrule", r"\end{tabular}}", r"\end{table}", ""])
+        r"""One or more floats with the table, to \input; needs booktabs and graphicx."""
+        from rein.reports.latex_table import latex
+
+        return latex(self)
 
     def html(self) -> str:
         """A `figure` with a table and its caption."""
-        classes = [
-            " ".join(["name"] * column.name + ["start"] * start)
-            for column, start in zip(self.columns, self.starts(), strict=True)
-        ]
-        heads, at = [], 0
-        for group, size in self.groups():
-            heads.append(f'<th colspan="{size}" scope="colgroup" class="{classes[at]}">{escape(group, "html")}</th>')
-            at += size
-        top = f"<tr class=groups>{''.join(heads)}</tr>\n" if any(column.group for column in self.columns) else ""
-        pairs = list(zip(self.columns, classes, strict=True))
-        titles = "".join(f'<th scope="col" class="{c}">{escape(column.title, "html")}</th>' for column, c in pairs)
-        rows = []
-        for row in self.rows:
-            cells = []
-            for cell, (column, c) in zip(row, pairs, strict=True):
-                tag = 'th scope="row"' if column.name else "td"
-                cells.append(f'<{tag} class="{c}">{_text(cell, "html")}</{tag[:2]}>')
-            rows.append(f"<tr>{''.join(cells)}</tr>")
-        return (
-            f'<figure id="{self.label}"><div class=scroll><table>\n<thead>\n{top}<tr>{titles}</tr>\n</thead>\n'
-            f"<tbody>\n{chr(10).join(rows)}\n</tbody></table></div>\n"
-            f"<figcaption>{escape(self.caption, 'html')}</figcaption></figure>\n"
-        )
+        from rein.reports.html_table import html
+
+        return html(self)
 
 
 def _text(cell: Cell, format: Format) -> str:

@@ -32,6 +32,11 @@ def escape(text: object, format: Format) -> str:
     return "".join(_CODE[format](part) if odd % 2 else _PLAIN[format](part) for odd, part in enumerate(parts))
 
 
+def attribute(text: object) -> str:
+    """Text as it must stand in an attribute of HTML, where there is no place for <code>."""
+    return _html.escape(str(text).replace("`", ""))
+
+
 def emphasise(text: str, mark: str, format: Format) -> str:
     """Escaped text in bold (`best`) or underlined (`second`); any other mark leaves it."""
     if mark == "best":

@@ -15,8 +15,10 @@ import pandas as pd
 from rein.config import ConfigError, Report
 from rein.config_io import load
 from rein.reports.figures import draw
+from rein.reports.figures.picture import Spot
+from rein.reports.gallery import BUDGET, Gallery, gallery
 from rein.reports.grid import Grid
-from rein.reports.markup import Format, Raw, escape, slug
+from rein.reports.markup import Format, Raw, attribute, escape, slug
 from rein.reports.notes import files_mark, files_note
 from rein.reports.statistics import Verdict
 from rein.reports.study import Study, environments, gather
@@ -42,6 +44,10 @@ class Drawn:
     name: str
     caption: str
     files: tuple[Path, ...] = ()
+    #: Where on the PNG its points lie.
+    spots: tuple[Spot, ...] = ()
+    #: What the HTML page shows in its place.
+    gallery: Gallery | None = None
 
     @property
     def slug(self) -> str:
@@ -78,10 +84,6 @@ class Chapter:
         return paragraphs(self.report.text)
 
     @property
-    def slug(self) -> str:
-        return slug(self.report.title)
-
-    @property
     def progress(self) -> str:
         return progress([self.study])
 
@@ -103,8 +105,10 @@ def write(report: Report, runs_root: Path, out: Path, name: str = "", world: str
     for folder in ("tables", "figures"):
         (out / folder).mkdir(parents=True, exist_ok=True)
     chapters, files = [], []
+    galleries = sum(wanted.kind == "predictions" for one in reports.values() for wanted in one.figures)
+    budget = BUDGET // max(galleries, 1)
     for given, one in reports.items():
-        chapters.append(_chapter(one, runs_root, out, given, world, files))
+        chapters.append(_chapter(one, runs_root, out, given, world, files, budget))
         table = out / ("results.csv" if one is report else f"results-{slug(given)}.csv")
         chapters[-1].study.results.to_csv(table, index=False)
         files.insert(0, table)
@@ -123,8 +127,11 @@ def write(report: Report, runs_root: Path, out: Path, name: str = "", world: str
     return [*documents, *files]
 
 
-def _chapter(report: Report, runs_root: Path, out: Path, name: str, world: str | None, files: list[Path]) -> Chapter:
-    """Draw a report's tables and figures; their files go into `out`, and are added to `files`."""
+def _chapter(
+    report: Report, runs_root: Path, out: Path, name: str, world: str | None, files: list[Path], budget: int
+) -> Chapter:
+    """Draw a report's tables and figures; their files go into `out`, and are added to `files`. `budget`: bytes of a
+    gallery."""
     study = gather(report, runs_root, world)
     grids = [table(study, wanted) for wanted in report.tables]
     files += [file for grid in grids for file in _write_table(grid, out / "tables")]
@@ -139,8 +146,12 @@ def _chapter(report: Report, runs_root: Path, out: Path, name: str, world: str |
             figures.append(Drawn(wanted.name, f"Not drawn: {picture}."))
             continue
         said = files_note(study) if wanted.kind != "predictions" else ""
-        figures.append(Drawn(wanted.name, f"{picture.caption} {said}".strip(), tuple(picture.save(stem))))
-        files += figures[-1].files
+        saved = picture.save(stem)
+        shown = study.only(wanted.filter, f"figure {wanted.name!r}")
+        looked_through = gallery(shown, wanted.points, budget) if wanted.kind == "predictions" else None
+        caption = f"{picture.caption} {said}".strip()
+        figures.append(Drawn(wanted.name, caption, saved.files, saved.spots, looked_through))
+        files += saved.files
         verdicts += [picture.verdict] if picture.verdict is not None else []
     return Chapter(report, study, grids, figures, verdicts, provenance(study, name, world))
 
@@ -274,6 +285,5 @@ def _environment(format: Format) -> jinja2.Environment:
         **(tex if format == "tex" else {}),
     )
     environment.filters["raw"] = Raw
-    # Inside an attribute there is no place for <code>.
-    environment.filters["plain"] = lambda text: str(text).replace("`", "")
+    environment.filters["plain"] = lambda text: Raw(attribute(text))
     return environment

@@ -29,11 +29,8 @@ def colourise(ids: np.ndarray, classes: Sequence[str] = CLASSES) -> np.ndarray:
 def predictions(study: Study, wanted: Figure) -> Picture | str:
     """One image a domain: image, label and every variant's prediction, with the classes that occur as legend."""
     points = list(wanted.points) or study.points
-    # The lowest seed stands for a variant: a fixed choice cannot be the prettiest one.
-    runs = study.done.sort_values("seed").drop_duplicates("point")
-    paths: dict[str, Path] = dict(zip(runs["point"], runs["path"], strict=True))
-    folders = {point: paths[point] / "predictions" for point in points if point in paths}
-    rows = [(domain, stem) for domain in _domains(study, folders) if (stem := _common(domain, folders)) is not None]
+    folders = kept(study, points)
+    rows = [(domain, stems[0]) for domain in domains(study, folders) if (stems := common(domain, folders))]
     if not rows:
         return "no finished run has kept predictions"
     drawn = (
@@ -50,7 +47,7 @@ def _panel(points: list[str], folders: dict[str, Path], rows: list[tuple[str, st
     titles = ["image", "label", *points]
     margin, above, below = 0.3, 0.4, 0.6  # the domains' names, the titles, the legend
     side = (TEXT - margin) / len(titles)
-    images = [_image(_file(folders, row, "image")) for row in rows]
+    images = [_image(file_of(folders, row, "image")) for row in rows]
     heights = [side * image.shape[0] / image.shape[1] for image in images]
     total = sum(heights) + above + below
     places = {"left": margin / TEXT, "right": 1, "top": 1 - above / total, "bottom": below / total}
@@ -62,7 +59,7 @@ def _panel(points: list[str], folders: dict[str, Path], rows: list[tuple[str, st
     for line, (domain, stem), image, height in zip(grid, rows, images, heights, strict=True):
         line[0].imshow(image)
         line[0].set_ylabel(_folded(domain, round(height * 15)), fontsize=7)
-        present |= _show(line[1], _file(folders, (domain, stem), "label"), classes)
+        present |= _show(line[1], file_of(folders, (domain, stem), "label"), classes)
         for axes, point in zip(line[2:], points, strict=True):
             file = folders[point] / domain / f"{stem}_prediction.png" if point in folders else None
             present |= _show(axes, file, classes)
@@ -100,24 +97,32 @@ def _legend(canvas: Canvas, present: set[int], classes: list[str], top: float) -
     )  # fmt: skip
 
 
-def _domains(study: Study, folders: dict[str, Path]) -> list[str]:
+def kept(study: Study, points: Sequence[str]) -> dict[str, Path]:
+    """Of every finished variant the folder of its predictions. The lowest seed stands for it: a fixed choice cannot be
+    the prettiest one."""
+    runs = study.done.sort_values("seed").drop_duplicates("point")
+    paths: dict[str, Path] = dict(zip(runs["point"], runs["path"], strict=True))
+    return {point: paths[point] / "predictions" for point in points if point in paths}
+
+
+def domains(study: Study, folders: dict[str, Path]) -> list[str]:
     """Targets first, then sources, where any variant has kept a prediction."""
     names = dict.fromkeys([*study.targets, *study.sources])
     return [name for name in names if any((folder / name).is_dir() for folder in folders.values())]
 
 
-def _common(domain: str, folders: dict[str, Path]) -> str | None:
-    """The first image that most variants have predicted (all of them, as a rule)."""
-    kept: dict[str, int] = {}
+def common(domain: str, folders: dict[str, Path]) -> list[str]:
+    """The images of a domain that have a prediction; first those that most variants have (all of them, as a rule)."""
+    found: dict[str, int] = {}
     for folder in folders.values():
         for file in (folder / domain).glob("*_prediction.png"):
             stem = file.name.removesuffix("_prediction.png")
             if all((file.parent / f"{stem}_{kind}.png").is_file() for kind in ("image", "label")):
-                kept[stem] = kept.get(stem, 0) + 1
-    return min(kept, key=lambda stem: (-kept[stem], stem)) if kept else None
+                found[stem] = found.get(stem, 0) + 1
+    return sorted(found, key=lambda stem: (-found[stem], stem))
 
 
-def _file(folders: dict[str, Path], row: tuple[str, str], kind: str) -> Path:
+def file_of(folders: dict[str, Path], row: tuple[str, str], kind: str) -> Path:
     """An image or label from any variant that has it; it is the same in all."""
     files = (folder / row[0] / f"{row[1]}_{kind}.png" for folder in folders.values())
     return next(file for file in files if file.is_file())

@@ -11,6 +11,7 @@ import pandas as pd
 
 from rein.config import ConfigError, Table
 from rein.reports.grid import MISSING, Cell, Column, Grid
+from rein.reports.links import links
 from rein.reports.notes import files_note
 from rein.reports.statistics import count
 from rein.reports.study import Study
@@ -99,7 +100,9 @@ def grid(study: Study, wanted: Table, wide: pd.DataFrame, measures: list[Measure
             for i, measure in enumerate(measures)
         ]
         names = [Cell(part) for part in key]
-        cells.append((*names, *(_parameters(runs) if lead else ()), Cell(_n(blocks[row], runs)), *numbers))
+        cells.append(
+            (*names, *(_parameters(runs) if lead else ()), Cell(_n(blocks[row], runs), links=links(runs)), *numbers)
+        )
     head = [Column("variant" if key == "point" else key, name=True) for key in wanted.rows]
     head += [Column("trainable"), Column("% of backbone")] if lead else []
     head += [Column("n"), *(measure.column for measure in measures)]
