@@ -33,10 +33,11 @@ def report(
     out: Annotated[Path | None, typer.Option(help="Where the document goes; default reports/out/NAME.")] = None,
     domains: Domains = None,
     runs: Runs = Path("runs"),
+    pdf: Annotated[bool, typer.Option("--pdf/--no-pdf", help="Whether latexmk, where installed, makes a PDF.")] = True,
 ) -> None:
     """Write a report of what the ledger holds.
 
-    Markdown, LaTeX, HTML and figures.
+    Markdown, LaTeX, HTML, PDF and figures.
     """
     from rein.config import Report
     from rein.config_io import load
@@ -44,7 +45,7 @@ def report(
     from rein.worlds import name_in
 
     target = out or Path("reports/out") / name_in(name, domains)
-    for path in write(load(Report, name, overrides or ()), runs.absolute(), target, Path(name).stem, domains):
+    for path in write(load(Report, name, overrides or ()), runs.absolute(), target, Path(name).stem, domains, pdf):
         typer.echo(path)
 
 

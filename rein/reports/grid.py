@@ -73,7 +73,7 @@ class Grid:
 
     def markdown(self) -> str:
         """A pipe table, the group behind the title, and the caption in italics below."""
-        titles = [escape(f"{c.title} ({c.group})" if c.group else c.title, "md") for c in self.columns]
+        titles = [escape(f"{c.title} ({c.group})" if c.group else c.title, "md", cell=True) for c in self.columns]
         rules = [":--" if column.name else "--:" for column in self.columns]
         lines = [titles, rules, *([_text(cell, "md") for cell in row] for row in self.rows)]
         table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
@@ -81,9 +81,9 @@ class Grid:
 
     def latex(self) -> str:
         r"""One or more floats with the table, to \input; needs booktabs and graphicx."""
-        from rein.reports.latex_table import latex
+        from rein.reports.latex import table
 
-        return latex(self)
+        return table(self)
 
     def html(self) -> str:
         """A `figure` with a table and its caption."""
@@ -93,4 +93,4 @@ class Grid:
 
 
 def _text(cell: Cell, format: Format) -> str:
-    return emphasise(escape(cell.text, format), cell.mark, format)
+    return emphasise(escape(cell.text, format, cell=True), cell.mark, format)

@@ -15,9 +15,11 @@ import pandas as pd
 from rein.config import ConfigError, Report
 from rein.config_io import load
 from rein.reports.figures import draw
-from rein.reports.figures.picture import Spot
+from rein.reports.figures.picture import DPI, Spot
 from rein.reports.gallery import BUDGET, Gallery, gallery
 from rein.reports.grid import Grid
+from rein.reports.latex import figure
+from rein.reports.latex_pdf import compile_pdf
 from rein.reports.markup import Format, Raw, attribute, escape, slug
 from rein.reports.notes import files_mark, files_note
 from rein.reports.statistics import Verdict
@@ -61,10 +63,17 @@ class Drawn:
     @property
     def width(self) -> int:
         """CSS pixels at which the page shows it: text a little smaller than the page's, sharp on dense screens."""
+        return round(self._pixels * 0.6)
+
+    def latex(self) -> str:
+        return figure(self.slug, self.caption, self._pixels / DPI)
+
+    @property
+    def _pixels(self) -> int:
         from PIL import Image
 
         with Image.open(self.files[0]) as image:
-            return round(image.width * 0.6)
+            return image.width
 
 
 @dataclass(frozen=True)
@@ -88,12 +97,14 @@ class Chapter:
         return progress([self.study])
 
 
-def write(report: Report, runs_root: Path, out: Path, name: str = "", world: str | None = None) -> list[Path]:
+def write(
+    report: Report, runs_root: Path, out: Path, name: str = "", world: str | None = None, pdf: bool = False
+) -> list[Path]:
     """Write a report of the runs that are there into `out` and return its files, the documents first.
 
-    `name` is what `rein report` was given, for the command lines in the text; `world` is that of the sweeps. Works at
-    any stage of a sweep, from no run to all; what is not done is marked. Raises ConfigError where the report names what
-    does not exist.
+    `name` is what `rein report` was given, for the command lines in the text; `world` is that of the sweeps; with `pdf`
+    latexmk makes report.pdf, where it is installed. Works at any stage of a sweep, from no run to all; what is not done
+    is marked. Raises ConfigError where the report names what does not exist.
     """
     parts = {part: load(Report, part) for part in report.parts}
     if nested := [part for part, one in parts.items() if one.parts]:
@@ -124,6 +135,8 @@ def write(report: Report, runs_root: Path, out: Path, name: str = "", world: str
         documents[-1].write_text(
             _environment(format).get_template(f"report.{format}.j2").render(context), encoding="utf-8"
         )
+    if pdf and (made := compile_pdf(out / "report.tex")) is not None:
+        documents.append(made)
     return [*documents, *files]
 
 
@@ -141,7 +154,7 @@ def _chapter(
         stem = out / "figures" / slug(wanted.name)
         if isinstance(picture, str):
             # A picture of an earlier state must not outlive the runs it showed.
-            for suffix in (".png", ".pdf"):
+            for suffix in (".png", ".pdf", ".tex"):
                 stem.with_suffix(suffix).unlink(missing_ok=True)
             figures.append(Drawn(wanted.name, f"Not drawn: {picture}."))
             continue
@@ -151,7 +164,8 @@ def _chapter(
         looked_through = gallery(shown, wanted.points, budget) if wanted.kind == "predictions" else None
         caption = f"{picture.caption} {said}".strip()
         figures.append(Drawn(wanted.name, caption, saved.files, saved.spots, looked_through))
-        files += saved.files
+        stem.with_suffix(".tex").write_text(figures[-1].latex(), encoding="utf-8")
+        files += [*saved.files, stem.with_suffix(".tex")]
         verdicts += [picture.verdict] if picture.verdict is not None else []
     return Chapter(report, study, grids, figures, verdicts, provenance(study, name, world))
 
@@ -285,5 +299,6 @@ def _environment(format: Format) -> jinja2.Environment:
         **(tex if format == "tex" else {}),
     )
     environment.filters["raw"] = Raw
+    environment.filters["line"] = lambda text: " ".join(str(text).split())
     environment.filters["plain"] = lambda text: Raw(attribute(text))
     return environment

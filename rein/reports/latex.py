@@ -1,4 +1,4 @@
-r"""A table for LaTeX, of a width that papers have: a column of CVPR, or the whole text of CVPR or ICLR.
+r"""Tables and figures as floats for LaTeX, of widths that papers have: a column of CVPR, the text of CVPR or ICLR.
 
 A table that fits a column is a `table`, a wider one a `table*`, which in one column is the same. What is still too wide
 is scaled down to the line, but not below `SMALLEST`: a table that would be has its columns split over several parts
@@ -23,7 +23,26 @@ _POINTS_PER_INCH = 72.27
 _LETTER = 0.52
 
 
-def latex(grid: Grid) -> str:
+#: Scaled down to the line where it is wider, never up.
+_FIT = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
+
+
+def figure(slug: str, caption: str, inches: float) -> str:
+    r"""A float with the figure of the file figures/SLUG.pdf, `inches` wide; needs graphicx."""
+    # In a column a picture may shrink by a seventh: its letters have seven or eight points.
+    kind = "figure" if inches <= COLUMN * 7 / 6 else "figure*"
+    return (
+        rf"\begin{{{kind}}}[tbp]" + "\n"
+        r"\centering" + "\n"
+        f"{_FIT}\n"
+        rf"\includegraphics{{figures/{slug}.pdf}}}}" + "\n"
+        rf"\caption{{{escape(caption, 'tex')}}}" + "\n"
+        rf"\label{{fig:{slug}}}" + "\n"
+        rf"\end{{{kind}}}" + "\n"
+    )
+
+
+def table(grid: Grid) -> str:
     r"""One float with the table in one or several parts; needs booktabs and graphicx."""
     widths = [_width(grid, i) for i in range(len(grid.columns))]
     scale = SIZE / SMALLEST
@@ -80,7 +99,7 @@ def _part(grid: Grid, part: Sequence[int]) -> str:
     )
     heads, rules, at = [], [], 1
     for group, size in grid.groups(columns):
-        heads.append(rf"\multicolumn{{{size}}}{{c}}{{{escape(group, 'tex')}}}")
+        heads.append(rf"\multicolumn{{{size}}}{{c}}{{{escape(group, 'tex', cell=True)}}}")
         if group:
             rules.append(rf"\cmidrule(lr){{{at}-{at + size - 1}}}")
         at += size
@@ -95,12 +114,10 @@ def _part(grid: Grid, part: Sequence[int]) -> str:
         else:
             indent = r"\quad " if role == "sub" else ""
             lines.append(indent + " & ".join(_cell(row[i]) for i in part) + r" \\")
-    # Scaled down to the line where it is wider, never up.
-    fit = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
-    return "\n".join([fit, *lines, r"\bottomrule", r"\end{tabular}}", ""])
+    return "\n".join([_FIT, *lines, r"\bottomrule", r"\end{tabular}}", ""])
 
 
 def _cell(cell: Cell) -> str:
     # A bracket after a row's end would be read as its argument.
-    text = emphasise(escape(" ".join(cell.text.split()), "tex"), cell.mark, "tex")
+    text = emphasise(escape(cell.text, "tex", cell=True), cell.mark, "tex")
     return f"{{{text}}}" if text.startswith(("[", "*")) else text
