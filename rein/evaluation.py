@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -42,6 +42,8 @@ class Score:
     #: Names, without endings, of the images that were scored.
     files: tuple[str, ...] = ()
     remarks: tuple[Remark, ...] = ()
+    #: What each of those images adds to the score, (N, 3, K): of every class the pixels hit, labelled and predicted.
+    counts: Tensor = field(default_factory=lambda: torch.zeros(0, 3, 0, dtype=torch.int64))
 
     @property
     def miou(self) -> float:
@@ -120,6 +122,7 @@ def score_domain(
     kept, scored = [], [False] * len(dataset)
     network = Halving(model) if halves else model
     matrix = metrics.zeros(len(classes)).to(device)
+    counts = matrix.new_zeros(len(dataset), 3, len(classes))
     was_training = model.training
     model.eval()
     for index, (image, label, said) in zip(mine, whole_images(dataset, device, workers, mine), strict=True):
@@ -132,18 +135,20 @@ def score_domain(
             scores = sliding_window(network, pixels, experiment.window, experiment.stride)
         scores = F.interpolate(scores, label.shape, mode="bilinear", align_corners=False)
         prediction = scores.argmax(1)[0]
-        matrix += metrics.confusion(prediction, label.to(device, non_blocking=True).long(), len(classes))
+        pairs = metrics.confusion(prediction, label.to(device, non_blocking=True).long(), len(classes))
+        matrix += pairs
+        counts[index] = metrics.margins(pairs)
         if index in shown:
             kept.append((dataset.files[index].image.stem, image, label, prediction.to(torch.uint8).cpu()))
     model.train(was_training)
-    everywhere = zip(*ranks.exchange(scored), strict=True)
-    ranks.add([matrix])
-    files = [sample.image.stem for sample, said in zip(dataset.files, everywhere, strict=True) if any(said)]
+    used = [index for index, said in enumerate(zip(*ranks.exchange(scored), strict=True)) if any(said)]
+    ranks.add([matrix, counts])
+    files = [dataset.files[index].image.stem for index in used]
     if ranks.world > 1:
         remarks = [remark for text in ranks.texts(to_text(remarks)) for remark in from_text(text)]
     if not files:
         raise DataError(f"{remarks[0].text}; as all {len(remarks)} images that {domain} would be scored on")
-    return Score(domain, role, classes, matrix.cpu(), kept, tuple(files), tuple(remarks))
+    return Score(domain, role, classes, matrix.cpu(), kept, tuple(files), tuple(remarks), counts.cpu()[used])
 
 
 @runtime_checkable

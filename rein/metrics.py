@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from rein import image_counts
 from rein.data.classes import VOID
 
 
@@ -20,9 +21,12 @@ def confusion(prediction: Int64[Tensor, "h w"], label: Int64[Tensor, "h w"], cla
 def iou(matrix: np.ndarray | Tensor) -> np.ndarray:
     """IoU per class in 0..1; nan where a class is in neither label nor prediction, 0 where it is in one alone."""
     counts = np.asarray(matrix, np.float64)
-    hits = np.diag(counts)
-    union = counts.sum(0) + counts.sum(1) - hits
-    return np.divide(hits, union, out=np.full(len(counts), np.nan), where=union > 0)
+    return image_counts.iou(np.diag(counts), counts.sum(1), counts.sum(0))
+
+
+def margins(matrix: Int64[Tensor, "k k"]) -> Int64[Tensor, "3 k"]:
+    """What IoU needs of a confusion matrix: of every class the pixels hit, labelled and predicted."""
+    return torch.stack([matrix.diagonal(), matrix.sum(1), matrix.sum(0)])
 
 
 def miou(matrix: np.ndarray | Tensor) -> float:

@@ -9,7 +9,9 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from rein import image_counts
 from rein.config import ConfigError, flatten
+from rein.image_counts import ImageCounts
 from rein.ledger import Run, runs
 
 log = logging.getLogger(__name__)
@@ -34,6 +36,14 @@ def load(root: str | Path = "runs", ids: Iterable[str] | None = None) -> pd.Data
     chosen = runs(Path(root)) if ids is None else (Run(Path(root) / id) for id in ids)
     frames = [frame for run in chosen if (frame := _run_frame(run)) is not None]
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=[*COLUMNS, *FACTS])
+
+
+def images(run: str | Path) -> dict[str, ImageCounts]:
+    """What each image adds to the scores of a finished run, by domain; nothing for a run that has not kept it.
+
+    `run` is the run's folder. The sum over a domain's images is the score at the run's end: `images(run)[d].miou()`.
+    """
+    return image_counts.read(Path(run) / "images.npz")
 
 
 def facts(status: Mapping[str, Any]) -> dict[str, Any]:

@@ -190,6 +190,17 @@ def test_a_score_equals_the_pipeline_by_hand(tiny: Tiny, toy_data: Path) -> None
     assert score.miou == pytest.approx(metrics.miou(matrix))
 
 
+def test_what_the_images_add_up_to_is_the_confusion_matrix(tiny: Tiny, toy_data: Path) -> None:
+    model = build_model(tiny()).eval()
+    one, both = (
+        score_domain(model, tiny({"evaluation.images": n}), "toy-day", "target", toy_data, CPU) for n in (1, 2)
+    )
+    assert both.counts.shape == (2, 3, 19) and both.counts.dtype == torch.int64
+    assert torch.equal(both.counts.sum(0), metrics.margins(both.matrix))
+    assert torch.equal(both.counts[0], metrics.margins(one.matrix)), "in the order of `files`"
+    assert not torch.equal(both.counts[0], both.counts[1])
+
+
 def test_scores_are_resized_once_to_the_labels_size(
     tiny: Tiny, toy_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -297,13 +308,22 @@ def test_skipped_images_are_no_part_of_the_matrix(tiny: Tiny, spoilt: Path, toy_
     model, changes = build_model(tiny()).eval(), {"data.on_error": "skip", "evaluation.images": None}
     score = score_domain(model, tiny(changes), "toy-day", "target", spoilt, CPU, examples=9)
     alone = score_domain(model, tiny({"evaluation.images": 1}), "toy-day", "target", toy_data, CPU)
-    assert torch.equal(score.matrix, alone.matrix)
+    assert torch.equal(score.matrix, alone.matrix) and torch.equal(score.counts, alone.counts)
     assert score.files == alone.files == ("000000",) and score.scored == alone.scored
     assert [stem for stem, *_ in score.examples] == ["000000"]
     assert {remark.file.name: remark.kind for remark in score.remarks} == {
         "000001.png": "skipped", "000002.png": "skipped",
     }  # fmt: skip
     assert alone.remarks == ()
+
+
+def test_counts_are_of_the_images_that_were_scored(tiny: Tiny, toy_data: Path, tmp_path: Path) -> None:
+    shutil.copytree(toy_data / "toy" / "day", tmp_path / "toy" / "day")
+    (tmp_path / "toy/day/images/val/000000.png").write_bytes(b"")
+    model, changes = build_model(tiny()).eval(), {"evaluation.images": None, "data.on_error": "skip"}
+    whole, score = (score_domain(model, tiny(changes), "toy-day", "target", root, CPU) for root in (toy_data, tmp_path))
+    assert (whole.files, score.files) == (("000000", "000001"), ("000001",))
+    assert torch.equal(score.counts, whole.counts[1:])
 
 
 def test_other_images_have_another_digest(tiny: Tiny, toy_data: Path) -> None:

@@ -46,6 +46,13 @@ def test_rows_are_labels_and_columns_predictions() -> None:
     assert torch.equal(matrix, expected)
 
 
+def test_margins_are_hits_labelled_and_predicted_pixels() -> None:
+    matrix = metrics.confusion(torch.tensor([[1, 1, 0]]), torch.tensor([[2, 1, VOID]]), K)
+    hits, labelled, predicted = metrics.margins(matrix)
+    assert [row.nonzero().flatten().tolist() for row in (hits, labelled)] == [[1], [1, 2]]
+    assert predicted.tolist() == [0, 2, *[0] * (K - 2)]
+
+
 def test_what_is_predicted_on_void_counts_nowhere() -> None:
     label = torch.full((4, 4), VOID)
     assert metrics.confusion(torch.randint(0, K, (4, 4)), label, K).sum() == 0

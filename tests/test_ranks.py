@@ -18,6 +18,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from rein import results
 from rein.config import Experiment, Machine, run_id, to_dict
 from rein.config_io import dump
 from rein.ledger import Run
@@ -44,6 +45,8 @@ SHARDED: dict[str, dict[str, Any]] = {
     "norms": {**STEPS, "seed": 20, "tuning.method": "norm"},
     "frozen linear": {**STEPS, "seed": 20, "tuning.method": "frozen", "head.method": "linear"},
 }
+#: Scored on all images of a folder of several, of which one cannot be read.
+SCORED = {**STEPS, "seed": 50, "steps": 2, "evaluation.images": None, "data.on_error": "skip"}
 #: What goes wrong, in which process; with a seed of its own each.
 WRONG: dict[str, dict[str, Any]] = {
     "data": {"kind": "data", "rank": 1, "step": 3},
@@ -86,13 +89,27 @@ def alone(tmp_path_factory: pytest.TempPathFactory, toy_data: Path) -> Machine:
 
 
 @pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory, toy_data: Path, tiny: Tiny, alone: Machine) -> Path:
+def several(tmp_path_factory: pytest.TempPathFactory, toy_data: Path) -> Path:
+    """The toy data with seven images of the day to be scored on, of which the second cannot be read."""
+    root = tmp_path_factory.mktemp("several")
+    shutil.copytree(toy_data / "toy", root / "toy")
+    for kind in ("images", "labels"):
+        for file in (toy_data / "toy" / "game" / kind / "train").iterdir():
+            shutil.copy(file, root / "toy" / "day" / kind / "val")
+    (root / "toy/day/images/val/000001.png").write_bytes(b"")
+    return root
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory, toy_data: Path, several: Path, tiny: Tiny, alone: Machine) -> Path:
     """The runs folder of two processes that train all variants, and live through all that goes wrong."""
     folder = tmp_path_factory.mktemp("pair")
-    scored = train(tiny(VARIANTS["rein"]), alone)  # and the same run, trained by one process, to be scored by two
+    scored = train(tiny(SCORED), replace(alone, data=several))  # trained by one process, to be scored by two
     shutil.copytree(scored.path, folder / "scored" / scored.id)
     Run(folder / "scored" / scored.id).update(state="running")
-    (folder / "scored" / scored.id / "scores.csv").unlink()
+    for name in ("scores.csv", "confusion.npz", "images.npz"):
+        (folder / "scored" / scored.id / name).unlink()
+    shutil.rmtree(folder / "scored" / scored.id / "predictions")
     machine = {"data": str(toy_data), "runs": str(folder), "device": "cpu", "threads": 1, "checkpoint_seconds": 0}
     jobs = [(to_dict(tiny(changes)), {}) for name, changes in VARIANTS.items() if name != "rein in micro-batches"]
     jobs += [(to_dict(wrong(tiny, name)), what) for name, what in WRONG.items()]
@@ -102,7 +119,8 @@ def pair(tmp_path_factory: pytest.TempPathFactory, toy_data: Path, tiny: Tiny, a
     together(2, {"machine": {**machine, "micro_batch": 1}, "experiments": finer}, folder)
     shares = [(to_dict(tiny(changes)), {}) for changes in SHARDED.values()]
     together(2, {"machine": {**machine, "shard": True}, "experiments": shares}, folder)
-    together(2, {"machine": {**machine, "runs": str(folder / "scored")}, "experiments": jobs[:1]}, folder)
+    again = {**machine, "data": str(several), "runs": str(folder / "scored")}
+    together(2, {"machine": again, "experiments": [(to_dict(tiny(SCORED)), {})]}, folder)
     return folder
 
 
@@ -168,12 +186,16 @@ def test_torchrun_starts_a_run_over_the_command_line(tmp_path: Path, alone: Mach
 
 @pytest.mark.slow
 def test_a_score_over_two_processes_is_that_of_one(pair: Path, alone: Machine, tiny: Tiny) -> None:
-    one = train(tiny(VARIANTS["rein"]), alone)
-    two = Run(pair / "scored" / one.id)
+    one, two = (Run(runs / run_id(tiny(SCORED))) for runs in (alone.runs, pair / "scored"))
     assert two.state == "done" and two.status()["scored"] == one.status()["scored"]
     assert (two.path / "scores.csv").read_text() == (one.path / "scores.csv").read_text()
     matrices = [np.load(run.path / "confusion.npz") for run in (one, two)]
     assert all((matrices[0][name] == matrices[1][name]).all() for name in matrices[0].files)
+    images = [results.images(run.path) for run in (one, two)]
+    assert images[0]["toy-day"].names == tuple(f"00000{i}" for i in (0, 2, 3, 4, 5, 6))
+    for name in matrices[0].files:
+        assert images[0][name].names == images[1][name].names != ()
+        assert (images[0][name].counts == images[1][name].counts).all(), name
     files = [sorted(path.relative_to(run.path) for path in run.path.rglob("predictions/*/*")) for run in (one, two)]
     assert files[0] == files[1] != []
 

@@ -36,7 +36,7 @@ SCORE_COLUMNS = ("step", "domain", "role", "class", "metric", "value")
 
 
 #: Files that are replaced by whoever holds the run.
-WORKERS = ("status.json", "traceback.txt", "environment.json", "scores.csv", "confusion.npz")
+WORKERS = ("status.json", "traceback.txt", "environment.json", "scores.csv", "confusion.npz", "images.npz")
 
 #: Lost processes in a row without a step of progress after which a run has failed.
 LOSSES = 3

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from rein import image_counts
 from rein.evaluation import Score, evaluate
 from rein.ledger import write_atomic
 from rein.models.segmenter import Segmenter
@@ -30,7 +31,7 @@ def score_on_the_way(attempt: Attempt, model: Segmenter, step: int) -> None:
 
 
 def score_at_the_end(attempt: Attempt, model: Segmenter) -> None:
-    """Score a network that is trained, and keep pictures and confusion matrices."""
+    """Score a network that is trained, and keep pictures, confusion matrices and what each image adds to them."""
     scores = _scores(attempt, model, EXAMPLES)
     entry = _record(attempt, scores, attempt.experiment.steps)
     if attempt.ranks.first:
@@ -38,6 +39,8 @@ def score_at_the_end(attempt: Attempt, model: Segmenter) -> None:
         packed = io.BytesIO()
         np.savez_compressed(packed, **matrices)
         write_atomic(attempt.record.path / "confusion.npz", packed.getvalue())
+        images = {score.domain: image_counts.ImageCounts(score.files, score.counts.numpy()) for score in scores}
+        write_atomic(attempt.record.path / "images.npz", image_counts.pack(images))
     attempt.observe(entry)
 
 

@@ -29,7 +29,7 @@ TIMING = ["seconds", "peak_memory_mib", "data_wait"]
 ROUNDING = 0.01
 #: Files and folders that a run may consist of at its end.
 KNOWN = {
-    "experiment.yaml", "status.json", "metrics.jsonl", "scores.csv", "confusion.npz", "environment.json",
+    "experiment.yaml", "status.json", "metrics.jsonl", "scores.csv", "confusion.npz", "images.npz", "environment.json",
     "traceback.txt", "checkpoint", "predictions", "mlflow.json", "lease",
     "log.txt", "remarks.jsonl", "domains",
 }  # fmt: skip

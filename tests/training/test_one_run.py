@@ -64,6 +64,14 @@ def assert_same_end(first: Run, second: Run, experiment: Experiment) -> None:
     assert (first.path / "scores.csv").read_text() == (second.path / "scores.csv").read_text()
     matrices = [np.load(run.path / "confusion.npz") for run in (first, second)]
     assert all((matrices[0][domain] == matrices[1][domain]).all() for domain in matrices[0].files)
+    assert_same_images(first, second)
+
+
+def assert_same_images(first: Run, second: Run) -> None:
+    one, two = results.images(first.path), results.images(second.path)
+    assert one.keys() == two.keys() != set()
+    for domain, images in one.items():
+        assert images.names == two[domain].names and (images.counts == two[domain].counts).all()
 
 
 # ---------------------------------------------------------------- what a run leaves
@@ -102,6 +110,17 @@ def test_scores_confusion_and_metrics_agree(finished: tuple[Run, Machine]) -> No
         assert run.metrics()[0][-1][f"{domain}/miou"] == pytest.approx(miou(matrices[domain]))
         assert matrices[domain].sum() == 96 * 192
     assert scores["role"].to_dict() == {"toy-day": "target", "toy-game": "source"}
+
+
+def test_what_each_image_adds_is_kept(finished: tuple[Run, Machine]) -> None:
+    run, _ = finished
+    matrices, images = np.load(run.path / "confusion.npz"), results.images(run.path)
+    assert set(images) == set(matrices.files)
+    for domain, matrix in ((domain, matrices[domain]) for domain in matrices.files):
+        found = images[domain]
+        assert len(found.names) == run.status()["scored"][domain]["images"]
+        assert (found.counts.sum(0) == [np.diag(matrix), matrix.sum(1), matrix.sum(0)]).all()
+        assert found.miou() == pytest.approx(miou(matrix), rel=1e-12)
 
 
 def test_predictions_are_kept_as_images(finished: tuple[Run, Machine]) -> None:
@@ -369,6 +388,8 @@ def test_skipped_files_are_in_the_runs_record(tiny: Tiny, spoilt: Machine) -> No
     assert any("toy/day/images/val/000001.png: not a readable image" in note for note in status["notes"])
     assert {name: scored["images"] for name, scored in status["scored"].items()} == {"toy-day": 1, "toy-game": 2}
     assert np.load(run.path / "confusion.npz")["toy-day"].sum() == 96 * 192
+    images = results.images(run.path)["toy-day"]
+    assert images.names == ("000000",) and images.labelled.sum() == images.predicted.sum() == 96 * 192
     frame = results.load(run.path.parent)
     assert set(frame["skipped_files"]) == {3}
 

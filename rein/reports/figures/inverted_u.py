@@ -77,7 +77,7 @@ def inverted_u(study: Study, wanted: Figure) -> Picture | str:
         drawn += " A frozen backbone trains 0 parameters, drawn and tested one decade below the smallest other count."
     if found.claimed and found.peak is not None:
         axes.axvspan(found.peak.low, found.peak.high, color="0.9", zorder=-1, linewidth=0)
-        drawn += " Grey: where the peak lies, the 95 % bootstrap interval of the quadratic's vertex."
+        drawn += " Grey: where the peak lies, the 95 % interval of the quadratic's vertex."
     said = statistics.verdict(found, of)
     if found.claimed:
         said = statistics.Verdict(said.claim, join(said.evidence, caveat(study, runs)))

@@ -1,0 +1,51 @@
+"""Whether one variant is better than another: what the seeds say, and what the images say."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from rein.reports.statistics.difference import Difference
+from rein.reports.statistics.holm import holm
+from rein.reports.statistics.limits import ALPHA
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two variants over shared seeds, and over images where their counts are known.
+
+    The two answer different questions. Seeds: would another training come out so? Images: would other images of these
+    domains? Thousands of images tell any two nets apart, even two seeds of one variant, so images alone earn no star;
+    and seeds alone may agree on a difference that a handful of images makes.
+
+    With 3 seeds the t test stands on 2 degrees of freedom and on the normal shape of differences that 3 values cannot
+    show: before correction the mean must be 2.5 times the differences' standard deviation, after correction over 10
+    comparisons 8 times. A true gain is mostly missed, so a lacking star says nothing; and a star may come of a
+    deviation that is small by luck (one of 3 values is under a quarter of its truth in 6 % of cases), so read the
+    difference and its interval first.
+    """
+
+    seeds: Difference
+    images: Difference | None = None
+    #: The seeds' p corrected over the comparisons of a table; None until `corrected`, or where nothing was tested.
+    p: float | None = None
+
+    @property
+    def difference(self) -> float:
+        """The first variant's mean less the second's, over shared seeds."""
+        return self.seeds.value
+
+    @property
+    def significant(self) -> bool:
+        """The star: enough seeds, their corrected p under ALPHA, and images, where known, clear of zero likewise."""
+        if self.p is None or self.p >= ALPHA:
+            return False
+        return self.images is None or (self.images.clear and self.images.value * self.seeds.value > 0)
+
+
+def corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """The comparisons of one table, each with its p corrected after Holm over all that were tested."""
+    raw = [math.nan if one.seeds.p is None else one.seeds.p for one in comparisons]
+    ps = holm(raw)
+    return [replace(one, p=None if math.isnan(p) else float(p)) for one, p in zip(comparisons, ps, strict=True)]
