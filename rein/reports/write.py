@@ -135,6 +135,7 @@ def write(
         documents[-1].write_text(
             _environment(format).get_template(f"report.{format}.j2").render(context), encoding="utf-8"
         )
+    (out / "report.pdf").unlink(missing_ok=True)  # nor may a PDF outlive what it was made from
     if pdf and (made := compile_pdf(out / "report.tex")) is not None:
         documents.append(made)
     return [*documents, *files]

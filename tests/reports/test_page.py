@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from rein.config import Figure
 from rein.reports import write as writing
 from rein.reports.figures.picture import Point
+from rein.reports.grid import Cell, Column, Grid
 from rein.reports.write import write
 from tests.reports.browser import CHROMIUM, Browser
 from tests.reports.made_up_sweep import POINTS, TABLES, TARGETS, World
@@ -86,6 +89,31 @@ def test_a_click_on_a_title_sorts(opened: Browser) -> None:
     assert opened.see(NAMES) == ["frozen", "full", "later", "lora", "rein"]
     sorts = "[...document.querySelectorAll('[aria-sort]')].map(title => title.textContent + title.ariaSort)"
     assert opened.see(sorts) == ["variantascending"]
+
+
+def test_rows_move_with_what_they_belong_to(browser: Browser, tmp_path: Path) -> None:
+    lines = (
+        ("group", "DINOv2", ""), ("", "a", "1"), ("sub", "a published", "9"), ("", "b", "3"), ("", "c", "–"),
+        ("group", "CLIP", ""), ("", "d", "4"), ("sub", "d published", "0"), ("sub", "d difference", "7"), ("", "e", "5"),
+    )  # fmt: skip
+    rows = tuple((Cell(name), Cell(number)) for _, name, number in lines)
+    columns = (Column("method", name=True), Column("mIoU"))
+    roles: tuple[Any, ...] = tuple(role for role, *_ in lines)
+    script = resources.files("rein.reports").joinpath("templates/report.js").read_text()
+    page = f"<!doctype html>{Grid('main', '', columns, rows, pd.DataFrame(), roles).html()}<script>{script}</script>"
+    (tmp_path / "page.html").write_text(page)
+    browser.open(tmp_path / "page.html")
+    order = browser.see(NAMES)
+    browser.click("thead th:nth-child(2) button")
+    assert browser.see(NAMES) == [
+        "DINOv2", "b", "a", "a published", "c", "CLIP", "e", "d", "d published", "d difference"
+    ]  # fmt: skip
+    browser.click("thead th:nth-child(2) button")
+    assert browser.see(NAMES) == [
+        "DINOv2", "a", "a published", "b", "c", "CLIP", "d", "d published", "d difference", "e"
+    ]  # fmt: skip
+    browser.click("thead th:nth-child(2) button")
+    assert browser.see(NAMES) == order
 
 
 def test_the_keyboard_sorts(opened: Browser) -> None:
