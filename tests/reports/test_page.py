@@ -94,7 +94,8 @@ def test_a_click_on_a_title_sorts(opened: Browser) -> None:
 def test_rows_move_with_what_they_belong_to(browser: Browser, tmp_path: Path) -> None:
     lines = (
         ("group", "DINOv2", ""), ("", "a", "1"), ("sub", "a published", "9"), ("", "b", "3"), ("", "c", "–"),
-        ("group", "CLIP", ""), ("", "d", "4"), ("sub", "d published", "0"), ("sub", "d difference", "7"), ("", "e", "5"),
+        ("group", "CLIP", ""), ("", "d", "4"), ("sub", "d published", "0"), ("sub", "d difference", "7"),
+        ("", "e", "5"),
     )  # fmt: skip
     rows = tuple((Cell(name), Cell(number)) for _, name, number in lines)
     columns = (Column("method", name=True), Column("mIoU"))
