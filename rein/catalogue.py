@@ -12,7 +12,7 @@ from typing import Any, get_args
 from rein import config, domain_files
 from rein.config_io import shipped
 from rein.data.domain import Domain
-from rein.data.domains import CORRUPTIONS, DOMAINS, FAMILIES, SEVERITIES, expand
+from rein.data.domains import CORRUPTIONS, DOMAINS, FAMILIES, SEVERITIES, TOY_CORRUPTIONS, TOY_SEVERITIES, expand
 from rein.ledger import runs
 
 log = logging.getLogger(__name__)
@@ -89,12 +89,15 @@ def _domains() -> list[dict[str, Any]]:
     domain_files.register_all()
     members = {name for family in FAMILIES for name in expand(family)}
     rows = [_domain(domain) for domain in DOMAINS.values() if domain.name not in members]
-    family = replace(
-        DOMAINS[expand("cityscapes-c")[0]],
-        name="cityscapes-c",
-        note=f"{len(CORRUPTIONS)} corruptions x {len(SEVERITIES)}; also cityscapes-c-fog",
-    )
-    return [*rows, _domain(family)]
+    return [
+        *rows,
+        _family("cityscapes-c", f"{len(CORRUPTIONS)} corruptions x {len(SEVERITIES)}; also cityscapes-c-fog"),
+        _family("toy-c", f"toy-day, {len(TOY_CORRUPTIONS)} corruptions x {len(TOY_SEVERITIES)}; also toy-c-fog"),
+    ]
+
+
+def _family(name: str, note: str) -> dict[str, Any]:
+    return _domain(replace(DOMAINS[expand(name)[0]], name=name, note=note))
 
 
 def _domain(domain: Domain) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cache
@@ -19,6 +20,16 @@ FILE = Path(__file__).parent / "assets" / "published.yaml"
 DOMAINS = {
     "citys": "cityscapes", "bdd": "bdd100k", "map": "mapillary", "acdc_all": "acdc", "acdc_fog": "acdc-fog",
     "acdc_night": "acdc-night", "acdc_rain": "acdc-rain", "acdc_snow": "acdc-snow", "citys_c": "cityscapes-c",
+}  # fmt: skip
+
+#: What a setting calls a domain that is trained on -> the domain; the rest of the names are those of `DOMAINS`.
+SOURCES = {"gtav": "gta", "synthia": "synthia", "urbansyn": "urbansyn", "citys": "cityscapes"}
+
+#: A backbone as some table names it -> its short name in all others.
+BACKBONES = {
+    "ResNet50": "ResNet-50", "ResNet50 (ImageNet-1k)": "ResNet-50", "ResNet101": "ResNet-101",
+    "ResNet101 (ImageNet-1k)": "ResNet-101", "ConvNeXt-L (ImageNet-21k)": "ConvNeXt-L", "ViT-S (DINOv2)": "DINOv2-S",
+    "ViT-B (DINOv2)": "DINOv2-B", "CLIP-L (OpenAI ViT-L-14)": "CLIP-L", "EVA02-L (m38m p14to16)": "EVA02-L",
 }  # fmt: skip
 
 
@@ -39,9 +50,29 @@ class Published:
     rank: int | None = None
     venue: str | None = None
     note: str = ""
+    #: The metric that the note is about; empty: the whole row.
+    note_on: str = ""
     source: str
     #: `verified`: two independent sources agree; `single-source`: seen once.
     confidence: str
+
+    @property
+    def short_backbone(self) -> str | None:
+        """The backbone by its short name, `DINOv2-L`."""
+        return BACKBONES.get(self.backbone, self.backbone) if self.backbone else None
+
+    @property
+    def sources(self) -> frozenset[str]:
+        """The domains that were trained on; what is none of ours stays as it is printed."""
+        setting = self.setting.split(",")[0]
+        parts = re.split(r"->|\+", setting.rpartition("->")[0] or setting)
+        names = (re.sub(r"^1/16 | train$", "", part.strip()) for part in parts)
+        return frozenset(SOURCES.get(name.lower(), name) for name in names)
+
+    @property
+    def domains(self) -> list[str]:
+        """The domains that it has an mIoU of."""
+        return [name for name in self.miou if name != "avg"]
 
     @property
     def miou(self) -> dict[str, float]:
@@ -51,8 +82,18 @@ class Published:
 
     @property
     def classes(self) -> dict[str, float]:
-        """Class, as the file names it -> IoU; empty where none is printed."""
-        return dict(self.metrics.get("per_class", {}))
+        """Class -> IoU; empty where none is printed."""
+        printed: dict[str, float] = self.metrics.get("per_class", {})
+        return {_CLASSES.get(name, name): value for name, value in printed.items()}
+
+    def note_of(self, domain: str) -> str:
+        """The note on the mIoU of a domain or on `avg`; empty where there is none."""
+        about = {**DOMAINS, "avg": "avg"}.get(self.note_on)
+        return self.note if about in (None, domain) else ""
+
+
+#: A class as tables shorten it -> its name.
+_CLASSES = {"light": "traffic light", "sign": "traffic sign"}
 
 
 @cache

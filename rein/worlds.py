@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from rein.config import ConfigError, Experiment, Sweep, World, nearest
+from rein.config.keys import fits
 from rein.config_io import find, load, override, read_yaml
+from rein.data.domains import FAMILIES, expand
 
 #: What of a sweep's base experiment is the question, beside its tuning; all else (sizes, budget) is the world's.
 ASKED = (
@@ -54,7 +56,7 @@ def move(sweep: Sweep, name: str | None) -> Moved:
     axes = {key: world.vary.get(key, axis) for key, axis in sweep.vary.items()}
     vary = {key: [there.value(key, one) for one in axis] if isinstance(axis, list) else axis
             for key, axis in axes.items()}  # fmt: skip
-    exclude = tuple({key: there.value(key, value) for key, value in entry.items()} for entry in sweep.exclude)
+    exclude = tuple({key: there.wanted(key, value) for key, value in entry.items()} for entry in sweep.exclude)
     there_too: dict[str, Any] = {"points": points, "vary": vary, "exclude": exclude}
     moved = replace(sweep, experiment=world.experiment, **there_too, resources=world.resources, rules=[])
     return Moved(moved, world, there.stands_for)
@@ -66,6 +68,10 @@ def name_in(name: str, world: str | None) -> str:
     return stem if world is None else f"{stem}-{Path(world).stem}"
 
 
+#: Keys whose values are names that the world has others for -> the table of them.
+NAMED = {"backbone.name": "backbones", "data.sources": "domains", "data.targets": "domains"}
+
+
 class _There:
     """Values of a sweep as the world has them; remembers what stands for what."""
 
@@ -75,11 +81,17 @@ class _There:
         self.stands_for: dict[str, str] = {}
 
     def value(self, key: str, value: Any) -> Any:
-        if key == "backbone.name":
-            return self._name("backbones", value)
-        if key in ("data.sources", "data.targets"):
-            return [self._name("domains", one) for one in value]
-        return value
+        if key not in NAMED:
+            return value
+        if isinstance(value, list):
+            return [self._name(NAMED[key], one) for one in value]
+        return self._name(NAMED[key], value)
+
+    def wanted(self, key: str, value: Any) -> Any:
+        """What `exclude` leaves out; a pattern is read as the names of the sweep's own place that fit it."""
+        if key not in NAMED:
+            return value
+        return [there for name, there in self.tables[NAMED[key]].items() if fits(name, value)]
 
     def _name(self, kind: str, name: str) -> str:
         table = self.tables[kind]
@@ -91,6 +103,8 @@ class _There:
                 f"{self.where}: `{kind}`: {there} would stand for {self.stands_for[there]} and for {name} in "
                 f"one sweep; give one of them another"
             )
+        if there in FAMILIES:  # and its members for that one's: toy-c-fog-3 for cityscapes-c-fog-3
+            self.stands_for |= {one: name + one.removeprefix(there) for one in expand(there)}
         return there
 
 

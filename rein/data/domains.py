@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from rein.config import ConfigError, nearest
 from rein.data.domain import Domain, Layout, Split
@@ -17,6 +18,9 @@ CORRUPTIONS: tuple[str, ...] = (
     "snow", "spatter", "fog", "frost",
 )  # fmt: skip
 SEVERITIES = range(1, 6)
+
+#: Of the toy world's: frost is made of photographs that not every machine has, and three severities will do.
+TOY_CORRUPTIONS, TOY_SEVERITIES = tuple(name for name in CORRUPTIONS if name != "frost"), (1, 3, 5)
 
 
 def find(name: str) -> Domain:
@@ -44,37 +48,54 @@ def _toy(style: str, *splits: str, note: str) -> Domain:
     return Domain(f"toy-{style}", (f"toy/{style}",), rules, note=note, toy_style=style)
 
 
-def _corrupted(corruption: str, severity: int) -> Domain:
-    return Domain(
-        f"cityscapes-c-{corruption}-{severity}",
-        CITYSCAPES_FOLDERS,
-        {"val": fine("val", 500)},
-        note=f"Cityscapes val with {corruption.replace('-', ' ')} of severity {severity} of 5, made when it is read",
-        corruption=(corruption, severity),
+def _corrupted(name: str, clean: Domain, what: str, corruption: str, severity: int) -> Domain:
+    note = f"{what} with {corruption.replace('-', ' ')} of severity {severity} of 5, made when it is read"
+    splits = {"val": clean.splits["val"]}
+    return replace(
+        clean, name=f"{name}-{corruption}-{severity}", splits=splits, note=note, corruption=(corruption, severity)
     )
 
+
+_CITYSCAPES = Domain("", CITYSCAPES_FOLDERS, {"val": fine("val", 500)})
+_TOY_DAY = _toy("day", "train", "val", note="toy target: other textures and layout")
 
 DOMAINS: dict[str, Domain] = {
     domain.name: domain
     for domain in (
         *STREET_SCENES,
-        *(_corrupted(corruption, severity) for corruption in CORRUPTIONS for severity in SEVERITIES),
+        *(
+            _corrupted("cityscapes-c", _CITYSCAPES, "Cityscapes val", corruption, severity)
+            for corruption in CORRUPTIONS
+            for severity in SEVERITIES
+        ),
         _toy("game", "train", "val", note="toy source: clean, saturated, one town"),
-        _toy("day", "val", note="toy target: other textures and layout"),
+        _TOY_DAY,
         _toy("night", "val", note="toy target: dusk and night"),
         _toy("fog", "val", note="toy target: fog"),
         _toy("rain", "val", note="toy target: rain"),
+        _toy("snow", "val", note="toy target: snow"),
+        _toy("arcade", "train", "val", note="toy source: flat colours, another palette"),
+        _toy("studio", "train", "val", note="toy source: half real textures, wide layout"),
+        *(
+            _corrupted("toy-c", _TOY_DAY, "toy-day", corruption, severity)
+            for corruption in TOY_CORRUPTIONS
+            for severity in TOY_SEVERITIES
+        ),
     )
 }
 
 #: The domains as they are before files of one's own are read.
 SHIPPED: Mapping[str, Domain] = dict(DOMAINS)
 
+
+
+def _families(name: str, corruptions: Iterable[str], severities: Iterable[int]) -> dict[str, tuple[str, ...]]:
+    of_one = {f"{name}-{one}": tuple(f"{name}-{one}-{severity}" for severity in severities) for one in corruptions}
+    return {name: tuple(member for members in of_one.values() for member in members), **of_one}
+
+
 #: Name of a family -> its members; a family can be named wherever targets are.
 FAMILIES: dict[str, tuple[str, ...]] = {
-    "cityscapes-c": tuple(f"cityscapes-c-{name}-{severity}" for name in CORRUPTIONS for severity in SEVERITIES),
-    **{
-        f"cityscapes-c-{name}": tuple(f"cityscapes-c-{name}-{severity}" for severity in SEVERITIES)
-        for name in CORRUPTIONS
-    },
+    **_families("cityscapes-c", CORRUPTIONS, SEVERITIES),
+    **_families("toy-c", TOY_CORRUPTIONS, TOY_SEVERITIES),
 }

@@ -1,4 +1,4 @@
-"""A table as text cells, and its three renderings; what the cells say is decided in tables.py."""
+"""A table as text cells, and its three renderings; what the cells say is decided in `tables`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 
 import pandas as pd
 
-from rein.reports.markup import Format, emphasise, escape, slug
+from rein.reports.markup import Format, emphasise, escape, raised, slug
 
 MISSING = "–"
 Role = Literal["", "sub", "group"]
@@ -22,6 +22,8 @@ class Cell:
     mark: str = ""
     #: The number that the text rounds; None where there is none.
     value: float | None = None
+    #: The marks of the notes that the cell has below the table.
+    notes: str = ""
     #: Pages about what the cell rests on, as (what, URL): runs in MLflow.
     links: tuple[tuple[str, str], ...] = ()
 
@@ -48,6 +50,8 @@ class Grid:
     rows: tuple[tuple[Cell, ...], ...]
     #: The numbers behind the cells, unrounded, for the CSV file.
     values: pd.DataFrame
+    #: What stands below the table: (mark, text), without a mark where it is about all of it.
+    notes: tuple[tuple[str, str], ...] = ()
     #: What every row is: a row of its own (empty), `sub` to the row above, or a `group`, the heading of those below in
     #: its first cell. Empty where all are rows of their own.
     roles: tuple[Role, ...] = ()
@@ -56,6 +60,10 @@ class Grid:
     def label(self) -> str:
         """The LaTeX label, `tab:main`."""
         return f"tab:{slug(self.name)}"
+
+    @property
+    def every_role(self) -> tuple[Role, ...]:
+        return self.roles or ("",) * len(self.rows)
 
     def groups(self, columns: Sequence[Column] | None = None) -> list[tuple[str, int]]:
         """Runs of neighbouring columns, of all or of these, of one group: (group, number of columns)."""
@@ -75,9 +83,10 @@ class Grid:
         """A pipe table, the group behind the title, and the caption in italics below."""
         titles = [escape(f"{c.title} ({c.group})" if c.group else c.title, "md", cell=True) for c in self.columns]
         rules = [":--" if column.name else "--:" for column in self.columns]
-        lines = [titles, rules, *([_text(cell, "md") for cell in row] for row in self.rows)]
+        lines = [titles, rules, *([shown(cell, "md") for cell in row] for row in self.rows)]
         table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-        return f"{table}\n\n{escape(self.caption, 'md')}\n"
+        notes = "".join(f"\n{note}\n" for note in self.below("md"))
+        return f"{table}\n\n{escape(self.caption, 'md')}\n{notes}"
 
     def latex(self) -> str:
         r"""One or more floats with the table, to \input; needs booktabs and graphicx."""
@@ -91,6 +100,11 @@ class Grid:
 
         return html(self)
 
+    def below(self, format: Format) -> list[str]:
+        """The notes, as they stand below the table."""
+        return [" ".join(filter(None, (raised(mark, format), escape(text, format)))) for mark, text in self.notes]
 
-def _text(cell: Cell, format: Format) -> str:
-    return emphasise(escape(cell.text, format, cell=True), cell.mark, format)
+
+def shown(cell: Cell, format: Format) -> str:
+    """A cell with its mark and the marks of its notes."""
+    return emphasise(escape(cell.text, format, cell=True), cell.mark, format) + raised(cell.notes, format)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from rein.reports.grid import Cell, Column, Grid
-from rein.reports.markup import attribute, emphasise, escape
+from rein.reports.grid import Cell, Column, Grid, shown
+from rein.reports.markup import attribute, escape
 
 _MULTIPLES = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
 _NUMBER = re.compile(r"([−-]?\d[\d,]*(?:\.\d+)?)(?: ([kMG])\b)?")
@@ -30,18 +30,20 @@ def html(grid: Grid) -> str:
     titles = "".join(f'<th scope="col" class="{c}">{escape(column.title, "html")}</th>' for column, c in pairs)
     shades = _Shades(grid)
     lines = []
-    for row, role in zip(grid.rows, grid.roles or [""] * len(grid.rows), strict=True):
+    for row, role in zip(grid.rows, grid.every_role, strict=True):
         if role == "group":
             heading = f'<th colspan="{len(row)}" scope="rowgroup" class="name">{escape(row[0].text, "html")}</th>'
             lines.append(f"</tbody>\n<tbody><tr class=group>{heading}</tr>")
             continue
-        cells = "".join(_cell(cell, column, c, shades) for cell, (column, c) in zip(row, pairs, strict=True))
+        shade = None if role else shades
+        cells = "".join(_cell(cell, column, c, shade) for cell, (column, c) in zip(row, pairs, strict=True))
         lines.append(f"<tr{' class=sub' if role == 'sub' else ''}>{cells}</tr>")
     body = f"<tbody>\n{chr(10).join(lines)}\n</tbody>".replace("<tbody>\n</tbody>\n", "")
+    caption = "<br>".join([escape(grid.caption, "html"), *grid.below("html")])
     return (
         f'<figure id="{grid.label}">{shades.switch}<div class=scroll tabindex=0 role=region '
         f'aria-label="{attribute(grid.name)}"><table class=sorts>\n<thead>\n{top}<tr>{titles}</tr>\n</thead>\n'
-        f"{body}</table></div>\n<figcaption>{escape(grid.caption, 'html')}</figcaption></figure>\n"
+        f"{body}</table></div>\n<figcaption>{caption}</figcaption></figure>\n"
     )
 
 
@@ -60,9 +62,9 @@ class _Shades:
 
     def __init__(self, grid: Grid) -> None:
         shaded = [i for i, column in enumerate(grid.columns) if column.shaded]
-        values = [
-            value for row in grid.rows for i in shaded if i < len(row) and (value := sort_value(row[i])) is not None
-        ]
+        # What stands below a row may be a difference, on a scale of its own.
+        rows = [row for row, role in zip(grid.rows, grid.every_role, strict=True) if role == ""]
+        values = [value for row in rows for i in shaded if (value := sort_value(row[i])) is not None]
         self.low, self.high = (min(values), max(values)) if values else (0.0, 0.0)
 
     @property
@@ -73,20 +75,17 @@ class _Shades:
         return "<label class=control><input type=checkbox class=shade checked> shade by value</label>"
 
     def of(self, value: float) -> str:
-        if self.low == self.high:
-            return ""
-        return f' style="--heat:{100 * (value - self.low) / (self.high - self.low):.0f}%"'
+        return f"--heat:{100 * (value - self.low) / (self.high - self.low or 1):.0f}%"
 
 
-def _cell(cell: Cell, column: Column, classes: str, shades: _Shades) -> str:
-    text, value = emphasise(escape(cell.text, "html"), cell.mark, "html"), sort_value(cell)
+def _cell(cell: Cell, column: Column, classes: str, shades: _Shades | None) -> str:
+    text, value = _linked(cell, shown(cell, "html")), sort_value(cell)
     if column.name:
-        return f'<th scope="row" class="{classes}">{_linked(cell, text)}</th>'
-    if column.shaded and value is not None:
-        classes += " heat"
+        return f'<th scope="row" class="{classes}">{text}</th>'
     data = "" if value is None else f' data-value="{value:.10g}"'
-    shade = shades.of(value) if column.shaded and value is not None else ""
-    return f'<td class="{classes.strip()}"{data}{shade}>{_linked(cell, text)}</td>'
+    if shades is not None and column.shaded and value is not None:
+        classes, data = f"heat {classes}".strip(), f'{data} style="{shades.of(value)}"'
+    return f'<td class="{classes}"{data}>{text}</td>'
 
 
 def _linked(cell: Cell, text: str) -> str:

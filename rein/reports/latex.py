@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rein.reports.grid import Cell, Grid
-from rein.reports.markup import emphasise, escape
+from rein.reports.grid import Cell, Grid, shown
+from rein.reports.markup import escape
 
 #: Inches. A column of CVPR; the text of ICLR, the narrowest that a wide table must be readable in.
 COLUMN, PAGE = 3.25, 5.5
@@ -50,6 +50,7 @@ def table(grid: Grid) -> str:
     parts = [list(range(len(widths)))] if fits else _split(grid, widths, PAGE * _POINTS_PER_INCH * scale)
     kind = "table" if fits else "table*"
     gap = r"\par\medskip" + "\n"
+    notes = "".join(rf"\par\smallskip\footnotesize\raggedright {note}" + "\n" for note in grid.below("tex"))
     return (
         rf"\begin{{{kind}}}[tbp]" + "\n"
         r"\centering" + "\n"
@@ -57,7 +58,7 @@ def table(grid: Grid) -> str:
         rf"\label{{{grid.label}}}" + "\n"
         r"\par\medskip\small" + "\n"
         r"\setlength{\tabcolsep}{4pt}" + "\n"
-        f"{gap.join(_part(grid, part) for part in parts)}"
+        f"{gap.join(_part(grid, part) for part in parts)}{notes}"
         rf"\end{{{kind}}}" + "\n"
     )
 
@@ -107,7 +108,7 @@ def _part(grid: Grid, part: Sequence[int]) -> str:
     if rules:
         lines += [" & ".join(heads) + r" \\", " ".join(rules)]
     lines += [" & ".join(_cell(Cell(column.title)) for column in columns) + r" \\", r"\midrule"]
-    for number, (row, role) in enumerate(zip(grid.rows, grid.roles or [""] * len(grid.rows), strict=True)):
+    for number, (row, role) in enumerate(zip(grid.rows, grid.every_role, strict=True)):
         if role == "group":
             lines += [r"\addlinespace"] if number else []
             lines.append(rf"\multicolumn{{{len(part)}}}{{@{{}}l}}{{\emph{{{_cell(row[0])}}}}} \\")
@@ -119,5 +120,5 @@ def _part(grid: Grid, part: Sequence[int]) -> str:
 
 def _cell(cell: Cell) -> str:
     # A bracket after a row's end would be read as its argument.
-    text = emphasise(escape(cell.text, "tex", cell=True), cell.mark, "tex")
+    text = shown(cell, "tex")
     return f"{{{text}}}" if text.startswith(("[", "*")) else text

@@ -76,6 +76,12 @@ def emphasise(text: str, mark: str, format: Format) -> str:
     return text
 
 
+def raised(text: str, format: Format) -> str:
+    """A footnote's mark as it stands behind what it is about; empty for none."""
+    marked = escape(text, format)
+    return (rf"\textsuperscript{{{marked}}}" if format == "tex" else f"<sup>{marked}</sup>") if text else ""
+
+
 def slug(name: str) -> str:
     """A name as part of a file name and of a LaTeX label."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "unnamed"

@@ -98,6 +98,11 @@ class Study:
         results = self.results[self.results["run_id"].isin(runs["run_id"])]
         return replace(self, runs=runs.reset_index(drop=True), results=results)
 
+    def on(self, targets: Sequence[str]) -> Study:
+        """The study of these targets alone, in this order."""
+        kept = [(name, role) for name, role in self.scored if role != "target" or name not in self.targets]
+        return replace(self, scored=[*((name, "target") for name in targets), *kept])
+
     def original(self, value: Any) -> Any:
         """What a domain or backbone of a world stands for, or each of several; any other value is itself."""
         if isinstance(value, tuple):
@@ -173,6 +178,17 @@ def miou(study: Study, states: tuple[str, ...] = ("done",), rule: Selection | No
     """
     frame = study.results[study.results["state"].isin(states)]
     return _wide(results.select(frame, rule or study.report.selection), study)
+
+
+def class_iou(study: Study) -> pd.DataFrame:
+    """IoU in percent at the selected checkpoint: a row a finished run (index run_id), a column a class of the study.
+
+    Of every run the mean over the targets that have the class.
+    """
+    frame = results.select(study.results[study.results["state"] == "done"], study.report.selection)
+    chosen = frame[(frame["metric"] == "iou") & (frame["role"] == "target")]
+    wide = 100 * chosen.pivot_table(index="run_id", columns="class", values="value", aggfunc="mean")
+    return wide[[name for name in study.classes if name in wide]]
 
 
 def miou_by_step(study: Study) -> pd.DataFrame:

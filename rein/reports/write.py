@@ -167,7 +167,7 @@ def _chapter(
         figures.append(Drawn(wanted.name, caption, saved.files, saved.spots, looked_through))
         stem.with_suffix(".tex").write_text(figures[-1].latex(), encoding="utf-8")
         files += [*saved.files, stem.with_suffix(".tex")]
-        verdicts += [picture.verdict] if picture.verdict is not None else []
+        verdicts += picture.verdicts
     return Chapter(report, study, grids, figures, verdicts, provenance(study, name, world))
 
 

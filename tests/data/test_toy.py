@@ -114,7 +114,7 @@ def test_two_processes_may_ensure_at_once(small: None, tmp_path: Path) -> None:
     for worker in workers:
         worker.join()
     assert [worker.exitcode for worker in workers] == [0, 0]
-    assert len(list((tmp_path / "day").rglob("*.png"))) == 2 * 3
+    assert len(list((tmp_path / "day").rglob("*.png"))) == 2 * (4 + 3)
     assert [p.name for p in tmp_path.iterdir()] == ["day"]
 
 

@@ -124,7 +124,7 @@ def test_a_table_too_wide_for_the_page_is_split() -> None:
 def test_headings_and_rows_below_rows() -> None:
     made = grid(rows=4, columns=2)
     rows = ((Cell("DINOv2"), Cell(""), Cell("")), *made.rows[1:])
-    text = Grid(made.name, "", made.columns, rows, made.values, ("group", "", "sub", "")).latex()
+    text = Grid(made.name, "", made.columns, rows, made.values, roles=("group", "", "sub", "")).latex()
     assert r"\multicolumn{3}{@{}l}{\emph{DINOv2}} \\" in text and r"\quad variant 2 &" in text
 
 

@@ -1,8 +1,9 @@
-"""The built-in toy world: street scenes with exact Cityscapes train-id labels in one source and four target styles.
+"""The built-in toy world: street scenes with exact Cityscapes train-id labels in source and target styles.
 
 A scene (`street`: geometry and classes) is separate from its look (`style`: palette, texture, light, weather,
 sensor). `game` is the source: clean, saturated, narrow in its layout. `day` differs in palette, texture and layout;
-`night`, `fog` and `rain` add their conditions to that. Every image follows from (style, seed) alone, in any process.
+`night`, `fog`, `rain` and `snow` add their conditions to that. `arcade` and `studio` are further sources beside `game`,
+and `day` has images to train on too. Every image follows from (style, seed) alone, in any process.
 `unlabelled` is a far broader mixture, for pretraining the toy foundation model; its random streams are its own.
 """
 
@@ -23,8 +24,9 @@ from rein.data.toy.street import build
 from rein.data.toy.style import Style, paint
 
 #: Written beside the images. Raise it with every change of what is drawn, so that a cached world is made anew.
-VERSION = "2"
-STYLES = ("game", "day", "night", "fog", "rain")
+VERSION = "3"
+STYLES = ("game", "day", "night", "fog", "rain", "snow", "arcade", "studio")
+SOURCES = ("game", "day", "arcade", "studio")
 TRAIN_IMAGES, VAL_IMAGES = 200, 24
 _VAL_SEED = 1_000_000  # where the seeds of val begin; those of train begin at 0
 _UNLABELLED_STREAM = 1_000  # the first word of a seed: the styles have 0 to 4
@@ -97,6 +99,20 @@ _LOOKS: dict[str, tuple[Layout, Style]] = {
             blur=(0.4, 1.0),
         ),
     ),
+    "snow": (
+        _WIDE,
+        replace(
+            _DAY,
+            sun=(0.0, 0.1),
+            shadow=(0.0, 0.2),
+            snow=(0.3, 0.8),
+            streaks=(20, 120),
+            grey=(0.3, 0.6),
+            fog=(0.005, 0.02),
+        ),
+    ),
+    "arcade": (Layout(), Style(drift=(0.04, 0.08), texture=(0.0, 0.03), contrast=(1.1, 1.3), warmth=(-0.1, 0.0))),
+    "studio": (_WIDE, Style(real=(0.3, 0.6), texture=(0.05, 0.12), sun=(0.3, 0.6), clouds=(0.2, 0.6), gamma=(0.9, 1.1))),
 }
 
 
@@ -142,7 +158,7 @@ def unlabelled(seed: int) -> np.ndarray:
 def splits(style: str) -> dict[str, list[int]]:
     """The seeds of each split that a style has."""
     val = [_VAL_SEED + i for i in range(VAL_IMAGES)]
-    return {"train": list(range(TRAIN_IMAGES)), "val": val} if style == "game" else {"val": val}
+    return {"train": list(range(TRAIN_IMAGES)), "val": val} if style in SOURCES else {"val": val}
 
 
 def ensure(root: Path, style: str) -> None:

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from rein.config import ConfigError, Figure, nearest
 from rein.reports.figures.curves import curves
+from rein.reports.figures.heatmap import heatmap
 from rein.reports.figures.inverted_u import inverted_u
+from rein.reports.figures.lines import lines
 from rein.reports.figures.picture import STYLE, Picture
 from rein.reports.figures.predictions import predictions
+from rein.reports.figures.radar import radar
+from rein.reports.figures.ranks import ranks
+from rein.reports.figures.scatter import scatter
+from rein.reports.figures.selection import selection
 from rein.reports.study import Study
 
-KINDS = {"inverted_u": inverted_u, "curves": curves, "predictions": predictions}
+KINDS: dict[str, Callable[[Study, Figure], Picture | str]] = {
+    "inverted_u": inverted_u, "curves": curves, "predictions": predictions, "radar": radar, "scatter": scatter,
+    "lines": lines, "heatmap": heatmap, "ranks": ranks, "selection": selection,
+}  # fmt: skip
 
 
 def draw(study: Study, wanted: Figure) -> Picture | str:
@@ -30,7 +41,5 @@ def draw(study: Study, wanted: Figure) -> Picture | str:
     if wanted.kind != "predictions" and not study.targets:
         return "the sweep has no target domain"
     study = study.only(wanted.filter, f"figure {wanted.name!r}")
-    if wanted.kind not in KINDS:
-        raise ConfigError(f"figure {wanted.name!r}: kind `{wanted.kind}` is not drawn yet")
     with plt.rc_context({**STYLE, "axes.prop_cycle": cycler(color=sns.color_palette("colorblind"))}):
         return KINDS[wanted.kind](study, wanted)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pandas as pd
 
 from rein.config import Figure
-from rein.reports.figures.picture import TEXT, Picture, colours, columns, flat, join
-from rein.reports.study import AVERAGE, Study, miou_by_step, target_column, trajectory
+from rein.reports.figures.picture import TEXT, Picture, Point, columns, flat, join, looks
+from rein.reports.figures.variants import aim, variants
+from rein.reports.study import Study, miou_by_step, trajectory
 
 
 def curves(study: Study, wanted: Figure) -> Picture | str:
@@ -24,48 +27,53 @@ def curves(study: Study, wanted: Figure) -> Picture | str:
     scores = scores[scores["point"].isin(points)]
     if losses.empty and scores.empty:
         return "no run has logged a loss or a score"
-    by_point = dict(zip(points, colours(len(points)), strict=True))
-    canvas, (left, right) = plt.subplots(1, 2, figsize=(TEXT, 2.5), layout="constrained")
+    names = {one.point: one.label for one in variants(study, wanted)}
+    look = dict(zip(points, looks(len(points)), strict=True))
+    across = columns(len(points), max(1, min(5, 110 // (max(map(len, names.values())) + 8))))
+    height = 2.35 + 0.15 * math.ceil(len(points) / across)
+    canvas, (left, right) = plt.subplots(1, 2, figsize=(TEXT, height), layout="constrained")
     binned = _binned(losses)
     if len(binned):
-        sns.lineplot(binned, x="step", y="value", hue="point", hue_order=points, palette=by_point, errorbar="sd",
-                     legend=False, ax=left, err_kws={"linewidth": 0, "alpha": 0.18})  # fmt: skip
+        sns.lineplot(binned, x="step", y="value", hue="point", hue_order=points, style="point", style_order=points,
+                     palette={point: one.colour for point, one in look.items()},
+                     dashes={point: one.dashes for point, one in look.items()}, errorbar="sd", legend=False, ax=left,
+                     err_kws={"linewidth": 0, "alpha": 0.18})  # fmt: skip
     left.set(xlabel="step", ylabel="training loss", title="training")
     # Without a source to score there is nothing but the steps to hold the target against.
-    source, target = "source mean" if study.sources else "step", " ".join(target_column(study))
+    column, title = aim(study, wanted.rename)
+    source, target = "source mean" if study.sources else "step", " ".join(column)
     if study.sources:
         scores[source] = scores[[f"source {name}" for name in study.sources]].mean(axis=1, skipna=False)
+    shown = []
     for point in points:
         mine = scores[scores["point"] == point].dropna(subset=[source, target])
         mean = _shared_steps(mine).groupby("step")[[source, target]].mean()
+        style = {"color": look[point].colour, "linestyle": look[point].line, "marker": look[point].marker}
         for _, run in mine.groupby("run_id"):
-            right.plot(
-                run[source],
-                run[target],
-                color=by_point[point],
-                linewidth=0.5,
-                alpha=0.4,
-                marker=".",
-                markersize=2,
-            )
-        right.plot(mean[source], mean[target], color=by_point[point], marker="o", markersize=2)
-        right.plot(mean[source].tail(1), mean[target].tail(1), color=by_point[point], marker="o", markersize=5)
-    name = "average target" if target_column(study) == AVERAGE else target_column(study)[1]
-    right.set(ylabel=f"{name} mIoU in %", title="generalisation")
+            right.plot(run[source], run[target], **{**style, "marker": "."}, linewidth=0.5, alpha=0.4, markersize=2)
+        right.plot(mean[source], mean[target], **style, markersize=2.5)
+        right.plot(mean[source].tail(1), mean[target].tail(1), **style, markersize=6)
+        shown += [
+            Point(right, x, y, f"{names[point]}, step {step}: {y:.1f}")
+            for step, x, y in zip(mean.index, mean[source], mean[target], strict=True)
+        ]
+    right.set(ylabel=title, title="generalisation")
     right.set_xlabel("source val mIoU in %" if study.sources else "step")
-    handles = [Line2D([], [], color=colour, label=point) for point, colour in by_point.items()]
-    canvas.legend(handles=handles, loc="outside lower center", ncols=columns(len(points), 5))
+    handles = [
+        Line2D([], [], color=one.colour, linestyle=one.line, marker=one.marker, markersize=4, label=names[point])
+        for point, one in look.items()
+    ]
+    canvas.legend(handles=handles, loc="outside lower center", ncols=across, handlelength=2.6)
     for axes in (left, right):
         axes.grid(alpha=0.4)
         axes.locator_params(nbins=5)
     drawn = (
         "Left: training loss in fifty bins of steps, the mean over seeds with a band of one sample standard deviation. "
-        "Right: every scored checkpoint; thin single runs, thick the mean over seeds, the large dot the last one."
+        "Right: every scored checkpoint; thin single runs, thick the mean over seeds, the large mark the last one."
     )
     going = len(study.runs) - len(study.done)
-    return Picture(
-        join(wanted.caption, drawn, "Unfinished runs are drawn as far as they are." if going else ""), canvas
-    )
+    unfinished = "Unfinished runs are drawn as far as they are." if going else ""
+    return Picture(join(wanted.caption, drawn, unfinished), canvas, points=tuple(shown))
 
 
 def _binned(losses: pd.DataFrame, bins: int = 50) -> pd.DataFrame:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import cycle, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
     from matplotlib.transforms import Bbox
 
-#: Text width of a paper in inches.
-TEXT = 6.9
+#: Widths of a paper in inches: one of two columns, and the text.
+COLUMN, TEXT = 3.25, 6.9
 #: Of a saved PNG.
 DPI = 200
 
@@ -60,11 +61,11 @@ class Saved:
 
 @dataclass(frozen=True)
 class Picture:
-    """A drawn figure: its caption in full, and the sentence that it supports where it supports one."""
+    """A drawn figure: its caption in full, and the sentences that it supports where it supports any."""
 
     caption: str
     canvas: Canvas
-    verdict: Verdict | None = None
+    verdicts: tuple[Verdict, ...] = ()
     points: tuple[Point, ...] = ()
 
     def save(self, stem: Path) -> Saved:
@@ -104,6 +105,31 @@ def colours(number: int) -> list[tuple[float, float, float]]:
     return list(sns.color_palette("colorblind", number) if number <= 10 else sns.color_palette("viridis", number))
 
 
+#: Lines beside the solid one.
+_DASHES = ((4, 1.5), (1, 1), (4, 1.5, 1, 1.5), (7, 1.5), (4, 1, 1, 1, 1, 1))
+
+
+class Look(NamedTuple):
+    """How one of several lines or points is told from the others, in colour and in grey."""
+
+    colour: tuple[float, float, float]
+    marker: str
+    #: As matplotlib has it, `-` or (0, (on, off, …)).
+    line: Any
+
+    @property
+    def dashes(self) -> Any:
+        """The line as seaborn has it."""
+        return "" if self.line == "-" else self.line[1]
+
+
+def looks(number: int) -> list[Look]:
+    """As many looks; colours differ in all of them, markers in a dozen, lines in half a dozen."""
+    markers = islice(cycle("os^DvPX*<>ph"), number)
+    lines = islice(cycle(("-", *((0, dashes) for dashes in _DASHES))), number)
+    return [Look(*look) for look in zip(colours(number), markers, lines, strict=True)]
+
+
 def flat(wide: pd.DataFrame) -> pd.DataFrame:
     """Columns (role, domain) as `role domain`."""
     return wide.set_axis([f"{role} {domain}" for role, domain in wide.columns], axis=1)
@@ -112,6 +138,13 @@ def flat(wide: pd.DataFrame) -> pd.DataFrame:
 def columns(number: int, most: int) -> int:
     """Columns of a legend with that many entries, so that its rows are about equally long."""
     return math.ceil(number / math.ceil(number / most))
+
+
+def folded(text: str, width: int) -> str:
+    """In lines of that many characters, at words."""
+    import textwrap
+
+    return "\n".join(textwrap.wrap(text, max(width, 6)))
 
 
 def join(*parts: str) -> str:

@@ -1,8 +1,8 @@
-"""Predictions beside image and label: a row a domain, a column a variant."""
+"""Predictions beside image and label: a few rows a domain, a column a variant."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,12 +11,18 @@ import numpy as np
 
 from rein.config import Figure
 from rein.data.classes import CLASSES, VOID, colours
-from rein.reports.figures.picture import TEXT, Picture, columns, join
+from rein.reports.figures.picture import TEXT, Picture, columns, folded, join
+from rein.reports.figures.variants import variants
+from rein.reports.names import written
 from rein.reports.study import Study
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Canvas
+
+
+#: Rows that a page holds.
+MOST = 9
 
 
 def colourise(ids: np.ndarray, classes: Sequence[str] = CLASSES) -> np.ndarray:
@@ -27,24 +33,30 @@ def colourise(ids: np.ndarray, classes: Sequence[str] = CLASSES) -> np.ndarray:
 
 
 def predictions(study: Study, wanted: Figure) -> Picture | str:
-    """One image a domain: image, label and every variant's prediction, with the classes that occur as legend."""
+    """A few images of every domain: image, label and every variant's prediction, with a legend of what occurs."""
     points = list(wanted.points) or study.points
     folders = kept(study, points)
-    rows = [(domain, stems[0]) for domain in domains(study, folders) if (stems := common(domain, folders))]
+    names = domains(study, folders)
+    each = max(1, min(3, MOST // max(len(names), 1)))
+    rows = [(domain, stem) for domain in names for stem in common(domain, folders)[:each]]
     if not rows:
         return "no finished run has kept predictions"
     drawn = (
-        "One image a domain, the first in the order of names that every variant has kept; of each variant the run with "
-        "the lowest seed."
+        f"{'One image' if each == 1 else f'Up to {each} images'} a domain, the first in the order of names that most "
+        f"variants have kept; of each variant the run with the lowest seed."
     )
-    return Picture(join(wanted.caption, drawn), _panel(points, folders, rows, study.classes))
+    labels = {one.point: one.label for one in variants(study, wanted)}
+    return Picture(join(wanted.caption, drawn), _panel(labels, folders, rows, study.classes, wanted.rename))
 
 
-def _panel(points: list[str], folders: dict[str, Path], rows: list[tuple[str, str]], classes: list[str]) -> Canvas:
+def _panel(
+    names: dict[str, str], folders: dict[str, Path], rows: list[tuple[str, str]], classes: list[str],
+    rename: Mapping[str, str],
+) -> Canvas:  # fmt: skip
     """Draw the rows; sizes are inches, so that every image keeps its aspect without gaps between the rows."""
     import matplotlib.pyplot as plt
 
-    titles = ["image", "label", *points]
+    titles = ["image", "label", *names.values()]
     margin, above, below = 0.3, 0.4, 0.6  # the domains' names, the titles, the legend
     side = (TEXT - margin) / len(titles)
     images = [_image(file_of(folders, row, "image")) for row in rows]
@@ -56,15 +68,18 @@ def _panel(points: list[str], folders: dict[str, Path], rows: list[tuple[str, st
         len(rows), len(titles), figsize=(TEXT, total), squeeze=False, gridspec_kw={**places, **spaces}
     )
     present: set[int] = set()
+    named: set[str] = set()
     for line, (domain, stem), image, height in zip(grid, rows, images, heights, strict=True):
         line[0].imshow(image)
-        line[0].set_ylabel(_folded(domain, round(height * 15)), fontsize=7)
+        if domain not in named:  # once for its rows
+            line[0].set_ylabel(folded(written(domain, rename), round(height * 15)), fontsize=7)
+        named.add(domain)
         present |= _show(line[1], file_of(folders, (domain, stem), "label"), classes)
-        for axes, point in zip(line[2:], points, strict=True):
+        for axes, point in zip(line[2:], names, strict=True):
             file = folders[point] / domain / f"{stem}_prediction.png" if point in folders else None
             present |= _show(axes, file, classes)
     for axes, title in zip(grid[0], titles, strict=True):
-        axes.set_title(_folded(title, round(side * 15)), fontsize=7, pad=3)
+        axes.set_title(folded(title, round(side * 15)), fontsize=7, pad=3)
     for axes in grid.flat:
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
@@ -112,14 +127,14 @@ def domains(study: Study, folders: dict[str, Path]) -> list[str]:
 
 
 def common(domain: str, folders: dict[str, Path]) -> list[str]:
-    """The images of a domain that have a prediction; first those that most variants have (all of them, as a rule)."""
+    """The images that most variants have predicted (all of them, as a rule), in the order of names."""
     found: dict[str, int] = {}
     for folder in folders.values():
         for file in (folder / domain).glob("*_prediction.png"):
             stem = file.name.removesuffix("_prediction.png")
             if all((file.parent / f"{stem}_{kind}.png").is_file() for kind in ("image", "label")):
                 found[stem] = found.get(stem, 0) + 1
-    return sorted(found, key=lambda stem: (-found[stem], stem))
+    return sorted(stem for stem, number in found.items() if number == max(found.values()))
 
 
 def file_of(folders: dict[str, Path], row: tuple[str, str], kind: str) -> Path:
@@ -133,9 +148,3 @@ def _image(path: Path) -> np.ndarray:
 
     with Image.open(path) as image:
         return np.asarray(image)
-
-
-def _folded(text: str, width: int) -> str:
-    import textwrap
-
-    return "\n".join(textwrap.wrap(text, max(width, 6)))

@@ -2,20 +2,81 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pandas as pd
+
 from rein import results
-from rein.config import Table
+from rein.config import ConfigError, Table, nearest
+from rein.published import Published
 from rein.reports.grid import Column, Grid
-from rein.reports.study import Study
-from rein.reports.tables.rows import SELECTION, Measure, grid
+from rein.reports.study import Study, miou, target_column
+from rein.reports.tables.beside import entries
+from rein.reports.tables.means import Measure, Printed, grid
+from rein.reports.tables.rows import SELECTION, name
+from rein.reports.tables.targets import of_targets
+
+#: The column of the mean over all classes.
+MEAN = "mIoU"
 
 
 def classes(study: Study, wanted: Table) -> Grid:
-    """IoU in percent of every class: a run's mean over the targets that have the class, then over seeds."""
-    frame = results.select(study.results[study.results["state"] == "done"], study.report.selection)
-    chosen = frame[(frame["metric"] == "iou") & (frame["role"] == "target")]
-    wide = 100 * chosen.pivot_table(index="run_id", columns="class", values="value", aggfunc="mean")
-    wide = wide[[name for name in study.classes if name in wide]]
-    measures = [Measure(Column(name, shaded=True), spread=False, ranked=True) for name in wide.columns]
-    what = "IoU in percent of every class: a run's mean over the targets that have the class, then the mean over seeds."
+    """IoU in percent of every class and their mean: a run's mean over the targets that have the class, then over seeds.
+
+    Beside published numbers the targets are those that they are of, unless the table names others.
+    """
+    told = entries(wanted)
+    if told and not wanted.domains:
+        published = {target for entry in told for target in entry.domains}
+        wanted = replace(wanted, domains=tuple(t for t in study.targets if study.original(t) in published))
+    study = of_targets(study, wanted)
+    wide = iou(study)
+    chosen = _shown(study, wanted, [*map(str, wide), *(one for entry in told for one in entry.classes)])
+    wide = wide.reindex(columns=chosen)
+    wide[MEAN] = miou(study)[target_column(study)]
+    targets = {study.original(target) for target in study.targets}
+    measures = [
+        Measure(
+            Column(name(study, title, wanted), shaded=True), spread=False, best="max", printed=_printed(title, targets)
+        )
+        for title in wide.columns
+    ]
+    what = (
+        f"IoU in percent of every class: a run's mean over the targets that have the class, then the mean over seeds. "
+        f"{MEAN} is over all classes. Target: {', '.join(name(study, target, wanted) for target in study.targets)}."
+    )
     marks = "Best in bold, second underlined; no test is implied."
-    return grid(study, wanted, wide, measures, [what, marks, SELECTION[study.report.selection]])
+    return grid(study, wanted, wide, measures, [what, marks, SELECTION[study.report.selection]], below=True)
+
+
+def iou(study: Study) -> pd.DataFrame:
+    """IoU in percent at the selected checkpoint: a row a run (index run_id), a column a class, means over targets."""
+    frame = results.select(study.results[study.results["state"] == "done"], study.report.selection)
+    chosen = frame[(frame["metric"] == "iou") & frame["domain"].isin(study.targets)]
+    wide = 100 * chosen.pivot_table(index="run_id", columns="class", values="value", aggfunc="mean")
+    return wide[[name for name in study.classes if name in wide]]
+
+
+def _shown(study: Study, wanted: Table, found: list[str]) -> list[str]:
+    """The classes that something is known of, in the order of train ids or in the table's own."""
+    known = [one for one in study.classes if one in found]
+    for one in wanted.classes:
+        if one not in study.classes:
+            raise ConfigError(
+                f"table {wanted.name!r}: `classes`: {one!r} is no class of the runs{nearest(one, study.classes)}"
+            )
+    return [*wanted.classes] or known
+
+
+def _printed(title: str, targets: set[str]) -> Printed:
+    """What is published of a class, or of their mean; it compares where it is of the same targets."""
+
+    def key(entry: Published) -> str:
+        return "avg" if len(entry.domains) > 1 else "".join(entry.domains)
+
+    def value(entry: Published) -> float | None:
+        return entry.miou.get(key(entry)) if title == MEAN else entry.classes.get(title)
+
+    return Printed(
+        value, lambda entry: entry.note_of(key(entry)) if title == MEAN else "", lambda e: set(e.domains) == targets
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rein.config import Table
 from rein.reports.grid import Column, Grid
 from rein.reports.study import Study, final_loss, trajectory
-from rein.reports.tables.rows import Measure, grid
+from rein.reports.tables.means import Measure, grid
 
 
 def convergence(study: Study, wanted: Table) -> Grid:

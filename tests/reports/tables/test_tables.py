@@ -13,7 +13,7 @@ from rein.config import ConfigError, Table
 from rein.reports.grid import Cell, Grid
 from rein.reports.study import Study, gather
 from rein.reports.tables import table
-from rein.reports.tables.rows import number, ranks
+from rein.reports.tables.numbers import number, ranks
 from tests.reports.made_up_sweep import BACKBONE, CONTROL, POINTS, TABLES, World
 
 Make = Callable[..., World]
@@ -158,9 +158,14 @@ def test_rows_may_be_any_column_but_may_not_mix_variants(world: Make) -> None:
 
 def test_classes(study: Study) -> None:
     grid = table(study, TABLES[1])
-    assert [column.title for column in grid.columns] == ["variant", "n", "road", "car"]
-    assert row(grid, "rein")["road"] == Cell("56.0", "best")  # 46 on average, 10 more on road
+    assert [column.title for column in grid.columns] == ["variant", "n", "road", "car", "mIoU"]
+    road = row(grid, "rein")["road"]
+    assert (road.text, road.mark, road.value) == ("56.0", "best", pytest.approx(56.0))  # 46 on average, 10 more on road
     assert row(grid, "rein")["car"].text == "36.0"
+    assert row(grid, "rein")["mIoU"].text == "46.0"
+    chosen = table(study, Table(name="t", kind="classes", classes=("car",), domains=("toy-fog",)))
+    assert [column.title for column in chosen.columns] == ["variant", "n", "car", "mIoU"]
+    assert [row(chosen, "rein")[title].text for title in ("car", "mIoU")] == ["34.0", "44.0"]
 
 
 def test_convergence(world: Make) -> None:

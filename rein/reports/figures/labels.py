@@ -1,0 +1,94 @@
+"""Names beside points: each at the nearest place where it covers no other name and no point."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+#: Where a name may stand: the side that it turns to its point, tried in this order, and the distances in points.
+_SIDES = [(1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1)]
+_FAR = (5, 8, 12, 16, 20, 26, 32, 40, 50)
+
+
+class Named(NamedTuple):
+    """A place in the axes' data, and what is written beside it."""
+
+    x: float
+    y: float
+    text: str
+
+
+class _Box(NamedTuple):
+    """Pixels: left, bottom, right, top."""
+
+    left: float
+    bottom: float
+    right: float
+    top: float
+
+    def shared(self, other: _Box) -> float:
+        """The area of the overlap."""
+        width = min(self.right, other.right) - max(self.left, other.left)
+        height = min(self.top, other.top) - max(self.bottom, other.bottom)
+        return max(width, 0) * max(height, 0)
+
+
+def name(
+    axes: Axes, named: Sequence[Named], spared: Sequence[tuple[float, float, float]] = (), size: float = 6.5
+) -> None:
+    """Write the names; a name that had to move away has a thin line to its point.
+
+    `spared` is what no name may cover: x, lowest and highest y of an error bar or a further point.
+
+    The axes' limits must be final. Places are tried in a fixed order, so that the same points give the same picture.
+    """
+    canvas = axes.get_figure(root=True)
+    assert canvas is not None
+    canvas.draw_without_rendering()  # a layout engine moves the axes only now
+    pixels = canvas.dpi / 72
+    frame = _Box(*axes.get_window_extent().extents)
+    upright = [(one.x, one.y, one.y) for one in named]
+    taken = [_around(axes, bar, 3 * pixels if bar[1] == bar[2] else 2.5 * pixels) for bar in (*upright, *spared)]
+    for one in sorted(named, key=lambda one: (one.x, one.y, one.text)):
+        at = axes.transData.transform((one.x, one.y))
+        text = axes.annotate(one.text, (one.x, one.y), (0, 0), textcoords="offset points", fontsize=size, zorder=6)
+        extent = text.get_window_extent()
+        tried = [
+            (_overlap(box, taken, frame) + 2 * far * pixels, rank, far, box)
+            for far in _FAR
+            for rank, side in enumerate(_SIDES)
+            for box in (_beside(at, side, far * pixels, extent.width, extent.height),)
+        ]
+        _, _, far, box = min(tried, key=lambda one: one[:2])
+        text.set_position(((box.left - at[0]) / pixels, (box.bottom - at[1]) / pixels))
+        if far > 8:
+            near = (np.clip(at[0], box.left, box.right), np.clip(at[1], box.bottom, box.top))
+            to = axes.transData.inverted().transform(near)
+            axes.plot([one.x, to[0]], [one.y, to[1]], color="0.45", linewidth=0.4, zorder=5, scalex=False, scaley=False)
+        taken.append(box)
+
+
+def _around(axes: Axes, bar: tuple[float, float, float], half: float) -> _Box:
+    x, low = axes.transData.transform(bar[:2])
+    high = axes.transData.transform((bar[0], bar[2]))[1]
+    return _Box(x - half, low - half, x + half, high + half)
+
+
+def _beside(at: np.ndarray, side: tuple[int, int], far: float, width: float, height: float) -> _Box:
+    """A name's box on one side of a point, its nearest edge or corner that far away."""
+    if 0 not in side:
+        far *= 0.7
+    left = at[0] + {1: far, 0: -width / 2, -1: -far - width}[side[0]]
+    bottom = at[1] + {1: far, 0: -height / 2, -1: -far - height}[side[1]]
+    return _Box(left, bottom, left + width, bottom + height)
+
+
+def _overlap(box: _Box, taken: Sequence[_Box], frame: _Box) -> float:
+    """What speaks against a place: covered area, and many times that what would lie outside of the axes."""
+    area = (box.right - box.left) * (box.top - box.bottom)
+    return 20 * sum(box.shared(other) for other in taken) + 100 * (area - box.shared(frame))

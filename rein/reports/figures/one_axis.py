@@ -1,0 +1,49 @@
+"""Which variants belong on one axis of trainable parameters, and what a claim about them leaves open."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from rein.config import Figure
+from rein.reports.figures.variants import label
+from rein.reports.study import Study
+
+
+def on_axis(study: Study, wanted: Figure) -> tuple[list[str], str]:
+    """The points that belong on one axis, and a note on those left out.
+
+    Named points, or all whose backbone is the commonest (name and weights): an untrained backbone is a control, not a
+    place on the axis of how much of one backbone is tuned.
+    """
+    if wanted.points:
+        left = [point for point in study.points if point not in wanted.points]
+        kept = [point for point in wanted.points if point in study.points]
+        return kept, f"Not drawn: {_names(study, wanted, left)}." if left else ""
+    backbones = (
+        study.runs.groupby("point", sort=False)[["backbone.name", "backbone.weights"]].first().apply(tuple, axis=1)
+    )
+    common = backbones.value_counts(sort=False).idxmax()
+    left = [point for point in study.points if backbones[point] != common]
+    names = _names(study, wanted, left)
+    note = f"Not on this axis, since the backbone or its weights differ: {names}." if left else ""
+    return [point for point in study.points if point not in left], note
+
+
+def caveat(study: Study, runs: pd.DataFrame) -> str:
+    """What else differs between the points: a rise and fall over unlike methods says little about the count alone."""
+    settings = study.settings[study.runs["run_id"].isin(runs.index)]
+    differing = [str(key) for key, column in settings.items() if column.nunique(dropna=False) > 1]
+    if "tuning.method" in differing:
+        differing = [key for key in differing if not key.startswith("tuning.") or key == "tuning.method"]
+    if len(differing) == 1 and pd.api.types.is_numeric_dtype(study.runs[differing[0]]):
+        return ""
+    return (
+        f"The points differ in {', '.join(f'`{key}`' for key in differing)}, not in their count alone, and every "
+        f"variant may lie high or low for reasons of its own, which the test takes for a trend: this is a statement "
+        f"about these variants."
+    )
+
+
+def _names(study: Study, wanted: Figure, points: list[str]) -> str:
+    runs = study.runs.drop_duplicates("point").set_index("point", drop=False)
+    return ", ".join(label(study, runs.loc[point], wanted.rename, wanted.panels) for point in points)

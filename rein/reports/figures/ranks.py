@@ -1,0 +1,101 @@
+"""A critical-difference diagram (Demšar, JMLR 2006): mean ranks over the targets, and what they cannot tell apart."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from rein.config import Figure
+from rein.reports.figures.picture import COLUMN, Picture, Point, folded, join
+from rein.reports.figures.variants import left_out, variants
+from rein.reports.names import written
+from rein.reports.statistics import ALPHA, Ranking, probability, ranking
+from rein.reports.study import Study
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+#: Inches: between two bars, and between two lines of names (of one line of text each).
+_BAR, _LINE = 0.09, 0.17
+
+
+def ranks(study: Study, wanted: Figure) -> Picture | str:
+    """The variants on a scale of their mean ranks over the targets; bars join those that are not told apart."""
+    import matplotlib.pyplot as plt
+
+    every = variants(study, wanted)
+    found = [one for one in every if len(one.scores)]
+    scores = pd.DataFrame(
+        {one.point: [one.mean(("target", name)) for name in study.targets] for one in found}, index=study.targets
+    ).dropna()
+    if min(scores.shape) < 2:
+        return f"ranks need two variants on two targets, and there are {scores.shape[1]} on {scores.shape[0]}"
+    ranked = ranking(scores)
+    names = {one.point: folded(one.label, 24) for one in found}
+    lines = max(name.count("\n") + 1 for name in names.values())
+    side = 0.075 + 0.062 * (max(len(line) for name in names.values() for line in name.split("\n")) + 7)
+    height = _height(ranked, lines)
+    width = max(COLUMN, 2 * side + 1.5)
+    canvas, axes = plt.subplots(figsize=(width, height))
+    canvas.subplots_adjust(left=side / width, right=1 - side / width, bottom=0, top=1)
+    points = diagram(axes, ranked, names, lines)
+    count = len(ranked.blocks)
+    domains = ", ".join(written(name, wanted.rename) for name in ranked.blocks)
+    drawn = (
+        f"Mean ranks over {count} targets ({domains}), 1 is best; every target ranks the means over seeds. A bar joins "
+        f"variants whose ranks differ by no more than the critical difference ({ranked.critical_difference:.2f}, "
+        f"Nemenyi at {100 * ALPHA:g} %): they are not told apart. Friedman's test that all rank alike: "
+        f"p {probability(ranked.p)}."
+    )
+    if ranked.critical_difference >= len(names) - 1:
+        drawn += f" {count} targets are too few to tell any of {len(names)} variants apart, whatever their ranks."
+    return Picture(join(wanted.caption, drawn, left_out(every)), canvas, points=tuple(points))
+
+
+def diagram(axes: Axes, ranked: Ranking, names: Mapping[str, str], lines: int = 1) -> list[Point]:
+    """Draw it: the best on the left, names on both sides, a bar for each group, above the critical difference.
+
+    The axes must be as high as `_height` says; a name has up to `lines` lines.
+    """
+    number = len(ranked.ranks)
+    axes.set(xlim=(1, number), ylim=(0.5 - _height(ranked, lines), 0.5))  # inches from the scale
+    axes.axis("off")
+    axes.plot([1, number], [0, 0], color="black", linewidth=0.8, clip_on=False)
+    for rank in range(1, number + 1):
+        axes.plot([rank, rank], [0, 0.05], color="black", linewidth=0.8, clip_on=False)
+        axes.text(rank, 0.07, str(rank), ha="center", va="bottom", fontsize=7)
+    _critical(axes, ranked.critical_difference, number)
+    reach = 0.012 * (number - 1)
+    for row, group in enumerate(ranked.groups, start=1):
+        ends = [ranked.ranks[group[0]] - reach, ranked.ranks[group[-1]] + reach]
+        axes.plot(ends, [-row * _BAR] * 2, color="black", linewidth=2.6, solid_capstyle="butt", clip_on=False)
+    half, points = math.ceil(number / 2), []
+    for place, (point, mean) in enumerate(ranked.ranks.items()):
+        left = place < half
+        row = place if left else number - 1 - place
+        y = -(len(ranked.groups) + 1) * _BAR - 0.06 - row * _LINE * lines
+        edge = 1 if left else number
+        axes.plot([mean, mean, edge], [0, y, y], color="0.35", linewidth=0.6, clip_on=False)
+        name = names[str(point)]
+        axes.annotate(f"{name} ({mean:.2f})" if left else f"({mean:.2f}) {name}", (edge, y), (-3 if left else 3, 0),
+                      textcoords="offset points", ha="right" if left else "left", va="center", fontsize=7,
+                      annotation_clip=False)  # fmt: skip
+        points.append(Point(axes, mean, 0, f"{' '.join(name.split())}: mean rank {mean:.2f}"))
+    return points
+
+
+def _height(ranked: Ranking, lines: int) -> float:
+    """Inches of the whole diagram."""
+    return 0.75 + _BAR * (len(ranked.groups) + 1) + _LINE * lines * math.ceil(len(ranked.ranks) / 2)
+
+
+def _critical(axes: Axes, difference: float, number: int) -> None:
+    """The critical difference as a length on the scale; without an end where the scale is shorter."""
+    end = min(1 + difference, number)
+    axes.plot([1, end], [0.27, 0.27], color="black", linewidth=0.8, clip_on=False)
+    for at in (1, end) if 1 + difference <= number else (1,):
+        axes.plot([at, at], [0.24, 0.3], color="black", linewidth=0.8, clip_on=False)
+    axes.text(1, 0.31, f"critical difference {difference:.2f}", ha="left", va="bottom", fontsize=7)

@@ -1,0 +1,128 @@
+"""Published numbers beside measured ones: which row of a published table is which row of ours, and its footnotes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from rein import published
+from rein.config import ConfigError, Table
+from rein.config.keys import fits
+from rein.published import Published
+from rein.reports.grid import MISSING
+from rein.reports.names import NAMES, written
+from rein.reports.study import Study
+
+#: What stands in each of these columns of a published row.
+METHOD = ("point", "name", "tuning.method")
+
+SINGLE = "†"
+
+
+def entries(wanted: Table) -> tuple[Published, ...]:
+    """The rows of the published table that a table names, as its `filter` leaves them; none where it names none."""
+    if not wanted.published:
+        return ()
+    try:
+        rows = published.rows(wanted.published)
+    except ConfigError as error:
+        raise ConfigError(f"table {wanted.name!r}: {error}") from error
+    return tuple(entry for entry in rows if all(_has(entry, key, value) for key, value in wanted.filter.items()))
+
+
+def matches(entry: Published, study: Study, runs: pd.DataFrame, rename: Mapping[str, str]) -> bool:
+    """Whether a published row is of what the runs of one of our rows are of.
+
+    Backbone, head and sources decide, the method by the variant's name (or, where the sweep names none, by how it
+    tunes), rank and number of tokens where they are printed. Domains and backbones of a world are what they stand for.
+    """
+    run = runs.iloc[0]
+    method = run["name"] if study.sweep.points else run["tuning.method"]
+    return (
+        entry.short_backbone in _written(study.original(run["backbone.name"]), rename)
+        and (entry.head is None or entry.head in _written(run["head.method"], rename))
+        and _plain(entry.method) in {_plain(name) for name in _written(method, rename)}
+        and all(own is None or own == run.get(key) for key, own in _sizes(entry).items())
+        and entry.sources == set(study.original(run["data.sources"]))
+    )
+
+
+def row_names(entry: Published, keys: Sequence[str], apart: bool) -> tuple[str, ...]:
+    """What stands in the columns of a published row that nobody has run; `apart` adds the backbone to the method."""
+    more = [entry.venue] if entry.venue else []
+    more += [entry.short_backbone] if apart and entry.short_backbone else []
+    texts = {
+        **dict.fromkeys(METHOD, f"{entry.method} ({', '.join(more)})" if more else entry.method),
+        "backbone.name": entry.short_backbone,
+        "head.method": entry.head,
+        "data.sources": written(tuple(sorted(entry.sources)), {}),
+        **_sizes(entry),
+    }
+    return tuple(MISSING if (text := texts.get(key)) is None else str(text) for key in keys)
+
+
+def printed(value: float) -> str:
+    """A published number with its own decimals."""
+    return str(float(value)).replace("-", "−")
+
+
+class Footnotes:
+    """Marks of what must be said of published numbers, in the order in which they come up, and the lines below."""
+
+    def __init__(self, entries: Sequence[Published]) -> None:
+        self.entries = entries
+        self.letters: dict[str, str] = {}
+        single = [entry for entry in entries if entry.confidence == "single-source"]
+        self.all_single = len(single) == len(entries)
+        self.some_single = bool(single) and not self.all_single
+
+    def marks(self, entry: Published, note: str) -> str:
+        """Of one number: the letter of its note, and whether it was seen in one source alone where others were not."""
+        letter = self.letters.setdefault(note, "abcdefghijklmnopqrstuvwxyz"[len(self.letters) % 26]) if note else ""
+        single = SINGLE if self.some_single and entry.confidence == "single-source" else ""
+        return ",".join(filter(None, (letter, single)))
+
+    def lines(self) -> tuple[tuple[str, str], ...]:
+        """(mark, text) for below the table; the sources last."""
+        if not self.entries:
+            return ()
+        parts = dict.fromkeys(part for entry in self.entries for part in entry.source.split("; "))
+        sources = f"Published: {'; '.join(parts)}."
+        single = [(SINGLE, "Seen in one source alone; all others in two that agree.")] if self.some_single else []
+        once = " Each number was seen in one source alone." if self.all_single else ""
+        return (
+            *((letter, f"{note[0].upper()}{note[1:]}.") for note, letter in self.letters.items()),
+            *single,
+            ("", sources + once),
+        )
+
+
+def _sizes(entry: Published) -> dict[str, int | None]:
+    return {"tuning.rank": entry.rank, "tuning.token_length": entry.token_length}
+
+
+def _has(entry: Published, key: str, wanted: Any) -> bool:
+    """Whether a filter keeps a published row; keys that it says nothing of keep it."""
+    backbones = [name for name, short in NAMES.items() if short == entry.short_backbone]
+    heads = [name for name, short in NAMES.items() if short == entry.head]
+    values: dict[str, list[Any]] = {
+        **{key: [entry.method, _plain(entry.method)] for key in METHOD},
+        "backbone.name": [entry.short_backbone, *backbones],
+        "head.method": [entry.head, *heads],
+        "data.sources": [tuple(entry.sources)],
+        **{key: [size] for key, size in _sizes(entry).items() if size is not None},
+    }
+    return key not in values or any(fits(value, wanted) for value in values[key])
+
+
+def _written(value: str, rename: Mapping[str, str]) -> set[str]:
+    """Every way in which a name may stand in a published table."""
+    return {value, written(value, {}), written(value, rename)}
+
+
+def _plain(method: str) -> str:
+    """A method's name without case and signs; ours say `frozen` where the papers say `Freeze`."""
+    return re.sub(r"[^a-z0-9]", "", method.lower()).replace("freeze", "frozen")
