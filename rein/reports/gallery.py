@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rein.config import Figure
 from rein.data.classes import VOID, colours
+from rein.reports.figures.picture import join
 from rein.reports.figures.predictions import common, domains, file_of, kept
 from rein.reports.study import Study
 
@@ -51,6 +53,8 @@ class Gallery:
     scenes: list[Scene]
     points: list[str]
     total: int
+    #: What is said of them in the report.
+    said: str = ""
     #: (name, CSS colour) of the classes that occur.
     legend: list[tuple[str, str]] = field(default_factory=list)
 
@@ -59,15 +63,19 @@ class Gallery:
         return list(dict.fromkeys(scene.domain for scene in self.scenes))
 
     @property
+    def caption(self) -> str:
+        return join(self.said, "Of each variant the run with the lowest seed.", self.left_out)
+
+    @property
     def left_out(self) -> str:
         left = self.total - len(self.scenes)
         text = f"{left} of {self.total} kept images are left out to keep the page small; all of them lie"
         return f"{text} in the runs' `predictions` folders." if left else ""
 
 
-def gallery(study: Study, points: Sequence[str], budget: int = BUDGET) -> Gallery:
+def gallery(study: Study, wanted: Figure, budget: int = BUDGET) -> Gallery:
     """What the finished runs have kept: the first image of every domain, then the second, as far as the budget goes."""
-    folders = kept(study, points or study.points)
+    folders = kept(study.only(wanted.filter, f"figure {wanted.name!r}"), wanted.points or study.points)
     scenes, spent, present, total = [], 0, set[int](), 0
     for domain, stem, first in _in_turn({name: common(name, folders) for name in domains(study, folders)}):
         total += 1
@@ -80,7 +88,9 @@ def gallery(study: Study, points: Sequence[str], budget: int = BUDGET) -> Galler
             present |= ids
     colour = [f"#{bytes(one).hex()}" for one in colours(study.classes)]
     named = [*zip(count(), study.classes, colour), (VOID, "void", "#000")]
-    return Gallery(scenes, list(folders), total, [(name, shown) for id, name, shown in named if id in present])
+    return Gallery(
+        scenes, list(folders), total, wanted.caption, [(name, shown) for id, name, shown in named if id in present]
+    )
 
 
 def _in_turn(stems: dict[str, list[str]]) -> Iterator[tuple[str, str, bool]]:

@@ -32,7 +32,7 @@ def figure(slug: str, caption: str, inches: float) -> str:
     # In a column a picture may shrink by a seventh: its letters have seven or eight points.
     kind = "figure" if inches <= COLUMN * 7 / 6 else "figure*"
     return (
-        rf"\begin{{{kind}}}[tbp]" + "\n"
+        rf"\begin{{{kind}}}[htbp]" + "\n"
         r"\centering" + "\n"
         f"{_FIT}\n"
         rf"\includegraphics{{figures/{slug}.pdf}}}}" + "\n"
@@ -52,7 +52,7 @@ def table(grid: Grid) -> str:
     gap = r"\par\medskip" + "\n"
     notes = "".join(rf"\par\smallskip\footnotesize\raggedright {note}" + "\n" for note in grid.below("tex"))
     return (
-        rf"\begin{{{kind}}}[tbp]" + "\n"
+        rf"\begin{{{kind}}}[htbp]" + "\n"
         r"\centering" + "\n"
         rf"\caption{{{escape(grid.caption, 'tex')}}}" + "\n"
         rf"\label{{{grid.label}}}" + "\n"

@@ -161,8 +161,7 @@ def _chapter(
             continue
         said = files_note(study) if wanted.kind != "predictions" else ""
         saved = picture.save(stem)
-        shown = study.only(wanted.filter, f"figure {wanted.name!r}")
-        looked_through = gallery(shown, wanted.points, budget) if wanted.kind == "predictions" else None
+        looked_through = gallery(study, wanted, budget) if wanted.kind == "predictions" else None
         caption = f"{picture.caption} {said}".strip()
         figures.append(Drawn(wanted.name, caption, saved.files, saved.spots, looked_through))
         stem.with_suffix(".tex").write_text(figures[-1].latex(), encoding="utf-8")

@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from rein.config import Figure
 from rein.data.classes import CLASSES, colours
 from rein.reports.gallery import BUDGET, SIDE, Gallery, gallery
 from rein.reports.study import gather
 from tests.reports.made_up_sweep import POINTS, TARGETS, World
+
+ALL = Figure(name="all", kind="predictions", caption="Mine.")
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +45,7 @@ def size(found: Gallery) -> int:
 
 
 def test_every_kept_image_is_there(made: World) -> None:
-    found = gallery(gather(made.report(), made.runs), ())
+    found = gallery(gather(made.report(), made.runs), ALL)
     assert found.total == 12 and found.left_out == "" and found.points == ["frozen", "rein"]
     assert found.domains == [*TARGETS, "toy-game"]
     assert [scene.stem for scene in found.scenes if scene.first] == ["a"] * 4
@@ -54,7 +57,7 @@ def test_every_kept_image_is_there(made: World) -> None:
 
 
 def test_masks_keep_the_colours_of_the_classes(made: World) -> None:
-    label = gallery(gather(made.report(), made.runs), ()).scenes[0].panels[1]
+    label = gallery(gather(made.report(), made.runs), ALL).scenes[0].panels[1]
     kind, data = re.fullmatch(r"data:image/(\w+);base64,(.*)", label.url).groups()  # type: ignore[union-attr]
     with Image.open(BytesIO(base64.b64decode(data))) as image:
         assert kind == "png" and max(image.size) == SIDE
@@ -64,9 +67,14 @@ def test_masks_keep_the_colours_of_the_classes(made: World) -> None:
 
 def test_what_does_not_fit_is_left_out_and_said(made: World) -> None:
     study = gather(made.report(), made.runs)
-    whole = gallery(study, ())
-    part = gallery(study, (), size(whole) // 2)
+    whole = gallery(study, ALL)
+    part = gallery(study, ALL, size(whole) // 2)
     assert size(part) <= size(whole) // 2 and [scene.stem for scene in part.scenes] == ["a"] * 4 + ["b"] * 2
-    assert part.left_out.startswith("6 of 12 kept images are left out")
-    # Galleries are less than half of the 15 MB that a page may have; noise is what JPEG is worst at.
-    assert BUDGET <= 7_500_000 and len(gallery(study, ("rein",), BUDGET // 12).scenes) >= 8
+    assert part.caption.startswith("Mine. Of each variant") and "6 of 12 kept images are left out" in part.caption
+
+
+def test_a_page_of_twelve_chapters_has_room(made: World) -> None:
+    """Of the 15 MB that a page may have galleries take less than half; noise is what JPEG is worst at."""
+    wanted = Figure(name="one", kind="predictions", points=("rein",))
+    found = gallery(gather(made.report(), made.runs), wanted, BUDGET // 12)
+    assert BUDGET <= 7_500_000 and len(found.scenes) >= 8

@@ -101,7 +101,9 @@ def test_rows_move_with_what_they_belong_to(browser: Browser, tmp_path: Path) ->
     columns = (Column("method", name=True), Column("mIoU"))
     roles: tuple[Any, ...] = tuple(role for role, *_ in lines)
     script = resources.files("rein.reports").joinpath("templates/report.js").read_text()
-    page = f"<!doctype html>{Grid('main', '', columns, rows, pd.DataFrame(), roles=roles).html()}<script>{script}</script>"
+    page = (
+        f"<!doctype html>{Grid('main', '', columns, rows, pd.DataFrame(), roles=roles).html()}<script>{script}</script>"
+    )
     (tmp_path / "page.html").write_text(page)
     browser.open(tmp_path / "page.html")
     order = browser.see(NAMES)
