@@ -8,6 +8,8 @@ that stand below each other, each with the names of the rows.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import takewhile
+from math import ceil
 
 from rein.reports.grid import Cell, Grid, shown
 from rein.reports.markup import escape
@@ -44,7 +46,7 @@ def figure(slug: str, caption: str, inches: float) -> str:
 
 def table(grid: Grid) -> str:
     r"""One float with the table in one or several parts; needs booktabs and graphicx."""
-    widths = [_width(grid, i) for i in range(len(grid.columns))]
+    widths = _widths(grid)
     scale = SIZE / SMALLEST
     fits = sum(widths) <= COLUMN * _POINTS_PER_INCH * scale
     parts = [list(range(len(widths)))] if fits else _split(grid, widths, PAGE * _POINTS_PER_INCH * scale)
@@ -63,32 +65,55 @@ def table(grid: Grid) -> str:
     )
 
 
-def _width(grid: Grid, column: int) -> float:
-    """A column's width in points, about."""
-    texts = [grid.columns[column].title, *(row[column].text for row in grid.rows if column < len(row))]
-    return max(len(text.replace("`", "")) for text in texts) * SIZE * _LETTER + _GAP
+def _widths(grid: Grid) -> list[float]:
+    """The columns' widths in points, about; those under the title of a group are together as wide as that."""
+    texts = [
+        [column.title, *(row[i].text for row in grid.rows if i < len(row))] for i, column in enumerate(grid.columns)
+    ]
+    widths = [max(map(_width, column)) for column in texts]
+    at = 0
+    for group, size in grid.groups():
+        lacking = _width(group) - sum(widths[at : at + size])
+        widths[at : at + size] = [width + max(lacking, 0) / size for width in widths[at : at + size]]
+        at += size
+    return widths
+
+
+def _width(text: str) -> float:
+    return len(text.replace("`", "")) * SIZE * _LETTER + _GAP
 
 
 def _split(grid: Grid, widths: Sequence[float], most: float) -> list[list[int]]:
     """The columns of every part: the leading names in all of them, the others about evenly."""
-    names = []
-    for i, column in enumerate(grid.columns):
-        if not column.name:
-            break
-        names.append(i)
-    others = range(len(names), len(widths))
-    room = max(most - sum(widths[i] for i in names), max((widths[i] for i in others), default=0))
-    parts = -(-sum(widths[i] for i in others) // room)  # as few as can be, and so the ones to fill evenly
-    while True:
-        even = sum(widths[i] for i in others) / parts
+    names = [i for i, _ in takewhile(lambda pair: pair[1].name, enumerate(grid.columns))]
+    room = most - sum(widths[i] for i in names)
+    units = _units(grid, widths, len(names), room / 2)
+    sizes = [sum(widths[i] for i in unit) for unit in units]
+    for parts in range(max(ceil(sum(sizes) / max(room, 1)), 1), len(units) + 1):
         found: list[list[int]] = [[]]
-        for i in others:
-            if found[-1] and sum(widths[j] for j in found[-1]) + widths[i] / 2 > even:
+        spent = 0.0
+        for unit, size in zip(units, sizes, strict=True):
+            if spent + size / 2 > sum(sizes) / parts * len(found):
                 found.append([])
-            found[-1].append(i)
+            found[-1] += unit
+            spent += size
+        found = [part for part in found if part]
         if all(sum(widths[i] for i in part) <= room for part in found):
-            return [[*names, *part] for part in found]
-        parts += 1
+            break
+    else:
+        found = units  # wider than they should be, each by itself
+    return [[*names, *part] for part in found]
+
+
+def _units(grid: Grid, widths: Sequence[float], first: int, most: float) -> list[list[int]]:
+    """Columns that should stay together: those of one group, if they are not too wide for that."""
+    units, at = [], 0
+    for group, size in grid.groups():
+        members = [i for i in range(at, at + size) if i >= first]
+        together = group and sum(widths[i] for i in members) <= most
+        units += [members] if together else [[i] for i in members]
+        at += size
+    return units
 
 
 def _part(grid: Grid, part: Sequence[int]) -> str:

@@ -88,7 +88,10 @@ def test_tables_of_all_sizes_fit(style: str, tmp_path: Path) -> None:
         "classes", "Per class.", (Column("variant", name=True), Column("n"), *map(Column, CLASSES)),
         (tuple(Cell(text) for text in ("rein, link add", "3", *["45.3"] * 19)),), pd.DataFrame(),
     )  # fmt: skip
-    log = compiled(tmp_path, style, [one.latex() for one in (*grids, classes)])
+    titled = Grid("titled", "", (Column("variant", name=True), *[Column("Δ", "a domain with a long name")] * 2,
+                                *[Column("Δ", "another domain with a long name")] * 2),
+                  ((Cell("frozen"), *[Cell("+0.1")] * 4),), pd.DataFrame())  # fmt: skip
+    log = compiled(tmp_path, style, [one.latex() for one in (*grids, classes, titled)])
     assert "Overfull" not in log
 
 
@@ -119,6 +122,15 @@ def test_a_table_too_wide_for_the_page_is_split() -> None:
     assert found == list(range(20))
     assert len({part.count("&") for part in parts}) <= 2  # about evenly
     assert text.count(r"\caption") == text.count(r"\label") == 1
+
+
+def test_a_split_leaves_groups_whole() -> None:
+    heads = [Column("variant", name=True)]
+    heads += [Column(title, f"a long domain name {i}") for i in range(7) for title in ("measured", "published", "Δ")]
+    row = (Cell("frozen"), *[Cell("45.3 ± 0.4"), Cell("45.3"), Cell("+0.1")] * 7)
+    text = Grid("pairs", "", tuple(heads), (row,), pd.DataFrame()).latex()
+    sizes = re.findall(r"\\multicolumn{(\d)}{c}{a long", text)
+    assert sizes == ["3"] * 7 and text.count(r"\begin{tabular}") > 1
 
 
 def test_headings_and_rows_below_rows() -> None:
