@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from itertools import repeat
 from typing import Any
 
 import pandas as pd
@@ -24,8 +23,6 @@ from rein.reports.tables.rows import Row, name_cells, rows_of
 from rein.reports.tables.searches import searched_note
 
 _TRAINABLE, _BACKBONE = "parameters.backbone_trainable", "parameters.backbone"
-_OWN: Role = ""
-_BELOW: Role = "sub"
 
 
 @dataclass(frozen=True)
@@ -87,7 +84,7 @@ def grid(
     share = lead and not wanted.published
     stacks = [_stacked(line) if below else [_in_a_row(line, measures if beside else [], lead, share)] for line in lines]
     cells = [cells for stack in stacks for cells in stack]
-    roles = [role for stack in stacks for role in (_OWN, *repeat(_BELOW, len(stack) - 1))]
+    roles: list[Role] = ["sub" if below_it else "" for stack in stacks for below_it in range(len(stack))]
     head = [Column(written(key, wanted.rename), name=True) for key in wanted.rows]
     head += [Column("", name=True)] if below else []
     head += [Column("trainable")] if lead else []
