@@ -92,7 +92,7 @@ def _domains() -> list[dict[str, Any]]:
     return [
         *rows,
         _family("cityscapes-c", f"{len(CORRUPTIONS)} corruptions x {len(SEVERITIES)}; also cityscapes-c-fog"),
-        _family("toy-c", f"toy-day, {len(TOY_CORRUPTIONS)} corruptions x {len(TOY_SEVERITIES)}; also toy-c-fog"),
+        _family("toy-c", f"{len(TOY_CORRUPTIONS)} corruptions x {len(TOY_SEVERITIES)} of toy-day"),
     ]
 
 

@@ -22,8 +22,11 @@ DOMAINS = {
     "acdc_night": "acdc-night", "acdc_rain": "acdc-rain", "acdc_snow": "acdc-snow", "citys_c": "cityscapes-c",
 }  # fmt: skip
 
-#: What a setting calls a domain that is trained on -> the domain; the rest of the names are those of `DOMAINS`.
-SOURCES = {"gtav": "gta", "synthia": "synthia", "urbansyn": "urbansyn", "citys": "cityscapes"}
+#: What a domain is called in a setting -> the domain.
+SETTING = {
+    "GTAV": "gta", "Synthia": "synthia", "UrbanSyn": "urbansyn", "Citys": "cityscapes", "BDD": "bdd100k",
+    "Map": "mapillary", "ACDC": "acdc", "Citys-C": "cityscapes-c",
+}  # fmt: skip
 
 #: A backbone as some table names it -> its short name in all others.
 BACKBONES = {
@@ -65,13 +68,16 @@ class Published:
     def sources(self) -> frozenset[str]:
         """The domains that were trained on; what is none of ours stays as it is printed."""
         setting = self.setting.split(",")[0]
-        parts = re.split(r"->|\+", setting.rpartition("->")[0] or setting)
-        names = (re.sub(r"^1/16 | train$", "", part.strip()) for part in parts)
-        return frozenset(SOURCES.get(name.lower(), name) for name in names)
+        return _domains(setting.rpartition("->")[0] or setting)
+
+    @property
+    def targets(self) -> frozenset[str]:
+        """The domains that were scored, over which the mean is, though only some may be printed."""
+        return _domains(self.setting.rpartition("->")[2])
 
     @property
     def domains(self) -> list[str]:
-        """The domains that it has an mIoU of."""
+        """The domains that an mIoU is printed of."""
         return [name for name in self.miou if name != "avg"]
 
     @property
@@ -90,6 +96,12 @@ class Published:
         """The note on the mIoU of a domain or on `avg`; empty where there is none."""
         about = {**DOMAINS, "avg": "avg"}.get(self.note_on)
         return self.note if about in (None, domain) else ""
+
+
+def _domains(side: str) -> frozenset[str]:
+    """One side of a setting, `UrbanSyn+GTAV+1/16 Citys train`."""
+    names = (re.sub(r"^1/16 | train$| test$", "", part.strip()) for part in re.split(r"->|\+", side))
+    return frozenset(SETTING.get(name, name) for name in names)
 
 
 #: A class as tables shorten it -> its name.

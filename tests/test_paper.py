@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 
-from rein.config import Experiment, Machine, World
-from rein.config_io import find, override, read_yaml
+from rein.config import Experiment, Machine, Report, Sweep, World
+from rein.config_io import find, load, override, read_yaml
+from rein.reports.write import write
 from rein.sweeps.drive import drive
+from rein.sweeps.plan import expand
 
 ROOT = Path(__file__).parents[1]
 SWEEPS = sorted(path.stem for path in (ROOT / "sweeps").glob("paper_*.yaml"))
@@ -44,5 +47,39 @@ def ledger(tmp_path_factory: pytest.TempPathFactory, toy_data: Path, world: str)
     return runs
 
 
+def chapters() -> list[Report]:
+    return [load(Report, part) for part in load(Report, "paper").parts]
+
+
 def test_every_run_of_the_paper_can_be_made(ledger: Path) -> None:
-    assert len(list(ledger.glob("*/experiment.yaml"))) > 100
+    assert len(list(ledger.glob("*/scores.csv"))) > 100
+
+
+def test_every_table_and_figure_of_the_paper_comes_out_of_real_runs(ledger: Path, world: str, tmp_path: Path) -> None:
+    write(load(Report, "paper"), ledger, tmp_path, "paper", world)
+    texts = {format: (tmp_path / f"report.{format}").read_text() for format in ("md", "tex", "html")}
+    for format, text in texts.items():
+        assert "Not drawn" not in text and "partial:" not in text, format
+    for chapter in chapters():
+        assert chapter.title in texts["md"] and chapter.title in texts["html"]
+        for figure in chapter.figures:
+            assert all((tmp_path / "figures" / f"{figure.name}.{suffix}").is_file() for suffix in ("png", "pdf"))
+            assert f"figures/{figure.name}.p" in texts["md"] and f"figures/{figure.name}.p" in texts["tex"]
+        for wanted in chapter.tables:
+            values = pd.read_csv(tmp_path / "tables" / f"{wanted.name}.csv")
+            assert len(values) and f"{wanted.name}" in texts["tex"]
+            if "runs planned" in values:
+                measured = values[values["runs planned"] > 0]
+                assert (measured["runs done"] == measured["runs planned"]).all() and len(measured), wanted.name
+
+
+def test_the_whole_document_is_there_before_anything_has_run(tmp_path: Path) -> None:
+    write(load(Report, "paper"), tmp_path / "runs", tmp_path / "out", "paper")
+    text = (tmp_path / "out/report.md").read_text()
+    runs = {run.id for name in SWEEPS for run in expand(load(Sweep, name))}
+    assert f"partial: 0 of {len(runs)} runs done" in text
+    for chapter in chapters():
+        assert chapter.title in text
+        assert all((tmp_path / "out/tables" / f"{wanted.name}.tex").is_file() for wanted in chapter.tables)
+    for published in ("82.5", "49.1", "60.0"):
+        assert published in text, "later numbers too"

@@ -45,7 +45,8 @@ class Table:
     best: Literal["max", "min", "none"] | None = None
     #: Keep runs that have these values: dotted key (or `point`, `name`) -> a value, a list of values, or text with `*`.
     filter: dict[str, Any] = field(default_factory=dict)
-    #: Targets and classes that are shown, in this order; empty shows all.
+    #: Targets and classes that are shown, in this order; empty shows all. A family (`cityscapes-c-fog`) is the mean of
+    #: its members.
     domains: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     #: The first rows, by what stands in them (before `rename`); others follow in the sweep's order.

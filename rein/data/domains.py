@@ -74,8 +74,8 @@ DOMAINS: dict[str, Domain] = {
         _toy("fog", "val", note="toy target: fog"),
         _toy("rain", "val", note="toy target: rain"),
         _toy("snow", "val", note="toy target: snow"),
-        _toy("arcade", "train", "val", note="toy source: flat colours, another palette"),
-        _toy("studio", "train", "val", note="toy source: half real textures, wide layout"),
+        _toy("arcade", "train", "val", note="toy source: flat, shrill colours"),
+        _toy("studio", "train", "val", note="toy source: duller, a wider town"),
         *(
             _corrupted("toy-c", _TOY_DAY, "toy-day", corruption, severity)
             for corruption in TOY_CORRUPTIONS
@@ -86,7 +86,6 @@ DOMAINS: dict[str, Domain] = {
 
 #: The domains as they are before files of one's own are read.
 SHIPPED: Mapping[str, Domain] = dict(DOMAINS)
-
 
 
 def _families(name: str, corruptions: Iterable[str], severities: Iterable[int]) -> dict[str, tuple[str, ...]]:

@@ -180,17 +180,6 @@ def miou(study: Study, states: tuple[str, ...] = ("done",), rule: Selection | No
     return _wide(results.select(frame, rule or study.report.selection), study)
 
 
-def class_iou(study: Study) -> pd.DataFrame:
-    """IoU in percent at the selected checkpoint: a row a finished run (index run_id), a column a class of the study.
-
-    Of every run the mean over the targets that have the class.
-    """
-    frame = results.select(study.results[study.results["state"] == "done"], study.report.selection)
-    chosen = frame[(frame["metric"] == "iou") & (frame["role"] == "target")]
-    wide = 100 * chosen.pivot_table(index="run_id", columns="class", values="value", aggfunc="mean")
-    return wide[[name for name in study.classes if name in wide]]
-
-
 def miou_by_step(study: Study) -> pd.DataFrame:
     """As `miou`, for every checkpoint that was scored, of runs in progress too; the index is (run_id, step)."""
     return _wide(study.results, study, ["run_id", "step"])

@@ -21,6 +21,7 @@ from rein.reports.grid import Grid
 from rein.reports.latex import figure
 from rein.reports.latex_pdf import compile_pdf
 from rein.reports.markup import Format, Raw, attribute, escape, slug
+from rein.reports.missing import hours_to_fill
 from rein.reports.notes import files_mark, files_note
 from rein.reports.statistics import Verdict
 from rein.reports.study import Study, environments, gather
@@ -126,7 +127,8 @@ def write(
     studies = [chapter.study for chapter in chapters]
     said = studies[0].moved.world
     context = {
-        "report": report, "chapters": chapters, "progress": progress(studies),
+        "report": report, "chapters": chapters,
+        "progress": "; ".join(filter(None, (progress(studies), hours_to_fill(studies)))),
         "paragraphs": paragraphs(report.text) if parts else [], "world": paragraphs(said.text) if said else [],
     }  # fmt: skip
     documents = []
@@ -201,6 +203,8 @@ def provenance(study: Study, name: str = "", world: str | None = None) -> list[t
     sweep, report = study.report.sweep, name or "REPORT.yaml"
     commands = f"`rein sweep {sweep}{vary}{there}`, then `rein report {report}{vary}{there}`"
     facts = [("commands", commands), ("runs", f"{len(study.done)} done of {len(runs)} planned")]
+    if hours := hours_to_fill([study]):
+        facts.append(("to fill the missing cells", hours))
     facts += [(f"`{key}`", "; ".join(dict.fromkeys(_plain(value) for value in runs[key]))) for key in _PRINTED]
     subsets = {str(value) for value in runs["evaluation.images"] if pd.notna(value)}
     if subsets:
@@ -208,7 +212,7 @@ def provenance(study: Study, name: str = "", world: str | None = None) -> list[t
             ("`evaluation.images`", f"{', '.join(sorted(subsets))}: a part of every domain's images is scored")
         )
     facts.append(("selection rule", f"`{study.report.selection}`. {SELECTION[study.report.selection]}"))
-    facts.append(("significance", "no test is made but the two-lines test, where a sentence above names it"))
+    facts.append(("significance", "no test is made but where a sentence or a table above names it"))
     facts.append(
         (
             "total run time",

@@ -112,7 +112,10 @@ _LOOKS: dict[str, tuple[Layout, Style]] = {
         ),
     ),
     "arcade": (Layout(), Style(drift=(0.04, 0.08), texture=(0.0, 0.03), contrast=(1.1, 1.3), warmth=(-0.1, 0.0))),
-    "studio": (_WIDE, Style(real=(0.3, 0.6), texture=(0.05, 0.12), sun=(0.3, 0.6), clouds=(0.2, 0.6), gamma=(0.9, 1.1))),
+    "studio": (
+        _WIDE,
+        Style(real=(0.3, 0.6), texture=(0.05, 0.12), sun=(0.3, 0.6), clouds=(0.2, 0.6), gamma=(0.9, 1.1)),
+    ),
 }
 
 

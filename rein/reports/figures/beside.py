@@ -1,26 +1,19 @@
-"""Which row of a published table says the same as a variant of a sweep."""
+"""Which row of a published table stands beside which variant of a sweep."""
 
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
-from typing import Any, get_args
+from typing import get_args
 
 import pandas as pd
 
 from rein import published
 from rein.config.tunings import Tuning
 from rein.published import Published
-from rein.reports.names import written
 from rein.reports.study import Study
-
-#: What domains are called in the `setting` of a published row.
-_DOMAINS = {
-    "GTAV": "gta", "Synthia": "synthia", "UrbanSyn": "urbansyn", "Citys": "cityscapes", "BDD": "bdd100k",
-    "Map": "mapillary", "ACDC": "acdc", "Citys-C": "cityscapes-c",
-}  # fmt: skip
+from rein.reports.tables.beside import matches
 
 #: What a row may say of a tuning beside its method, and the method's own values, which a row does not print.
 _SETTINGS = {"tuning.rank": "rank", "tuning.token_length": "token_length"}
@@ -30,33 +23,38 @@ _DEFAULTS = {
 
 
 def beside(study: Study, table: str, rename: Mapping[str, str]) -> dict[str, Published]:
-    """Variant of the sweep -> the row of a published table that says the same; none for no table.
+    """Variant of the sweep -> the row of a published table that is of the same; none for no table.
 
-    A row must name the variant's method (by the sweep's name of it, or how that is written), and contradict nothing:
-    sources, backbone, head, rank, number of tokens. Where it fits several variants it stands for the one with the
-    method's own rank and tokens, and for none where that leaves a choice. A world's stand-ins are what they stand for.
+    A row that fits several variants, since it does not print rank or tokens, is that of the one with the method's own,
+    and of none where that leaves a choice.
     """
     if not table:
         return {}
-    runs = study.runs.drop_duplicates("point").set_index("point", drop=False)
+    variants = {str(point): runs for point, runs in study.runs.groupby("point", sort=False)}
     found: dict[str, Published] = {}
     for row in published.rows(table):
-        fitting = [point for point, run in runs.iterrows() if _fits(row, study, run, rename)]
+        fitting = [point for point, runs in variants.items() if matches(row, study, runs, rename)]
         if len(fitting) > 1:
-            fitting = [point for point in fitting if _is_plain(row, runs.loc[point])]
+            fitting = [point for point in fitting if _is_plain(row, variants[point].iloc[0])]
         if len(fitting) == 1:
-            found.setdefault(str(fitting[0]), row)
+            found.setdefault(fitting[0], row)
     return found
 
 
 def mean(row: Published, study: Study) -> float:
     """The row's mIoU over the sweep's targets, as printed where it is; nan where it has other domains."""
     targets = [study.original(name) for name in study.targets]
-    scores = {name: value for name, value in row.miou.items() if name != "avg"}
     printed = row.miou.get("avg")
-    if printed is not None and set(targets) == (set(scores) or set(_domains(row)[1])):
+    # A row of an average alone, as of a figure, has its targets in its setting.
+    alone = not row.domains and len(row.setting.rpartition("->")[2].split("+")) == len(targets)
+    if printed is not None and (set(targets) == set(row.domains) or alone):
         return printed
-    return sum(scores[name] for name in targets) / len(targets) if set(targets) <= set(scores) else math.nan
+    return sum(row.miou[name] for name in targets) / len(targets) if set(targets) <= set(row.domains) else math.nan
+
+
+def about(study: Study) -> list[str]:
+    """What of a row its mean over the targets rests on, as notes on it name it."""
+    return ["avg"] if len(study.targets) > 1 else [study.original(study.targets[0])]
 
 
 def source(rows: Iterable[Published]) -> str:
@@ -67,26 +65,10 @@ def source(rows: Iterable[Published]) -> str:
     return "; ".join(f"{table}: {'; '.join(sources)}" for table, sources in tables.items())
 
 
-def _fits(row: Published, study: Study, run: pd.Series, rename: Mapping[str, str]) -> bool:
-    # A sweep without named points is about its experiment's tuning.
-    name = run["name"] if run["name"] in study.sweep.points else run["tuning.method"]
-    if _plain(row.method) not in {_plain(name), _plain(written(name, rename))}:
-        return False
-    if set(_domains(row)[0]) != set(study.original(run["data.sources"])):
-        return False
-    said = {"backbone.name": row.backbone, "head.method": row.head, "tuning.rank": row.rank,
-            "tuning.token_length": row.token_length}  # fmt: skip
-    return all(value is None or value == _own(study, run.get(key)) for key, value in said.items())
-
-
-def _plain(method: str) -> str:
-    """A method's name without case and signs; ours say `frozen` where the papers say `Freeze`."""
-    return re.sub(r"[^a-z0-9]", "", method.lower()).replace("freeze", "frozen")
-
-
-def _own(study: Study, value: Any) -> Any:
-    """As published tables write it."""
-    return written(study.original(value), {}) if isinstance(value, str) else value
+def remarks(rows: Sequence[Published], about: Sequence[str]) -> str:
+    """What must be said of the published numbers of these domains, or of the mean over them (`avg`)."""
+    notes = [(row, note) for row in rows for note in {row.note_of(name): None for name in about} if note]
+    return " ".join(f"On {row.method}, {row.short_backbone}: {note}." for row, note in notes)
 
 
 def _is_plain(row: Published, run: pd.Series) -> bool:
@@ -94,9 +76,3 @@ def _is_plain(row: Published, run: pd.Series) -> bool:
     defaults = _DEFAULTS[run["tuning.method"]]
     unsaid = [(key, name) for key, name in _SETTINGS.items() if getattr(row, name) is None and name in defaults]
     return all(run[key] == defaults[name] for key, name in unsaid)
-
-
-def _domains(row: Published) -> tuple[list[str], list[str]]:
-    """Sources and targets of a row's setting, `GTAV->Citys+BDD+Map`."""
-    sources, _, targets = row.setting.partition("->")
-    return tuple([_DOMAINS.get(name, name) for name in side.split("+")] for side in (sources, targets))  # type: ignore[return-value]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import pandas as pd
 
 from rein.config import ConfigError, Figure, nearest
 from rein.reports import statistics
+from rein.reports.figures import labels
 from rein.reports.figures.one_axis import caveat, on_axis
 from rein.reports.figures.parameter_axis import parameter_axis
 from rein.reports.figures.picture import TEXT, Picture, Point, columns, flat, join, looks
@@ -31,6 +32,19 @@ ZERO = "A frozen backbone trains 0 parameters, drawn and tested one decade below
 PEAK = "Grey: where the peak lies, the 95 % interval of the quadratic's vertex."
 
 
+@dataclass(frozen=True)
+class _Panel:
+    """A part of the study on axes of its own; all of it has no title."""
+
+    title: str
+    study: Study
+    #: The variants on this axis, and a note on those that are not.
+    points: list[str]
+    note: str
+    #: Their finished runs, with `x`, the place of their parameters.
+    runs: pd.DataFrame
+
+
 def inverted_u(study: Study, wanted: Figure) -> Picture | str:
     """mIoU and training loss over the backbone's trainable parameters, as the paper's figure 5, and its verdict.
 
@@ -38,78 +52,59 @@ def inverted_u(study: Study, wanted: Figure) -> Picture | str:
     """
     import matplotlib.pyplot as plt
 
-    parts, notes, left = {}, [], {}
-    for title, part in _panels(study, wanted).items():
-        points, note = on_axis(part, wanted)
-        runs = _runs(part, points)
-        left[title] = note
-        if runs.empty:
-            notes.append(f"{title}: no finished run.")
-        else:
-            parts[title] = (part, points, runs)
-    if not parts:
+    every = _panels(study, wanted)
+    panels = [panel for panel in every if not panel.runs.empty]
+    if not panels:
         return "no finished run with a recorded number of parameters"
-    counts = pd.concat([runs["parameters.backbone_trainable"] for _, _, runs in parts.values()])
-    x = pd.Series(statistics.log_parameters(counts.to_numpy()), counts.index)
-    zero = bool((counts == 0).any())
-    across = {1: 1, 2: 2, 4: 2}.get(len(parts), 3)
-    down = math.ceil(len(parts) / across)
-    size = (TEXT * 0.72, 3.4) if len(parts) == 1 else (TEXT, 0.5 + 2.3 * down)
+    across = {1: 1, 2: 2, 4: 2}.get(len(panels), 3)
+    down = math.ceil(len(panels) / across)
+    size = (TEXT * 0.72, 3.4) if len(panels) == 1 else (TEXT, 0.5 + 2.3 * down)
     canvas, grid = plt.subplots(down, across, figsize=size, squeeze=False, sharey=True, layout="constrained")
-    seconds, points_drawn, verdicts = [], [], []
-    for axes, (title, (part, points, runs)) in zip(grid.flat, parts.items(), strict=False):
-        runs = runs.assign(x=x[runs.index])
-        seconds.append(_draw(axes, part, runs, wanted))
-        parameter_axis(axes, x.to_numpy(), zero)
-        shown = variants(part, replace(wanted, points=tuple(points)), without=wanted.panels)
-        places = runs.groupby("point")["x"].first()
-        shown = [one for one in shown if one.point in places]
-        names = {one.rest or one.label: float(places[one.point]) for one in shown}
-        above = _name_points(axes, names, size[0] / across - 1.1, len(parts) > 1)
-        if title:
-            axes.set_title(title, pad=above, fontweight="bold")
-        column = target_column(part)
-        points_drawn += [
-            Point(axes, float(places[one.point]), one.mean(column), one.said(column))
-            for one in shown
-            if one.scores[column].notna().any()
-        ]
-        said, peak = _verdict(part, runs, title)
-        verdicts.append(said)
-        if peak is not None:
-            axes.axvspan(peak.low, peak.high, color="0.9", zorder=-1, linewidth=0)
-            notes.append(PEAK)
-    if len(parts) > 1:
+    runs = pd.concat([panel.runs for panel in panels])
+    zero = bool((runs["parameters.backbone_trainable"] == 0).any())
+    seconds, points, said = [], [], []
+    for axes, panel in zip(grid.flat, panels, strict=False):
+        seconds.append(_draw(axes, panel, wanted))
+        parameter_axis(axes, runs["x"].to_numpy(), zero)
+        points += _name(axes, panel, wanted, size[0] / across - 1.1, narrow=len(panels) > 1)
+        said.append(_verdict(panel, wanted))
+    peaks = [(axes, peak) for axes, (_, peak) in zip(grid.flat, said, strict=False) if peak is not None]
+    for axes, peak in peaks:
+        axes.axvspan(peak.low, peak.high, color="0.9", zorder=-1, linewidth=0)
+    if len(panels) > 1:
         _share(grid, seconds)
     handles = [handle for one in (grid[0, 0], seconds[0]) for handle in one.get_legend_handles_labels()[0]]
-    if len(seconds) == grid.size:
+    if len(panels) == grid.size:
         canvas.legend(handles=handles, loc="outside lower center", ncols=columns(len(handles), 5))
     else:
         grid.flat[-1].legend(handles=handles, loc="center")
-    same = "All panels have the same axes." if len(parts) > 1 else ""
-    if len(set(left.values())) > 1:
-        left = {title: f"{title}: {note}" if note else "" for title, note in left.items()}
-    caption = join(wanted.caption, DRAWN, same, ZERO if zero else "", *dict.fromkeys([*left.values(), *notes]))
-    return Picture(caption, canvas, tuple(verdicts), tuple(points_drawn))
+    same = "All panels have the same axes." if len(panels) > 1 else ""
+    drawn = (DRAWN, same, ZERO if zero else "", PEAK if peaks else "")
+    caption = join(wanted.caption, *drawn, *_notes(every))
+    return Picture(caption, canvas, tuple(verdict for verdict, _ in said), tuple(points))
 
 
-def _panels(study: Study, wanted: Figure) -> dict[str, Study]:
-    """Title -> the part of the study in that panel; without `panels` one of no title."""
-    keys = list(wanted.panels)
-    if not keys:
-        return {"": study}
-    for key in keys:
+def _panels(study: Study, wanted: Figure) -> list[_Panel]:
+    """Every combination of the values of `panels`, in the sweep's order; without `panels` the whole study is one."""
+    for key in wanted.panels:
         if key not in study.runs:
             known = map(str, study.runs)
             raise ConfigError(
                 f"figure {wanted.name!r}: `panels`: `{key}` is no column of the results{nearest(key, known)}"
             )
-    parts = {}
-    for values, runs in study.runs.groupby(keys, sort=False, dropna=False):
-        title = ", ".join(setting(key, value, wanted.rename) for key, value in zip(keys, values, strict=True))
+    titles = pd.Series(
+        [", ".join(setting(key, run[key], wanted.rename) for key in wanted.panels) for _, run in study.runs.iterrows()]
+    )
+    panels = []
+    for title, runs in study.runs.groupby(titles, sort=False):
         results = study.results[study.results["run_id"].isin(runs["run_id"])]
-        parts[title] = replace(study, runs=runs.reset_index(drop=True), results=results)
-    return parts
+        part = replace(study, runs=runs.reset_index(drop=True), results=results)
+        points, note = on_axis(part, wanted)
+        panels.append(_Panel(str(title), part, points, note, _runs(part, points)))
+    counts = pd.concat([panel.runs["parameters.backbone_trainable"] for panel in panels])
+    # One place of the zero for all panels, so that they have the same axis.
+    x = pd.Series(statistics.log_parameters(counts.to_numpy()), counts.index)
+    return [replace(panel, runs=panel.runs.assign(x=x[panel.runs.index])) for panel in panels]
 
 
 def _runs(study: Study, points: Sequence[str]) -> pd.DataFrame:
@@ -119,10 +114,10 @@ def _runs(study: Study, points: Sequence[str]) -> pd.DataFrame:
     return runs.join(final_loss(trajectory(study)).set_index("run_id"))
 
 
-def _draw(axes: Axes, study: Study, runs: pd.DataFrame, wanted: Figure) -> Axes:
+def _draw(axes: Axes, panel: _Panel, wanted: Figure) -> Axes:
     """Targets, their average, and on a second axis, which is returned, the loss."""
-    main = target_column(study)
-    domains = study.targets if len(study.targets) > 1 else []
+    main, runs = target_column(panel.study), panel.runs
+    domains = panel.study.targets if len(panel.study.targets) > 1 else []
     for domain, look in zip(domains, looks(len(domains)), strict=True):
         # Above the average's line: a domain that lies near the average would vanish below it.
         _line(axes, runs, "target " + domain, 0.35, label=written(domain, wanted.rename), color=look.colour,
@@ -135,6 +130,7 @@ def _draw(axes: Axes, study: Study, runs: pd.DataFrame, wanted: Figure) -> Axes:
     second.spines["right"].set_visible(True)
     second.set_ylabel("training loss", color="0.4")
     second.tick_params(axis="y", colors="0.4")
+    second.locator_params(axis="y", nbins=6)
     _line(second, runs, "final", 0, label="training loss", color="0.4", marker="o", linewidth=1, markersize=2.5,
           linestyle="--")  # fmt: skip
     return second
@@ -148,16 +144,36 @@ def _line(axes: Axes, runs: pd.DataFrame, column: str, dots: float, **style: Any
         axes.scatter(runs["x"], runs[column], s=5, color=style["color"], alpha=dots, linewidths=0, zorder=3)
 
 
-def _verdict(study: Study, runs: pd.DataFrame, title: str) -> tuple[Verdict, statistics.Peak | None]:
+def _name(axes: Axes, panel: _Panel, wanted: Figure, width: float, narrow: bool) -> list[Point]:
+    """Write the variants' names above and the panel's above them; returns what is said of their means."""
+    places = panel.runs.groupby("point")["x"].first()
+    shown = variants(panel.study, replace(wanted, points=tuple(panel.points)), without=wanted.panels)
+    shown = [(one, float(places[one.point])) for one in shown if one.point in places]
+    above = labels.above(axes, [(one.rest or one.label, x) for one, x in shown], width, narrow)
+    if panel.title:
+        axes.set_title(panel.title, pad=above, fontweight="bold")
+    column = target_column(panel.study)
+    return [Point(axes, x, one.mean(column), one.said(column)) for one, x in shown if one.scores[column].notna().any()]
+
+
+def _verdict(panel: _Panel, wanted: Figure) -> tuple[Verdict, statistics.Peak | None]:
     """What may be said of a panel, and where the peak lies if there is one."""
-    main = target_column(study)
-    tested = runs.dropna(subset=[" ".join(main)])
+    main = target_column(panel.study)
+    tested = panel.runs.dropna(subset=[" ".join(main)])
     found = statistics.inverted_u(tested["x"].to_numpy(), tested[" ".join(main)].to_numpy())
-    of = "average target mIoU" if main == AVERAGE else f"mIoU on {main[1]}"
-    said = statistics.verdict(found, f"{of} ({title})" if title else of)
+    of = "average target mIoU" if main == AVERAGE else f"mIoU on {written(main[1], wanted.rename)}"
+    said = statistics.verdict(found, f"{of} ({panel.title})" if panel.title else of)
     if not found.claimed:
         return said, None
-    return replace(said, evidence=join(said.evidence, caveat(study, runs))), found.peak
+    return replace(said, evidence=join(said.evidence, caveat(panel.study, panel.runs))), found.peak
+
+
+def _notes(panels: list[_Panel]) -> list[str]:
+    """What is not drawn; said once where it is the same in all panels."""
+    empty = [f"{panel.title}: no finished run." for panel in panels if panel.runs.empty]
+    if len({panel.note for panel in panels}) == 1:
+        return [panels[0].note, *empty]
+    return [*(f"{panel.title}: {panel.note}" for panel in panels if panel.note), *empty]
 
 
 def _share(grid: np.ndarray, seconds: list[Axes]) -> None:
@@ -166,7 +182,8 @@ def _share(grid: np.ndarray, seconds: list[Axes]) -> None:
     high = max(one.get_ylim()[1] for one in seconds)
     across = grid.shape[1]
     for place, axes in enumerate(grid.flat):
-        axes.set(xlabel="", ylabel="" if place % across else axes.get_ylabel())
+        axes.set_xlabel("trainable parameters" if place >= len(seconds) - across else "")
+        axes.set_ylabel("" if place % across else axes.get_ylabel())
         if place >= len(seconds):
             axes.axis("off")
             continue
@@ -177,29 +194,3 @@ def _share(grid: np.ndarray, seconds: list[Axes]) -> None:
             second.tick_params(axis="y", labelright=False)
         # At the end of a last row that is not full there is room for it, and the panels stay equally wide.
         second.yaxis.set_in_layout(place % across == across - 1)
-    grid.flat[0].get_figure().supxlabel("trainable parameters in the backbone", fontsize=8)
-
-
-def _name_points(axes: Axes, places: dict[str, float], width: float, narrow: bool) -> float:
-    """Every variant's name above the plot, moved sideways where neighbours are close, with a line down to its place.
-
-    `width` is the axes' in inches, about. Returns how many points (of 1/72 in) the names reach above the axes.
-    """
-    left, right = axes.get_xlim()
-    angle, size = (55, 6) if narrow else (35, 7)
-    gap = (0.13 if narrow else 0.25) * (right - left) / width
-    at: list[float] = []
-    ordered = sorted(places.items(), key=lambda one: one[1])
-    for _, x in ordered:
-        at.append(max(x, at[-1] + gap) if at else x)
-    shift = sum(a - x for a, (_, x) in zip(at, ordered, strict=True)) / len(at)
-    shift = min(shift, at[0] - left)  # the first name stands above the axes, not beside them
-    place = ("data", "axes fraction")
-    for (name, x), label in zip(ordered, (a - shift for a in at), strict=True):
-        axes.annotate(
-            name, xy=(x, 1), xytext=(label, 1.06), xycoords=place, textcoords=place,
-            rotation=angle, ha="left", va="bottom", rotation_mode="anchor", fontsize=size, annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "linewidth": 0.5, "color": "0.5", "shrinkA": 0, "shrinkB": 0},
-        )  # fmt: skip
-        axes.axvline(x, color="0.85", linewidth=0.5, zorder=0)
-    return 14 + 0.6 * size * max(map(len, places)) * math.sin(math.radians(angle))

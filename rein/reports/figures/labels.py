@@ -1,7 +1,8 @@
-"""Names beside points: each at the nearest place where it covers no other name and no point."""
+"""Names of points: beside them, where they cover no other name and no point, or above the axes."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -71,6 +72,28 @@ def name(
             to = axes.transData.inverted().transform(near)
             axes.plot([one.x, to[0]], [one.y, to[1]], color="0.45", linewidth=0.4, zorder=5, scalex=False, scaley=False)
         taken.append(box)
+
+
+def above(axes: Axes, places: Sequence[tuple[str, float]], width: float, narrow: bool) -> float:
+    """Write names with their x above the axes, moved sideways where neighbours are close, with lines to their places.
+
+    `width` is the axes' in inches, about; the limits must be final. Returns how far up the names reach, in points.
+    """
+    left, right = axes.get_xlim()
+    angle, size = (55, 6) if narrow else (35, 7)
+    gap = (0.13 if narrow else 0.25) * (right - left) / width
+    at: list[float] = []
+    ordered = sorted(places, key=lambda one: one[1])
+    for _, x in ordered:
+        at.append(max(x, at[-1] + gap) if at else x)
+    shift = sum(a - x for a, (_, x) in zip(at, ordered, strict=True)) / len(at)
+    shift = min(shift, at[0] - left)  # the first name stands above the axes, not beside them
+    upwards = axes.get_xaxis_transform()
+    for (name, x), label in zip(ordered, (a - shift for a in at), strict=True):
+        axes.text(label, 1.06, name, transform=upwards, rotation=angle, rotation_mode="anchor", fontsize=size)
+        axes.plot([x, label], [1, 1.05], transform=upwards, color="0.5", linewidth=0.5, clip_on=False)
+        axes.axvline(x, color="0.85", linewidth=0.5, zorder=0)
+    return 14 + 0.6 * size * max(len(name) for name, _ in places) * math.sin(math.radians(angle))
 
 
 def _around(axes: Axes, bar: tuple[float, float, float], half: float) -> _Box:

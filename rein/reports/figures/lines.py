@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from rein.config import ConfigError, Figure, nearest
+from rein.reports.figures.beside import about
 from rein.reports.figures.picture import COLUMN, Picture, Point, columns, join
 from rein.reports.figures.variants import (
     Variant,
@@ -62,9 +63,8 @@ def lines(study: Study, wanted: Figure) -> Picture | str:
     if len(handles) > 1 or texts != ["measured"]:
         canvas.legend(handles, texts, loc="outside lower center", ncols=columns(len(texts), 2))
     drawn = f"Means over seeds. {spread_note(found)}"
-    hollow = published_note(
-        wanted, [one.row for one in ordered if one.row and one.published == one.published], "Hollow and dashed"
-    )
+    rows = [one.row for one in ordered if one.row and one.published == one.published]
+    hollow = published_note(wanted, rows, about(study), "Hollow and dashed")
     return Picture(join(wanted.caption, drawn, hollow, left_out(every)), canvas, points=tuple(points))
 
 

@@ -45,5 +45,6 @@ def caveat(study: Study, runs: pd.DataFrame) -> str:
 
 
 def _names(study: Study, wanted: Figure, points: list[str]) -> str:
-    runs = study.runs.drop_duplicates("point").set_index("point", drop=False)
-    return ", ".join(label(study, runs.loc[point], wanted.rename, wanted.panels) for point in points)
+    runs = study.runs.drop_duplicates("point")
+    names = {run["point"]: label(study, run, wanted.rename, wanted.panels) for _, run in runs.iterrows()}
+    return ", ".join(names[point] for point in points)

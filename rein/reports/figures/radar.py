@@ -67,7 +67,8 @@ def radar(study: Study, wanted: Figure) -> Picture | str:
                   ncols=columns(len(texts), 1 if longest > 32 else 2 if longest > 14 else 3))  # fmt: skip
     start = "" if web.start == 0 else ": it does not start at zero, so that areas say nothing"
     drawn = f"mIoU in percent, means over seeds. All axes have one scale, {web.start:g} to {web.stop:g}{start}."
-    hollow = published_note(wanted, [one.row for one in found if one.row and one.point in printed], "Hollow and dotted")
+    rows = [one.row for one in found if one.row and one.point in printed]
+    hollow = published_note(wanted, rows, [study.original(name) for name in study.targets], "Hollow and dotted")
     return Picture(join(wanted.caption, drawn, hollow, left_out(every)), canvas, points=tuple(points))
 
 
@@ -128,9 +129,11 @@ def _printed(one: Variant, study: Study) -> list[float]:
 
 
 def _looks(every: Sequence[Variant], solid: bool) -> dict[str, Look]:
-    """By point: the hue has the colour and the marker; the line tells apart what has the same hue, if not `solid`."""
-    hues = looks_of([one.hue for one in every])
-    alone = len(hues) == len(every)
-    lines = hues if alone else looks_of([one.rest for one in every])
-    look = {one.point: (hues[one.hue], lines[one.hue if alone else one.rest].line) for one in every}
-    return {point: Look(hue.colour, hue.marker, "-" if solid else line) for point, (hue, line) in look.items()}
+    """By point: the hue has the colour and the marker, and the line tells apart what has the same hue.
+
+    Where all have hues of their own, lines may be `solid`, so that dots are left to what is published.
+    """
+    hues, rests = looks_of([one.hue for one in every]), looks_of([one.rest for one in every])
+    if len(hues) == len(every):
+        return {one.point: hues[one.hue]._replace(**({"line": "-"} if solid else {})) for one in every}
+    return {one.point: hues[one.hue]._replace(line=rests[one.rest].line) for one in every}

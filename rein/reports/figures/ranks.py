@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 #: Inches: between two bars, and between two lines of names (of one line of text each).
-_BAR, _LINE = 0.09, 0.17
+_BAR, _LINE = 0.09, 0.15
 
 
 def ranks(study: Study, wanted: Figure) -> Picture | str:
@@ -35,13 +36,12 @@ def ranks(study: Study, wanted: Figure) -> Picture | str:
         return f"ranks need two variants on two targets, and there are {scores.shape[1]} on {scores.shape[0]}"
     ranked = ranking(scores)
     names = {one.point: folded(one.label, 24) for one in found}
-    lines = max(name.count("\n") + 1 for name in names.values())
     side = 0.075 + 0.062 * (max(len(line) for name in names.values() for line in name.split("\n")) + 7)
-    height = _height(ranked, lines)
+    height = 0.5 + _below(ranked, names)[-1]
     width = max(COLUMN, 2 * side + 1.5)
     canvas, axes = plt.subplots(figsize=(width, height))
     canvas.subplots_adjust(left=side / width, right=1 - side / width, bottom=0, top=1)
-    points = diagram(axes, ranked, names, lines)
+    points = diagram(axes, ranked, names)
     count = len(ranked.blocks)
     domains = ", ".join(written(name, wanted.rename) for name in ranked.blocks)
     drawn = (
@@ -55,13 +55,13 @@ def ranks(study: Study, wanted: Figure) -> Picture | str:
     return Picture(join(wanted.caption, drawn, left_out(every)), canvas, points=tuple(points))
 
 
-def diagram(axes: Axes, ranked: Ranking, names: Mapping[str, str], lines: int = 1) -> list[Point]:
+def diagram(axes: Axes, ranked: Ranking, names: Mapping[str, str]) -> list[Point]:
     """Draw it: the best on the left, names on both sides, a bar for each group, above the critical difference.
 
-    The axes must be as high as `_height` says; a name has up to `lines` lines.
+    Upwards the axes' data are inches from the scale.
     """
-    number = len(ranked.ranks)
-    axes.set(xlim=(1, number), ylim=(0.5 - _height(ranked, lines), 0.5))  # inches from the scale
+    number, below = len(ranked.ranks), _below(ranked, names)
+    axes.set(xlim=(1, number), ylim=(-below[-1], 0.5))
     axes.axis("off")
     axes.plot([1, number], [0, 0], color="black", linewidth=0.8, clip_on=False)
     for rank in range(1, number + 1):
@@ -76,7 +76,7 @@ def diagram(axes: Axes, ranked: Ranking, names: Mapping[str, str], lines: int = 
     for place, (point, mean) in enumerate(ranked.ranks.items()):
         left = place < half
         row = place if left else number - 1 - place
-        y = -(len(ranked.groups) + 1) * _BAR - 0.06 - row * _LINE * lines
+        y = -below[row]
         edge = 1 if left else number
         axes.plot([mean, mean, edge], [0, y, y], color="0.35", linewidth=0.6, clip_on=False)
         name = names[str(point)]
@@ -87,9 +87,16 @@ def diagram(axes: Axes, ranked: Ranking, names: Mapping[str, str], lines: int = 
     return points
 
 
-def _height(ranked: Ranking, lines: int) -> float:
-    """Inches of the whole diagram."""
-    return 0.75 + _BAR * (len(ranked.groups) + 1) + _LINE * lines * math.ceil(len(ranked.ranks) / 2)
+def _below(ranked: Ranking, names: Mapping[str, str]) -> list[float]:
+    """How far below the scale the middle of each line of names lies, and at last the end of all; inches."""
+    order = [names[str(point)].count("\n") + 1 for point in ranked.ranks.index]
+    half = math.ceil(len(order) / 2)
+    rows = [max(pair) for pair in zip_longest(order[:half], order[: half - 1 : -1], fillvalue=1)]
+    places, at = [], (len(ranked.groups) + 1) * _BAR
+    for row in rows:
+        places.append(at + row * _LINE / 2)
+        at += row * _LINE
+    return [*places, at + 0.03]
 
 
 def _critical(axes: Axes, difference: float, number: int) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 
 from rein.config import Figure
 from rein.reports.figures import labels
+from rein.reports.figures.beside import about
 from rein.reports.figures.parameter_axis import parameter_axis
 from rein.reports.figures.picture import COLUMN, TEXT, Picture, Point, columns, join
 from rein.reports.figures.variants import (
@@ -69,7 +70,7 @@ def scatter(study: Study, wanted: Figure) -> Picture | str:
     labels.name(axes, [one for one in named if one.text], bars)
     zero = "A frozen backbone trains 0 parameters, drawn one decade below the smallest other count."
     drawn = f"Filled: means over seeds. {spread_note(found)}"
-    hollow = published_note(wanted, [one.row for one in there if one.row])
+    hollow = published_note(wanted, [one.row for one in there if one.row], about(study))
     caption = join(wanted.caption, drawn, hollow, zero if 0 in counts else "", left_out(every))
     return Picture(caption, canvas, points=tuple(points))
 

@@ -10,8 +10,9 @@ import pandas as pd
 
 from rein.config import Figure
 from rein.reports.figures.picture import COLUMN, Picture, Point, folded, join
-from rein.reports.figures.variants import aim, amount, left_out, variants
+from rein.reports.figures.variants import aim, left_out, variants
 from rein.reports.study import Study, miou
+from rein.reports.tables.numbers import number
 from rein.results import Selection
 
 
@@ -29,7 +30,8 @@ def selection(study: Study, wanted: Figure) -> Picture | str:
     done = study.results[study.results["run_id"].isin(chosen.index) & (study.results["metric"] == "miou")]
     if done.groupby("run_id")["step"].nunique().max() == 1:
         return "every finished run was scored at one checkpoint alone, so that there is nothing to choose"
-    marks = {"last": ("o", "black"), "source_val": ("D", "#0173b2"), "oracle": ("v", "#d55e00")}
+    # Of unlike size and hollow, so that all are seen where they coincide.
+    marks = {"last": ("o", "black", 3.5), "source_val": ("D", "#0173b2", 5), "oracle": ("v", "#d55e00", 8)}
     longest = min(max(len(one.label) for one in found), 30)
     height = 0.75 + 0.19 * len(found)
     canvas, axes = plt.subplots(figsize=(COLUMN if longest < 18 else COLUMN + 1, height), layout="constrained")
@@ -42,11 +44,11 @@ def selection(study: Study, wanted: Figure) -> Picture | str:
         means = own.mean()
         axes.plot([means.min(), means.max()], [row, row], color="0.75", linewidth=2, zorder=1, solid_capstyle="butt")
         for rule in rules:
-            marker, colour = marks[rule]
-            hollow = {"markerfacecolor": "white"} if rule == "oracle" else {}
-            axes.plot(means[rule], row, marker=marker, color=colour, markersize=5, linestyle="none", zorder=3,
-                      label=rule if row == 0 else None, **hollow)  # fmt: skip
-            text = f"{one.label}, {rule}: {amount(means[rule], own[rule].std())} (n {len(own)})"
+            marker, colour, size = marks[rule]
+            axes.plot(means[rule], row, marker=marker, color=colour, markersize=size, linestyle="none", zorder=3,
+                      markerfacecolor=colour if rule == "last" else "none",
+                      label=rule if row == 0 else None)  # fmt: skip
+            text = f"{one.label}, {rule}: {number(means[rule], own[rule].std(), 1)} (n {len(own)})"
             points.append(Point(axes, means[rule], row, text))
         added = f"+{gain.mean():.1f}" if gain.mean() >= 0.05 else "0"
         axes.annotate(added, (1.02, row), va="center_baseline", **beside)

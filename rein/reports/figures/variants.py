@@ -11,12 +11,13 @@ import pandas as pd
 
 from rein.config import ConfigError, Figure, nearest
 from rein.published import Published
-from rein.reports.figures.beside import beside, mean, source
-from rein.reports.figures.picture import Look, looks
+from rein.reports.figures.beside import beside, mean, remarks, source
+from rein.reports.figures.picture import Look, join, looks
 from rein.reports.grid import MISSING
 from rein.reports.names import written
 from rein.reports.statistics import count
 from rein.reports.study import AVERAGE, Study, miou, target_column
+from rein.reports.tables.numbers import number
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Variant:
         done = int(self.scores[column].count())
         of = "" if done == self.planned else f" of {self.planned}"
         parameters = f", {count(self.trainable)}" if self.trainable == self.trainable else ""
-        return f"{self.label}: {amount(self.mean(column), self.sd(column))} (n {done}{of}){parameters}"
+        return f"{self.label}: {number(self.mean(column), self.sd(column), 1)} (n {done}{of}){parameters}"
 
     def said_there(self, value: float) -> str:
         """`DINOv2-L, Rein: 64.3 (published, Rein T2)`."""
@@ -114,11 +115,6 @@ def setting(key: str, value: Any, rename: Mapping[str, str]) -> str:
     return rename.get(text, f"{written(key, rename)} {text}")
 
 
-def amount(mean: float, sd: float) -> str:
-    """`64.1 ± 0.3`, without ± for one seed (sd nan)."""
-    return f"{mean:.1f}" if math.isnan(sd) else f"{mean:.1f} ± {sd:.1f}"
-
-
 def looks_of(names: Sequence[str]) -> dict[str, Look]:
     """A look for every different name, in their order."""
     names = list(dict.fromkeys(names))
@@ -152,10 +148,13 @@ def measured_first(handles: Sequence[Any], texts: Sequence[str]) -> tuple[list[A
     return [handles[one] for one in order], [texts[one] for one in order]
 
 
-def published_note(wanted: Figure, drawn: Sequence[Published], mark: str = "Hollow") -> str:
-    """Where the published values come from; empty where none was asked for."""
+def published_note(wanted: Figure, rows: Sequence[Published], about: Sequence[str], mark: str = "Hollow") -> str:
+    """Where the published values come from, and what is known to be amiss with them; empty where none was asked for.
+
+    `about` are the domains that are drawn, or `avg` for their mean.
+    """
     if not wanted.published:
         return ""
-    if not drawn:
+    if not rows:
         return f"No row of {wanted.published} is about one of these variants and targets."
-    return f"{mark}: published values ({source(drawn)})."
+    return join(f"{mark}: published values ({source(rows)}).", remarks(rows, about))

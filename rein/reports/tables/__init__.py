@@ -3,22 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields
 
 from rein.config import ConfigError, Table
 from rein.reports.grid import Grid
 from rein.reports.study import Study
 from rein.reports.tables.classes import classes
+from rein.reports.tables.comparisons import comparisons
 from rein.reports.tables.convergence import convergence
 from rein.reports.tables.domains import domains
+from rein.reports.tables.mean_ranks import mean_ranks
+from rein.reports.tables.pivot import pivot
+from rein.reports.tables.resources import resources
 from rein.reports.tables.searches import cost, trials
+from rein.reports.tables.selection import selection
 
-KINDS: dict[str, Callable[[Study, Table], Grid]] = {
-    "domains": domains, "classes": classes, "convergence": convergence, "search": trials, "cost": cost,
-}  # fmt: skip
+
+@dataclass(frozen=True)
+class Kind:
+    """How a kind of table is built, and which of a table's fields it knows beside `name`, `caption` and `filter`."""
+
+    build: Callable[[Study, Table], Grid]
+    takes: str
+
+
+KINDS = {
+    "domains": Kind(domains, "rows spread best domains order rename published"),
+    "classes": Kind(classes, "rows best domains classes order rename published"),
+    "pivot": Kind(pivot, "rows columns value spread best domains classes order rename"),
+    "convergence": Kind(convergence, "rows spread order rename"),
+    "search": Kind(trials, ""),
+    "cost": Kind(cost, ""),
+    "resources": Kind(resources, "rows spread order rename published"),
+    "selection": Kind(selection, "rows spread domains order rename"),
+    "comparisons": Kind(comparisons, "rows domains order rename against"),
+    "ranks": Kind(mean_ranks, "rows domains order rename"),
+}
 
 
 def table(study: Study, wanted: Table) -> Grid:
-    """Build the table that a report asks for, of the runs that it is about."""
-    if wanted.kind not in KINDS:
-        raise ConfigError(f"table {wanted.name!r}: kind `{wanted.kind}` is not built yet")
-    return KINDS[wanted.kind](study.only(wanted.filter, f"table {wanted.name!r}"), wanted)
+    """Build the table that a report asks for, of the runs that it is about.
+
+    Raises ConfigError for what its kind does not know: nothing that a table asks for is passed over.
+    """
+    where, kind = f"table {wanted.name!r}", KINDS[wanted.kind]
+    takes = ["name", "kind", "caption", "filter", *kind.takes.split()]
+    for field in fields(Table):
+        unset = field.default if field.default is not MISSING else {}
+        if field.name not in takes and getattr(wanted, field.name) != unset:
+            raise ConfigError(
+                f"{where}: a table of kind `{wanted.kind}` has no `{field.name}`; it has {', '.join(takes)}"
+            )
+    study = study.only(wanted.filter, where)
+    if not study.targets and wanted.kind in ("selection", "comparisons", "ranks"):
+        raise ConfigError(f"{where}: no run has a target, which a table of kind `{wanted.kind}` is about")
+    return kind.build(study, wanted)

@@ -1,16 +1,18 @@
-"""Published numbers beside measured ones: which row of a published table is which row of ours, and its footnotes."""
+"""Published numbers beside measured ones: which row of a published table is which of ours, and its footnotes."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import fields
+from typing import Any, get_args
 
 import pandas as pd
 
 from rein import published
 from rein.config import ConfigError, Table
 from rein.config.keys import fits
+from rein.config.tunings import Tuning
 from rein.published import Published
 from rein.reports.grid import MISSING
 from rein.reports.names import NAMES, written
@@ -20,6 +22,12 @@ from rein.reports.study import Study
 METHOD = ("point", "name", "tuning.method")
 
 SINGLE = "†"
+
+#: Method -> the values that it has by itself, which a published row does not print.
+_DEFAULTS = {
+    kind.method: {f"tuning.{field.name}": field.default for field in fields(kind)}
+    for kind in get_args(get_args(Tuning)[0])
+}
 
 
 def entries(wanted: Table) -> tuple[Published, ...]:
@@ -33,19 +41,32 @@ def entries(wanted: Table) -> tuple[Published, ...]:
     return tuple(entry for entry in rows if all(_has(entry, key, value) for key, value in wanted.filter.items()))
 
 
-def matches(entry: Published, study: Study, runs: pd.DataFrame, rename: Mapping[str, str]) -> bool:
-    """Whether a published row is of what the runs of one of our rows are of.
+def variants_of(entry: Published, study: Study, rename: Mapping[str, str]) -> list[str]:
+    """The variant of a sweep that a published row is of, if there is one.
 
-    Backbone, head and sources decide, the method by the variant's name (or, where the sweep names none, by how it
+    Where a row fits several, since it prints no rank or number of tokens, it is of the one with the method's own, and
+    of none where that leaves a choice.
+    """
+    runs = {str(point): runs for point, runs in study.runs.groupby("point", sort=False)}
+    fitting = [point for point in runs if matches(entry, study, runs[point], rename)]
+    if len(fitting) > 1:
+        fitting = [point for point in fitting if _is_plain(entry, runs[point].iloc[0])]
+    return fitting if len(fitting) == 1 else []
+
+
+def matches(entry: Published, study: Study, runs: pd.DataFrame, rename: Mapping[str, str]) -> bool:
+    """Whether a published row is of what the runs of one variant are of.
+
+    Backbone, head and sources decide, the method by the sweep's name of the variant (or, where it names none, by how it
     tunes), rank and number of tokens where they are printed. Domains and backbones of a world are what they stand for.
     """
     run = runs.iloc[0]
-    method = run["name"] if study.sweep.points else run["tuning.method"]
+    method = run["name"] if run["name"] in study.sweep.points else run["tuning.method"]
     return (
         entry.short_backbone in _written(study.original(run["backbone.name"]), rename)
         and (entry.head is None or entry.head in _written(run["head.method"], rename))
         and _plain(entry.method) in {_plain(name) for name in _written(method, rename)}
-        and all(own is None or own == run.get(key) for key, own in _sizes(entry).items())
+        and all(size is None or size == run.get(key) for key, size in _sizes(entry).items())
         and entry.sources == set(study.original(run["data.sources"]))
     )
 
@@ -101,7 +122,14 @@ class Footnotes:
 
 
 def _sizes(entry: Published) -> dict[str, int | None]:
+    """What a row may say of its tuning beside the method."""
     return {"tuning.rank": entry.rank, "tuning.token_length": entry.token_length}
+
+
+def _is_plain(entry: Published, run: pd.Series) -> bool:
+    """Whether what the row does not say of the tuning is as the method has it by itself."""
+    defaults = _DEFAULTS[run["tuning.method"]]
+    return all(run[key] == defaults[key] for key, size in _sizes(entry).items() if size is None and key in defaults)
 
 
 def _has(entry: Published, key: str, wanted: Any) -> bool:

@@ -65,22 +65,29 @@ class Line:
 
 
 def grid(
-    study: Study, wanted: Table, wide: pd.DataFrame, measures: list[Measure], caption: list[str], below: bool = False
+    study: Study,
+    wanted: Table,
+    wide: pd.DataFrame,
+    measures: list[Measure],
+    caption: list[str],
+    below: bool = False,
+    across: str = "",
 ) -> Grid:
     """Rows of names, n and means over seeds; `wide` has a row a finished run and a column a measure.
 
-    Published numbers and differences stand in columns of their own beside each measure, or `below` in rows.
+    Published numbers and differences stand in columns of their own beside each measure, or `below` in rows. Where the
+    columns are values of a key, runs of a row differ in it: it goes `across`.
     """
-    rows = rows_of(study, wanted)
+    rows = [row for row in rows_of(study, wanted, across) if len(row.runs) or _says_something(row, measures)]
     blocks = [wide.loc[wide.index.isin(row.runs["run_id"])] for row in rows]
     notes = Footnotes(entries(wanted))
     lines = []
     for row, block, measured in zip(rows, blocks, _measured(wanted, blocks, measures), strict=True):
         theirs = [_published(row, measure, notes) for measure in measures]
         gaps = [_difference(row, ours, measure) for ours, measure in zip(measured, measures, strict=True)]
-        lines.append(Line(row, name_cells(study, wanted, row), _n(block, row.runs), measured, theirs, gaps))
+        lines.append(Line(row, name_cells(study, wanted, row), _n(block, row.runs, across), measured, theirs, gaps))
     beside, below = bool(wanted.published) and not below, bool(wanted.published) and below
-    lead = wanted.kind == "domains" or bool(wanted.published)  # the parameters stand in the main table only
+    lead = wanted.kind in ("domains", "resources") or bool(wanted.published)
     share = lead and not wanted.published
     stacks = [_stacked(line) if below else [_in_a_row(line, measures if beside else [], lead, share)] for line in lines]
     cells = [cells for stack in stacks for cells in stack]
@@ -114,6 +121,11 @@ def _measured(wanted: Table, blocks: list[pd.DataFrame], measures: list[Measure]
 def _best(wanted: Table, measure: Measure) -> Best:
     """What is marked: the table's own wish where the kind marks the column at all."""
     return wanted.best if wanted.best is not None and measure.best != "none" else measure.best
+
+
+def _says_something(row: Row, measures: list[Measure]) -> bool:
+    """Whether a column shows a number that is published of the row; its table may be of other targets too."""
+    return any(measure.printed is not None and measure.printed.of(row) is not None for measure in measures)
 
 
 def _published(row: Row, measure: Measure, notes: Footnotes) -> Cell:
@@ -203,15 +215,16 @@ def _values(
     return pd.DataFrame(lines)
 
 
-def _n(block: pd.DataFrame, runs: pd.DataFrame) -> Cell:
+def _n(block: pd.DataFrame, runs: pd.DataFrame, across: str) -> Cell:
     """`3`; `2 of 3` where runs are not done; `2–3 of 3` where the row's columns rest on unlike numbers of runs."""
     if runs.empty:
         return Cell(MISSING)
+    planned = int(runs.groupby(across, dropna=False).size().max()) if across else len(runs)
     filled = block.count()
     filled = filled[filled > 0]  # a column that the row lacks altogether shows that by itself
     low, high = (int(filled.min()), int(filled.max())) if len(filled) else (0, 0)
     text = str(high) if low == high else f"{low}–{high}"
-    return Cell(text if low == high == len(runs) else f"{text} of {len(runs)}", value=float(high), links=links(runs))
+    return Cell(text if low == high == planned else f"{text} of {planned}", value=float(high), links=links(runs))
 
 
 def _trainable(row: Row) -> Cell:

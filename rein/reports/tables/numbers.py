@@ -28,6 +28,12 @@ def difference(value: float, digits: int) -> str:
     return text if text.strip("+−0.") else text[1:]
 
 
+def digits_for(values: Iterable[float], least: int = 1) -> int:
+    """So many decimals that the smallest of several numbers has two digits that count; four at most."""
+    sizes = [abs(value) for value in values if value and not math.isnan(value)]
+    return min(max(least, 1 - math.floor(math.log10(min(sizes)))), 4) if sizes else least
+
+
 def cell(value: float, text: str, mark: str = "", notes: str = "") -> Cell:
     """A cell that a table can be sorted by: nan is no value."""
     return Cell(text, mark, None if math.isnan(value) else float(value), notes=notes)

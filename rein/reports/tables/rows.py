@@ -41,19 +41,24 @@ class Row:
         return tuple(str(value) for value in self.values)
 
 
-def rows_of(study: Study, wanted: Table) -> list[Row]:
+def rows_of(study: Study, wanted: Table, across: str = "") -> list[Row]:
     """The rows of a table: in the published order where it has one, then in the sweep's; its own `order` goes first.
 
-    Raises ConfigError where a row mixes runs that differ in more than the seed.
+    Raises ConfigError where a row mixes runs that differ in more than the seed and the key that is `across`.
     """
     where = f"table {wanted.name!r}"
-    rows = [Row(key, runs) for key, runs in groups(study, wanted.rows, where)]
+    rows = [Row(key, runs) for key, runs in groups(study, wanted.rows, where, across)]
     entries = beside.entries(wanted)
     return _ordered(_with_published(study, wanted, rows, entries) if entries else rows, wanted.order, study, where)
 
 
-def groups(study: Study, rows: tuple[str, ...], where: str) -> list[tuple[tuple[Any, ...], pd.DataFrame]]:
-    """The planned runs of every row. Raises ConfigError where a row mixes runs that differ in more than the seed."""
+def groups(
+    study: Study, rows: tuple[str, ...], where: str, across: str = ""
+) -> list[tuple[tuple[Any, ...], pd.DataFrame]]:
+    """The planned runs of every row; with a key `across`, of all its values, of which each is a cell of the row.
+
+    Raises ConfigError where a row, or a cell, mixes runs that differ in more than the seed.
+    """
     known = list(study.runs.columns)
     for key in rows:
         if key not in known:
@@ -61,17 +66,22 @@ def groups(study: Study, rows: tuple[str, ...], where: str) -> list[tuple[tuple[
                 f"{where}: `rows`: `{key}` is no column of the results{nearest(key, known)}; `point`, `name` or a "
                 f"dotted key such as tuning.method is"
             )
-    settings = study.settings
+    _check_unmixed(study, [*rows, *([across] if across else [])], where)
     found = []
     for key, runs in study.runs.groupby(list(rows), sort=False, dropna=False):
-        mixed = [str(name) for name, column in settings.loc[runs.index].items() if column.nunique(dropna=False) > 1]
-        if mixed:
-            raise ConfigError(
-                f"{where}: rows by {', '.join(rows)} mix runs that differ in {', '.join(mixed)}; add it to `rows`"
-            )
         values = (part if isinstance(part, tuple) or pd.notna(part) else MISSING for part in cast(tuple[Any, ...], key))
         found.append((tuple(values), runs))
     return found
+
+
+def _check_unmixed(study: Study, keys: list[str], where: str) -> None:
+    settings = study.settings
+    for _, runs in study.runs.groupby(keys, sort=False, dropna=False):
+        mixed = [str(name) for name, column in settings.loc[runs.index].items() if column.nunique(dropna=False) > 1]
+        if mixed:
+            raise ConfigError(
+                f"{where}: rows by {', '.join(keys)} mix runs that differ in {', '.join(mixed)}; add it to `rows`"
+            )
 
 
 def name_cells(study: Study, wanted: Table, row: Row) -> list[Cell]:
@@ -92,9 +102,8 @@ def _with_published(study: Study, wanted: Table, rows: list[Row], entries: tuple
     found: dict[Any, Row] = dict(enumerate(rows))
     order: list[Any] = []
     for entry in entries:
-        own: list[Any] = [
-            index for index, row in enumerate(rows) if beside.matches(entry, study, row.runs, wanted.rename)
-        ]
+        variants = set(beside.variants_of(entry, study, wanted.rename))
+        own: list[Any] = [index for index, row in enumerate(rows) if variants & set(row.runs["point"])]
         if not own:
             names = beside.row_names(entry, wanted.rows, apart)
             own = [(names, entry.sources)]

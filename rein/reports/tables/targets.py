@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from rein.config import ConfigError, Table, nearest
+from rein.data.domains import FAMILIES
 from rein.published import Published
 from rein.reports.study import Study
 
@@ -12,11 +13,15 @@ from rein.reports.study import Study
 def shown(study: Study, wanted: Table, entries: Iterable[Published] = ()) -> list[str]:
     """The sweep's targets, then those that are only published; where the table names `domains`, those in its order.
 
-    A world's target may be named as what it stands for. Raises ConfigError for a domain that there is not.
+    A world's target may be named as what it stands for, and several by the family that they are of. Raises ConfigError
+    for a domain that there is not.
     """
     measured = {study.original(name): name for name in study.targets}
-    known = [*study.targets, *_published(entries, measured)]
-    chosen = [measured.get(name, name) for name in wanted.domains] or known
+    families = [name for name in FAMILIES if members(study, name)]
+    known = [*study.targets, *_published(entries, measured), *families]
+    # A world need not have every corruption.
+    there = [name for name in wanted.domains if name in known or name not in FAMILIES or not study.moved.world]
+    chosen = [measured.get(name, name) for name in there] or known[: len(known) - len(families)]
     for name in chosen:
         if name not in known:
             raise ConfigError(
@@ -26,9 +31,17 @@ def shown(study: Study, wanted: Table, entries: Iterable[Published] = ()) -> lis
     return chosen
 
 
+def members(study: Study, name: str) -> list[str]:
+    """The targets of the study that a name of `shown` stands for: one, or those of a family (`cityscapes-c-fog`)."""
+    if name in study.targets:
+        return [name]
+    return [target for target in study.targets if {target, study.original(target)} & set(FAMILIES.get(name, ()))]
+
+
 def of_targets(study: Study, wanted: Table) -> Study:
     """The study of the targets that the table names, of all where it names none."""
-    return study.on(shown(study, wanted))
+    chosen = shown(study, wanted)
+    return study.on(list(dict.fromkeys(target for name in chosen for target in members(study, name))))
 
 
 def _published(entries: Iterable[Published], measured: dict[str, str]) -> list[str]:

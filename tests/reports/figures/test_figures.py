@@ -2,41 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from matplotlib.figure import Figure as Canvas
 from PIL import Image
 
-from rein.config import ConfigError, Figure
+from rein.config import ConfigError
 from rein.data.classes import PALETTE
 from rein.reports.figures import draw
-from rein.reports.figures.picture import Picture
 from rein.reports.figures.predictions import colourise
 from rein.reports.study import Study, gather
+from tests.reports.figures.drawing import picture, texts
 from tests.reports.made_up_sweep import CONTROL, FIGURES, POINTS, World
 
 Make = Callable[..., World]
-
-
-def picture(study: Study, kind: str, **changes: Any) -> Picture:
-    drawn = draw(study, Figure(name="f", kind=kind, **changes))
-    assert isinstance(drawn, Picture), drawn
-    return drawn
-
-
-def texts(canvas: Canvas) -> list[str]:
-    return [text.get_text() for axes in canvas.axes for text in axes.texts]
-
-
-@pytest.fixture(autouse=True)
-def _close() -> Iterator[None]:
-    yield
-    plt.close("all")
 
 
 def test_files_are_of_print_quality(finished: World) -> None:
@@ -46,6 +28,18 @@ def test_files_are_of_print_quality(finished: World) -> None:
             assert image.width <= 7.2 * 200
         content = (finished.out / f"figures/{kind}.pdf").read_bytes()
         assert content.startswith(b"%PDF") and b"/Type3" not in content
+
+
+@pytest.mark.parametrize("kind", ["radar", "scatter", "lines", "heatmap", "ranks", "selection"])
+def test_every_kind_is_of_print_quality_and_the_same_each_time(study: Study, tmp_path: Path, kind: str) -> None:
+    more = {"x": "tuning.rank"} if kind == "lines" else {}
+    for name in ("once", "again"):
+        picture(study, kind, **more).save(tmp_path / name)
+    with Image.open(tmp_path / "once.png") as image:
+        assert image.width <= 7.2 * 200
+    assert b"/Type3" not in (tmp_path / "once.pdf").read_bytes()
+    for suffix in ("png", "pdf"):
+        assert (tmp_path / f"once.{suffix}").read_bytes() == (tmp_path / f"again.{suffix}").read_bytes()
 
 
 def test_the_same_results_give_the_same_bytes(finished: World, study: Study, tmp_path: Path) -> None:
@@ -59,7 +53,7 @@ def test_inverted_u_draws_domains_average_loss_and_names(study: Study) -> None:
     drawn = picture(study, "inverted_u", caption="Mine.")
     left, right = drawn.canvas.axes
     assert set(POINTS) <= set(texts(drawn.canvas))
-    labels = [text.get_text() for text in left.get_legend().get_texts()]
+    labels = [text.get_text() for text in drawn.canvas.legends[0].get_texts()]
     assert labels == ["toy-day", "toy-night", "toy-fog", "average", "training loss"]
     average = next(line for line in left.lines if line.get_label() == "average")
     assert average.get_ydata() == pytest.approx([39.0, 43.0, 46.0, 41.0])
@@ -67,8 +61,8 @@ def test_inverted_u_draws_domains_average_loss_and_names(study: Study) -> None:
     assert right.lines[0].get_linestyle() == "--"
     assert drawn.caption.startswith("Mine. ")
     assert "one decade below" in drawn.caption
-    assert drawn.verdict is not None
-    assert "12 runs at 4 parameter counts" in drawn.verdict.evidence
+    (verdict,) = drawn.verdicts
+    assert "12 runs at 4 parameter counts" in verdict.evidence
 
 
 def test_a_control_is_no_point_of_the_axis(study: Study) -> None:
@@ -77,12 +71,12 @@ def test_a_control_is_no_point_of_the_axis(study: Study) -> None:
     assert "differ: frozen, untrained." in drawn.caption
     named = picture(study, "inverted_u", points=("rein", "full"))
     assert "Not drawn: frozen, lora, frozen, untrained." in named.caption
-    assert named.verdict is not None and "too little data" in named.verdict.claim
+    assert "too little data" in named.verdicts[0].claim
 
 
 def test_a_claim_over_unlike_methods_says_so(study: Study) -> None:
-    verdict = picture(study, "inverted_u").verdict
-    assert verdict is not None and "rises and then falls" in verdict.claim
+    (verdict,) = picture(study, "inverted_u").verdicts
+    assert "rises and then falls" in verdict.claim
     assert "differ in `tuning.method`" in verdict.evidence
 
 
@@ -91,8 +85,8 @@ def test_a_claim_over_one_axis_needs_no_caveat(world: Make) -> None:
     points = {f"r{r}": ({"tuning.rank": r}, 2_000_000 + 30_000 * r, mean) for r, mean in heights.items()}
     made = world(points)
     made.finish_all()
-    verdict = picture(gather(made.report(), made.runs), "inverted_u").verdict
-    assert verdict is not None and "rises and then falls" in verdict.claim
+    (verdict,) = picture(gather(made.report(), made.runs), "inverted_u").verdicts
+    assert "rises and then falls" in verdict.claim
     assert "differ in" not in verdict.evidence
 
 
@@ -100,10 +94,11 @@ def test_curves_follow_runs_in_progress(world: Make) -> None:
     made = world({"rein": POINTS["rein"]})
     for item in made.planned[:2]:
         made.finish(item, "running", steps=(50, 100))
-    drawn = picture(gather(made.report(), made.runs), "curves")
+    drawn = picture(gather(made.report(), made.runs), "curves", rename={"rein": "Ours"})
     left, right = drawn.canvas.axes
     assert max(line.get_xdata().max() for line in left.lines if len(line.get_xdata())) <= 101
     assert any(len(line.get_xdata()) == 2 for line in right.lines)
+    assert [point.text for point in drawn.points] == ["Ours, step 50: 43.0", "Ours, step 100: 45.5"]
     assert "Unfinished runs" in drawn.caption
 
 
@@ -114,6 +109,19 @@ def test_predictions_show_the_first_common_image(study: Study) -> None:
     assert len(drawn.canvas.axes) == 4 * len(titles)  # three targets and the source
     legend = [text.get_text() for text in drawn.canvas.legends[0].get_texts()]
     assert legend == ["road", "building", "sky", "void"]
+
+
+def test_predictions_have_several_rows_where_there_are_images(world: Make) -> None:
+    made = world({"rein": POINTS["rein"]}, (0,), ("toy-day",))
+    made.finish_all()
+    made.keep_predictions()
+    for file in made.runs.rglob("0001_*.png"):
+        for stem in ("0002", "0003", "0004", "0005"):
+            shutil.copy(file, file.with_name(file.name.replace("0001", stem)))
+    drawn = picture(gather(made.report(), made.runs), "predictions", rename={"toy-day": "Day", "rein": "Ours"})
+    assert [axes.get_ylabel() for axes in drawn.canvas.axes[::3]] == ["Day", "", "", "toy-game", "", ""]
+    assert [axes.get_title() for axes in drawn.canvas.axes[:3]] == ["image", "label", "Ours"]
+    assert "Up to 3 images a domain" in drawn.caption
 
 
 def test_a_variant_without_predictions_leaves_a_gap(world: Make) -> None:

@@ -57,6 +57,7 @@ PAPER: dict[str, tuple[dict[str, dict[str, Any]], dict[str, list[Any]], dict[str
     ),
     "Rein T7": ({}, {"backbone.name": [EVA, DINO], "tuning.rank": [4, 8, 16, 32, 64]},
                 {"rows": ("backbone.name", "tuning.rank")}),
+    "Rein T8": (THREE, {"backbone.name": [EVA, DINO]}, {"kind": "resources"}),
     "Rein T9": (THREE, {"backbone.name": [EVA, DINO], "head.method": ["semfpn"]}, {}),
 }  # fmt: skip
 
@@ -120,6 +121,10 @@ def cell_of(grid: Grid, row: tuple[Cell, ...], title: str) -> Cell:
     return row[index]
 
 
+#: The numbers of table 8 -> the titles of their columns.
+HOURS = (("train_hours", "hours"), ("gpu_mem_gb", "memory in GiB"), ("storage_gb", "storage in GiB"))
+
+
 def walk(grid: Grid, entries: tuple[Published, ...]) -> int:
     """Look for every number of a published table in a grid by row and column; how many there were."""
     seen = 0
@@ -131,11 +136,7 @@ def walk(grid: Grid, entries: tuple[Published, ...]) -> int:
             cell = cell_of(grid, row, title)
             assert (cell.text, cell.value) == (printed(value), value), (grid.name, entry.method, title)
             seen += 1
-        for metric, title in (
-            ("train_hours", "hours"),
-            ("gpu_mem_gb", "memory in GB"),
-            ("storage_gb", "storage in GB"),
-        ):
+        for metric, title in HOURS:
             if metric in entry.metrics:
                 assert cell_of(grid, row, title).text == printed(entry.metrics[metric])
                 seen += 1
@@ -308,3 +309,16 @@ def test_what_there_is_not_is_named_with_the_nearest(tmp_path: Path, changes: di
     world = made(tmp_path, ("bdd100k",), (0,))
     with pytest.raises(ConfigError, match=said):
         table(gather(world.report(), world.runs), Table(**cast(Any, {"name": "t", "rows": ("name",), **changes})))
+
+
+def test_a_row_that_prints_no_rank_is_of_the_one_that_the_method_has_by_itself(tmp_path: Path) -> None:
+    points = {"rein": {"backbone.name": DINO}}
+    report = Report(title="t", sweep=sweep(tmp_path, points, {"tuning.rank": [4, 16, 64]}))
+    wanted = Table(name="t", published="Rein T2", rows=("tuning.rank",), filter={"backbone.name": DINO})
+    grid = table(gather(report, tmp_path), wanted)
+    published_of = {row[0].text: cell_of(grid, row, "Cityscapes").text for row in grid.rows if row[0].text != MISSING}
+    assert published_of == {"16": "66.4", "4": MISSING, "64": MISSING}
+    # An axis that the paper does not have leaves a choice, so the number stands by itself.
+    report = Report(title="t", sweep=sweep(tmp_path, points, {"optim.lr": [1e-4, 1e-3]}))
+    grid = table(gather(report, tmp_path), Table(name="t", published="Rein T2", rows=("name", "optim.lr")))
+    assert [row[0].text for row in grid.rows][-3:] == ["Rein (DINOv2-L)", "rein", "rein"]

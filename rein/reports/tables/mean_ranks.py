@@ -1,0 +1,70 @@
+"""Mean ranks of the variants over the targets, and which of them the targets can tell apart."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from rein.config import Table
+from rein.reports.grid import MISSING, Cell, Column, Grid
+from rein.reports.names import written
+from rein.reports.notes import files_note
+from rein.reports.statistics import ALPHA, Ranking, probability, ranking
+from rein.reports.study import Study, miou
+from rein.reports.tables.numbers import cell
+from rein.reports.tables.rows import SELECTION, Row, name, name_cells, rows_of
+from rein.reports.tables.targets import of_targets
+
+
+def mean_ranks(study: Study, wanted: Table) -> Grid:
+    """The rank of every row on every target by its mean over seeds, and the mean of its ranks, the best first."""
+    study = of_targets(study, wanted)
+    rows = dict(zip(map(str, range(len(all_rows := rows_of(study, wanted)))), all_rows, strict=True))
+    scores = _scores(study, rows).dropna(axis=1)  # a row that lacks a target cannot be ranked
+    found = ranking(scores) if min(scores.shape) > 1 else None
+    ranks = scores.rank(axis=1, ascending=False)
+    order = [*ranks.mean().sort_values(kind="stable").index, *(key for key in rows if key not in scores)]
+    columns = [Column(written(key, wanted.rename), name=True) for key in wanted.rows]
+    columns += [Column("mean rank"), Column("group")]
+    columns += [Column(name(study, target, wanted), "rank on") for target in study.targets]
+    cells = []
+    for key in order:
+        own = ranks[key] if key in ranks else pd.Series(float("nan"), study.targets)
+        mean = float(own.mean())
+        numbers = [cell(rank, MISSING if pd.isna(rank) else f"{rank:g}") for rank in own]
+        average = cell(mean, MISSING if pd.isna(mean) else f"{mean:.2f}")
+        cells.append((*name_cells(study, wanted, rows[key]), average, Cell(_letters(found, key)), *numbers))
+    text = filter(None, (wanted.caption.strip(), *_explained(study, found, len(rows)), files_note(study)))
+    values = pd.DataFrame([rows[key].names for key in order], columns=pd.Index(wanted.rows))
+    for target in study.targets:
+        values[f"{target} rank"] = [ranks[key][target] if key in ranks else None for key in order]
+    return Grid(wanted.name, " ".join(text), tuple(columns), tuple(cells), values)
+
+
+def _scores(study: Study, rows: dict[str, Row]) -> pd.DataFrame:
+    """A line a target, a column a row of the table: its mean mIoU over seeds, nan where no run has it."""
+    wide = miou(study)[[("target", target) for target in study.targets]].set_axis(study.targets, axis=1)
+    return pd.DataFrame({key: wide[wide.index.isin(row.runs["run_id"])].mean() for key, row in rows.items()})
+
+
+def _letters(found: Ranking | None, key: str) -> str:
+    """The groups that a row belongs to: rows with a letter in common are not told apart."""
+    if found is None or key not in found.ranks:
+        return MISSING
+    return "".join(chr(ord("a") + index) for index, group in enumerate(found.groups) if key in group)
+
+
+def _explained(study: Study, found: Ranking | None, rows: int) -> list[str]:
+    notes = ["Rank 1 is the best mean mIoU over seeds on a target; ties share the mean of their ranks."]
+    if found is None:
+        return [*notes, "Too few rows have runs on two targets or more: nothing was tested."]
+    variants, targets = len(found.ranks), len(found.blocks)
+    notes.append(
+        f"Friedman's test that all {variants} rank alike over {targets} targets: p {probability(found.p)}. Mean ranks "
+        f"that differ by more than {found.critical_difference:.2f} (Nemenyi, alpha {ALPHA:g}) are told apart; rows "
+        f"with a letter in common are not."
+    )
+    if found.p >= ALPHA:
+        notes.append("The targets do not show that the rows differ at all.")
+    if variants < rows:
+        notes.append(f"{rows - variants} of {rows} rows lack runs on some target and are not ranked.")
+    return [*notes, SELECTION[study.report.selection]]

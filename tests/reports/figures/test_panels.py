@@ -1,0 +1,54 @@
+"""The inverted U in small multiples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from rein.config import ConfigError
+from rein.reports.study import Study, gather
+from tests.reports.figures.conftest import DINO, EVA
+from tests.reports.figures.drawing import legend, picture, said, texts
+from tests.reports.made_up_sweep import POINTS, World
+
+
+def test_every_panel_has_a_verdict_of_its_own(world: Callable[..., World]) -> None:
+    made = world(POINTS, **{"head.method": ["mask2former", "semfpn"]})
+    for item in made.planned:
+        if item.experiment.head.method == "mask2former" or item.point != "full":
+            made.finish(item)
+    drawn = picture(gather(made.report(), made.runs), "inverted_u", panels=("head.method",), rename={"lora": "LoRA"})
+    first, second = drawn.verdicts
+    assert "average target mIoU (Mask2Former) rises and then falls" in first.claim
+    assert "too little data to test whether average target mIoU (SemFPN)" in second.claim
+    titled = [axes for axes in drawn.canvas.axes if axes.get_title()]
+    assert [axes.get_title() for axes in titled] == ["Mask2Former", "SemFPN"]
+    assert len({(axes.get_xlim(), axes.get_ylim()) for axes in titled}) == 1
+    # In a panel a variant needs no name of the panel.
+    assert {"frozen", "LoRA", "rein", "full"} == set(texts(drawn.canvas)) - {"//"}
+    assert legend(drawn.canvas)[-2:] == ["average", "training loss"]
+
+
+def test_losses_have_one_scale(paper: Study) -> None:
+    drawn = picture(paper, "inverted_u", panels=("backbone.name",))
+    losses = [axes for axes in drawn.canvas.axes if not axes.get_title()]
+    assert len(losses) == 2
+    assert losses[0].get_ylim() == losses[1].get_ylim()
+    assert "Rein, EVA02-L: 44.5 ± 0.7 (n 2), 2.99 M" in said(drawn)
+    assert len(drawn.verdicts) == 2
+
+
+def test_a_panel_without_runs_is_said(world: Callable[..., World]) -> None:
+    made = world(POINTS, (0,), **{"backbone.name": [DINO, EVA]})
+    for item in made.planned:
+        if item.experiment.backbone.name == DINO:
+            made.finish(item)
+    drawn = picture(gather(made.report(), made.runs), "inverted_u", panels=("backbone.name",))
+    assert len(drawn.verdicts) == 1
+    assert "EVA02-L: no finished run." in drawn.caption
+
+
+def test_an_unknown_key_is_refused(paper: Study) -> None:
+    with pytest.raises(ConfigError, match=r"`panels`: .*did you mean `head.method`"):
+        picture(paper, "inverted_u", panels=("head.methd",))

@@ -1,0 +1,54 @@
+"""Ranks over the targets, with Friedman's test and the critical difference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from scipy import stats
+
+from rein.config import Table
+from rein.reports.grid import MISSING, Grid
+from rein.reports.statistics import critical_difference
+from rein.reports.study import gather
+from rein.reports.tables import table
+from tests.reports.made_up_sweep import World
+
+RANKS = Table(name="t", kind="ranks")
+
+
+def texts(grid: Grid) -> dict[str, list[str]]:
+    return {row[0].text: [cell.text for cell in row[1:]] for row in grid.rows}
+
+
+def test_rows_stand_by_mean_rank_with_what_is_told_apart(world: Callable[..., World]) -> None:
+    made = world()
+    made.finish_all()
+    grid = table(gather(made.report(), made.runs), RANKS)
+    # One order on all three targets: only the ends lie further apart than the critical difference of 2.71.
+    assert texts(grid) == {
+        "rein": ["1.00", "a", "1", "1", "1"], "lora": ["2.00", "ab", "2", "2", "2"],
+        "full": ["3.00", "ab", "3", "3", "3"], "frozen": ["4.00", "b", "4", "4", "4"],
+    }  # fmt: skip
+    p = stats.friedmanchisquare([4, 4, 4], [2, 2, 2], [1, 1, 1], [3, 3, 3]).pvalue
+    assert f"p = {p:.3f}" in grid.caption and f"{critical_difference(4, 3):.2f} (Nemenyi" in grid.caption
+
+
+def test_rows_that_lack_runs_are_not_ranked(world: Callable[..., World]) -> None:
+    made = world()
+    for item in made.planned:
+        if item.point != "rein":
+            made.finish(item)
+    grid = table(gather(made.report(), made.runs), RANKS)
+    assert list(texts(grid)) == ["lora", "full", "frozen", "rein"]
+    assert texts(grid)["rein"] == [MISSING] * 5 and "1 of 4 rows lack runs" in grid.caption
+
+
+@pytest.mark.parametrize("targets", [("toy-day",), ("toy-day", "toy-fog")])
+def test_too_little_is_ranked_and_not_tested(world: Callable[..., World], targets: tuple[str, ...]) -> None:
+    made = world(targets=targets)
+    if len(targets) == 1:
+        made.finish_all()
+    grid = table(gather(made.report(), made.runs), RANKS)
+    assert "nothing was tested" in grid.caption
+    assert texts(grid)["rein"][0] == ("1.00" if len(targets) == 1 else MISSING)
