@@ -8,7 +8,7 @@ that stand below each other, each with the names of the rows.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import takewhile
+from itertools import pairwise, takewhile
 from math import ceil
 
 from rein.reports.grid import Cell, Grid, shown
@@ -21,8 +21,12 @@ SIZE, SMALLEST = 9.0, 7.0
 #: Points between two columns.
 _GAP = 8.0
 _POINTS_PER_INCH = 72.27
-#: A letter's mean width, in its size: a little more than Computer Modern's, so that the guess errs on the safe side.
-_LETTER = 0.52
+#: Widths of letters in their size, a little more than Computer Modern's: the guess should err on the safe side.
+_EMS = {"`": 0.0, "m": 0.85, "w": 0.75, "W": 1.05, "M": 0.95, "±": 0.85, "%": 0.85, "−": 0.8, "–": 0.5} | dict.fromkeys(
+    "fijlrst .,:;!'|()[]-/", 0.4
+)
+#: Lines of a page, beside the caption and the notes; and those of a table's titles and rules.
+LINES, _HEAD = 42, 4
 
 
 #: Scaled down to the line where it is wider, never up.
@@ -45,24 +49,49 @@ def figure(slug: str, caption: str, inches: float) -> str:
 
 
 def table(grid: Grid) -> str:
-    r"""One float with the table in one or several parts; needs booktabs and graphicx."""
+    r"""The table as a float, or as several where it is longer than a page; needs booktabs and graphicx."""
     widths = _widths(grid)
     scale = SIZE / SMALLEST
     fits = sum(widths) <= COLUMN * _POINTS_PER_INCH * scale
     parts = [list(range(len(widths)))] if fits else _split(grid, widths, PAGE * _POINTS_PER_INCH * scale)
+    pieces = [(part, rows) for rows in _pages(grid) for part in parts]
+    floats: list[list[str]] = [[]]
+    lines = 0
+    for part, rows in pieces:
+        lines += len(rows) + _HEAD
+        if lines > LINES and floats[-1]:  # the rest of a float that is longer than a page would be lost
+            floats.append([])
+            lines = len(rows) + _HEAD
+        floats[-1].append(_part(grid, part, rows))
     kind = "table" if fits else "table*"
-    gap = r"\par\medskip" + "\n"
     notes = "".join(rf"\par\smallskip\footnotesize\raggedright {note}" + "\n" for note in grid.below("tex"))
-    return (
-        rf"\begin{{{kind}}}[htbp]" + "\n"
-        r"\centering" + "\n"
-        rf"\caption{{{escape(grid.caption, 'tex')}}}" + "\n"
-        rf"\label{{{grid.label}}}" + "\n"
-        r"\par\medskip\small" + "\n"
-        r"\setlength{\tabcolsep}{4pt}" + "\n"
-        f"{gap.join(_part(grid, part) for part in parts)}{notes}"
-        rf"\end{{{kind}}}" + "\n"
-    )
+    texts = []
+    for number, tabulars in enumerate(floats):
+        caption = rf"\par Table~\ref{{{grid.label}}}, continued"
+        if number == 0:
+            caption = rf"\caption{{{escape(grid.caption, 'tex')}}}" + "\n" + rf"\label{{{grid.label}}}"
+        body = (r"\par\medskip" + "\n").join(tabulars) + notes * (number == len(floats) - 1)
+        texts.append(
+            rf"\begin{{{kind}}}[htbp]" + "\n"
+            r"\centering" + "\n"
+            f"{caption}\n"
+            r"\par\medskip\small" + "\n"
+            r"\setlength{\tabcolsep}{4pt}" + "\n"
+            f"{body}"
+            rf"\end{{{kind}}}" + "\n"
+        )
+    return "\n".join(texts)
+
+
+def _pages(grid: Grid) -> list[range]:
+    """The rows in runs that fit a page, all in one as a rule; a row stays with those that belong to it."""
+    starts, begin = [0], 0
+    for row, role in enumerate(grid.every_role):
+        if role != "sub":
+            begin = row
+        if row + 1 - starts[-1] > LINES - _HEAD and begin > starts[-1]:
+            starts.append(begin)
+    return [range(*pair) for pair in pairwise([*starts, len(grid.rows)])]
 
 
 def _widths(grid: Grid) -> list[float]:
@@ -80,13 +109,13 @@ def _widths(grid: Grid) -> list[float]:
 
 
 def _width(text: str) -> float:
-    return len(text.replace("`", "")) * SIZE * _LETTER + _GAP
+    return sum(_EMS.get(letter, 0.72 if letter.isupper() else 0.52) for letter in text) * SIZE + _GAP
 
 
 def _split(grid: Grid, widths: Sequence[float], most: float) -> list[list[int]]:
     """The columns of every part: the leading names in all of them, the others about evenly."""
     names = [i for i, _ in takewhile(lambda pair: pair[1].name, enumerate(grid.columns))]
-    room = most - sum(widths[i] for i in names)
+    room = max(most - sum(widths[i] for i in names), most / 2)  # names that take more than half cost legibility
     units = _units(grid, widths, len(names), room / 2)
     sizes = [sum(widths[i] for i in unit) for unit in units]
     for parts in range(max(ceil(sum(sizes) / max(room, 1)), 1), len(units) + 1):
@@ -116,7 +145,7 @@ def _units(grid: Grid, widths: Sequence[float], first: int, most: float) -> list
     return units
 
 
-def _part(grid: Grid, part: Sequence[int]) -> str:
+def _part(grid: Grid, part: Sequence[int], rows: range) -> str:
     columns, starts = [grid.columns[i] for i in part], grid.starts()
     # A rule between groups would fight with booktabs; a wider gap sets the source apart.
     spec = "".join(
@@ -133,9 +162,10 @@ def _part(grid: Grid, part: Sequence[int]) -> str:
     if rules:
         lines += [" & ".join(heads) + r" \\", " ".join(rules)]
     lines += [" & ".join(_cell(Cell(column.title)) for column in columns) + r" \\", r"\midrule"]
-    for number, (row, role) in enumerate(zip(grid.rows, grid.every_role, strict=True)):
+    for number in rows:
+        row, role = grid.rows[number], grid.every_role[number]
         if role == "group":
-            lines += [r"\addlinespace"] if number else []
+            lines += [r"\addlinespace"] if number > rows.start else []
             lines.append(rf"\multicolumn{{{len(part)}}}{{@{{}}l}}{{\emph{{{_cell(row[0])}}}}} \\")
         else:
             indent = r"\quad " if role == "sub" else ""

@@ -110,7 +110,7 @@ def test_no_table_is_set_too_small(style: str, columns: int, tmp_path: Path) -> 
 
 
 def test_a_narrow_table_stays_in_its_column() -> None:
-    assert [kind(grid(columns=number).latex()) for number in (1, 2, 4)] == ["table", "table", "table*"]
+    assert [kind(grid(columns=number).latex()) for number in (1, 2, 6)] == ["table", "table", "table*"]
     assert r"\begin{figure}" in figure("x", "", 3.2) and r"\begin{figure*}" in figure("x", "", 5.0)
 
 
@@ -122,6 +122,21 @@ def test_a_table_too_wide_for_the_page_is_split() -> None:
     assert found == list(range(20))
     assert len({part.count("&") for part in parts}) <= 2  # about evenly
     assert text.count(r"\caption") == text.count(r"\label") == 1
+
+
+@needs_latex
+@pytest.mark.parametrize("style", STYLES)
+def test_a_table_longer_than_a_page_goes_on_in_another(style: str, tmp_path: Path) -> None:
+    grids = [grid(rows=100, columns=1, name="long"), grid(rows=30, columns=24, name="long and wide")]
+    texts = [one.latex() for one in grids]
+    log = compiled(tmp_path, style, texts)
+    assert "Float too large" not in log and "Overfull" not in log
+    for text, one in zip(texts, grids, strict=True):
+        assert text.count(r"\caption") == 1 and text.count("continued") >= 1
+        found = re.findall(r"(\d+)\.(\d+) \$", text)
+        assert sorted(found) == sorted(
+            (str(10 + c), str(r)) for r in range(len(one.rows)) for c in range(len(one.columns) - 1)
+        )
 
 
 def test_a_split_leaves_groups_whole() -> None:
