@@ -169,6 +169,11 @@ def copy(name: str, kept: Path) -> Path | None:
     return path if path.is_file() else None
 
 
+def content(name: str, kept: Path) -> tuple[tuple[str, bytes], ...]:
+    """A run's copies of the files that describe a domain: runs with the same ones need no comparison of meanings."""
+    return tuple((path.name, path.read_bytes()) for path in sorted(kept.glob(f"{name}.*")))
+
+
 def _kept(name: str, kept: Path) -> Domain | None:
     return described(path) if (path := copy(name, kept)) else domains.SHIPPED.get(name)
 

@@ -65,13 +65,13 @@ class Published:
         return BACKBONES.get(self.backbone, self.backbone) if self.backbone else None
 
     @property
-    def sources(self) -> frozenset[str]:
+    def sources(self) -> tuple[str, ...]:
         """The domains that were trained on; what is none of ours stays as it is printed."""
         setting = self.setting.split(",")[0]
         return _domains(setting.rpartition("->")[0] or setting)
 
     @property
-    def targets(self) -> frozenset[str]:
+    def targets(self) -> tuple[str, ...]:
         """The domains that were scored, over which the mean is, though only some may be printed."""
         return _domains(self.setting.rpartition("->")[2])
 
@@ -98,10 +98,10 @@ class Published:
         return self.note if about in (None, domain) else ""
 
 
-def _domains(side: str) -> frozenset[str]:
+def _domains(side: str) -> tuple[str, ...]:
     """One side of a setting, `UrbanSyn+GTAV+1/16 Citys train`."""
     names = (re.sub(r"^1/16 | train$| test$", "", part.strip()) for part in re.split(r"->|\+", side))
-    return frozenset(SETTING.get(name, name) for name in names)
+    return tuple(SETTING.get(name, name) for name in names)
 
 
 #: A class as tables shorten it -> its name.

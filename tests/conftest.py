@@ -14,6 +14,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pytest
 import torch
 import yaml
+from hypothesis import HealthCheck, settings
 
 from rein.config import Experiment, Machine
 from rein.config_io import build, override
@@ -23,6 +24,10 @@ from rein.ledger import Run
 # A shell starts what it puts into the background deaf to Ctrl-C, and all that the tests start would inherit that.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN and threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# By default an example must take no longer than 0.2 s, and drawing them no longer than some seconds of any machine.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 #: The paper's recipe shrunk to a second: an untrained ViT of six narrow blocks, a head of one layer, two toy domains.
 TINY: dict[str, Any] = {

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import suppress
 
 import psutil
+
+from tests.waiting import comes
 
 
 def alive(process: psutil.Process) -> bool:
@@ -15,9 +16,6 @@ def alive(process: psutil.Process) -> bool:
     return False
 
 
-def ends_within(seconds: float, process: psutil.Process) -> bool:
-    """Whether it is gone before the time is over. How long a process takes to end is the machine's affair."""
-    deadline = time.monotonic() + seconds
-    while alive(process) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    return not alive(process)
+def ends(process: psutil.Process) -> bool:
+    """Whether it is gone soon."""
+    return comes(lambda: not alive(process))

@@ -49,7 +49,7 @@ PATIENCE = {
     "RAY_health_check_period_ms": "500",
     "RAY_health_check_timeout_ms": "2500",
     "RAY_health_check_failure_threshold": "5",
-    "RAY_raylet_start_wait_time_s": "120",
+    "RAY_raylet_start_wait_time_s": "600",
     "RAY_USAGE_STATS_ENABLED": "0",
 }
 
@@ -167,7 +167,7 @@ class Raylets:
         """End all nodes, and all that they started; nothing is left of them but what runs wrote."""
         assert self._keeper.stdin
         self._keeper.stdin.close()
-        self._keeper.wait(timeout=60)
+        self._keeper.wait(timeout=600)
         for node in self.nodes:
             node.started.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -210,7 +210,7 @@ class Raylets:
         self.close()
 
 
-def _wait(node: Node, seconds: float = 150) -> None:
+def _wait(node: Node, seconds: float = 600) -> None:
     deadline = time.monotonic() + seconds
     while "Ray runtime started" not in node.log.read_text():
         if time.monotonic() > deadline or not node.processes():

@@ -86,7 +86,7 @@ def test_a_field_of_the_default_tuning_can_be_set_where_the_file_names_no_tuning
     assert build(Experiment, override({}, {"tuning.rank": 8})).tuning == config.Rein(rank=8)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.permutations(["tuning.method=lora", "tuning.rank=4", "tuning.alpha=2"]))
 def test_the_order_of_overrides_does_not_matter(items: list[str]) -> None:
     base = {"tuning": {"method": "rein", "token_length": 20}}
@@ -219,7 +219,7 @@ def test_what_is_dumped_is_read_back_as_the_same_value(tmp_path: Path, value: An
     assert load(type(value), path) == value
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.floats(1e-8, 1e3), st.integers(0, 10**6))
 def test_numbers_survive_yaml(lr: float, seed: int) -> None:
     import yaml

@@ -48,7 +48,7 @@ def test_the_demo_from_sweep_to_report(tmp_path: Path, toy_data: Path) -> None:
 
     def rein(*words: str) -> str:
         command = [sys.executable, "-c", "from rein.cli import main; main()", *words]
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=300)
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=600)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

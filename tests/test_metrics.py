@@ -28,7 +28,7 @@ def loop_iou(prediction: np.ndarray, label: np.ndarray) -> list[float]:
     return values
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1))
 def test_iou_equals_a_loop_over_pixels(seed: int) -> None:
     rng = np.random.default_rng(seed)

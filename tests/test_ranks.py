@@ -71,7 +71,7 @@ def together(world: int, plan: dict[str, Any], folder: Path) -> None:
         for r in range(world)
     ]
     try:
-        ends = [(process.communicate(timeout=300)[1], process.returncode) for process in processes]
+        ends = [(process.communicate(timeout=600)[1], process.returncode) for process in processes]
     finally:
         for process in processes:
             process.kill()
@@ -175,7 +175,7 @@ def test_torchrun_starts_a_run_over_the_command_line(tmp_path: Path, alone: Mach
     places = ["--data", str(alone.data), "--device", "cpu"]
     starter = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "rein"]
     for _ in range(2):
-        ended = subprocess.run([*starter, *words, *places], capture_output=True, text=True, timeout=240)
+        ended = subprocess.run([*starter, *words, *places], capture_output=True, text=True, timeout=600)
         assert ended.returncode == 0, ended.stderr
         assert json.loads(ended.stdout)["state"] == "done", "the first process alone speaks"
     run = Run(tmp_path / "runs" / run_id(experiment))

@@ -2,14 +2,45 @@
 
 from __future__ import annotations
 
+import doctest
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from rein import results
 from rein.config import Experiment
+from rein.config_io import build
 from rein.ledger import Run
+
+
+def study(root: Path) -> None:
+    """Two variants of two seeds, on two domains and two classes: what the module's examples are about."""
+    for method, mean in (("lora", 0.41), ("rein", 0.46)):
+        for seed in (0, 1):
+            run = Run.create(root, build(Experiment, {"tuning": {"method": method}, "seed": seed}))
+            run.start(step=0, steps=100)
+            for step in (50, 100):
+                run.append({"step": step, "loss": 10.0 - seed, "lr": 1.0, "time": 0.0})
+                rows = [
+                    {"step": step, "domain": domain, "role": role, "class": name, "metric": metric, "value": value}
+                    for domain, role in (("gta", "source"), ("kitti", "target"))
+                    for name, metric, value in (
+                        ("all", "miou", mean + seed / 100 - (100 - step) / 1000),
+                        ("road", "iou", 0.9),
+                        ("car", "iou", 0.3 if method == "lora" else 0.35),
+                    )
+                ]
+                run.scores(rows)
+            run.finish("done")
+
+
+def test_the_examples_of_the_documentation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study(tmp_path / "runs")
+    monkeypatch.chdir(tmp_path)
+    found = doctest.testmod(results, extraglobs={"results": results})
+    assert found.attempted >= 8 and not found.failed
 
 
 def record(root: Path, seed: int, scores: dict[int, tuple[float, float]], state: str = "done") -> Run:
@@ -29,7 +60,7 @@ def record(root: Path, seed: int, scores: dict[int, tuple[float, float]], state:
 
 def test_load_gives_a_row_per_score_with_the_dotted_config(tmp_path: Path) -> None:
     run = record(tmp_path, 4, {50: (0.2, 0.1), 100: (0.3, 0.4)})
-    frame = results.load(tmp_path)
+    frame = results.load(tmp_path, losses=True)
     scores = frame[frame["metric"] == "miou"]
     assert len(scores) == 4
     assert set(frame["run_id"]) == {run.id} and set(frame["state"]) == {"done"}
@@ -51,7 +82,7 @@ def test_skipped_files_are_a_column(tmp_path: Path) -> None:
 def test_of_a_step_logged_twice_the_later_loss_counts(tmp_path: Path) -> None:
     run = record(tmp_path, 0, {50: (0.2, 0.1)})
     run.append({"step": 50, "loss": 7.0, "lr": 1.0, "time": 1.0})
-    frame = results.load(tmp_path)
+    frame = results.load(tmp_path, losses=True)
     assert frame.loc[frame["metric"] == "loss", "value"].tolist() == [7.0]
 
 
@@ -116,5 +147,27 @@ def test_a_run_of_other_code_is_left_out_and_named(tmp_path: Path, caplog: pytes
         run.start(step=0, steps=1)
         run.append({"step": 1, "loss": 1.0, "time": 0.0})
     (run.path / "experiment.yaml").write_text("renamed: 1")
-    assert set(results.load(tmp_path)["seed"]) == {0}
+    frame = results.load(tmp_path, losses=True)
+    assert set(frame["seed"]) == {0} and run.id not in frame["run_id"].cat.categories
     assert f"{run.path} is left out" in caplog.text and "`renamed`" in caplog.text
+
+
+def test_a_damaged_scores_file_is_left_out_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    record(tmp_path, 0, {1: (0.1, 0.2)})
+    other = record(tmp_path, 1, {1: (0.1, 0.2)})
+    (other.path / "scores.csv").write_text("step,domain\n1,kitti\n")
+    assert set(results.load(tmp_path)["seed"]) == {0}
+    assert f"{other.path}: scores.csv is left out" in caplog.text
+
+
+def test_values_are_read_to_the_last_bit(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).uniform(size=1000).tolist()
+    row = {"domain": "kitti", "role": "target", "class": "all", "metric": "miou"}
+    record(tmp_path, 0, {}).scores({**row, "step": step, "value": value} for step, value in enumerate(values))
+    assert results.load(tmp_path)["value"].tolist() == values
+
+
+def test_names_that_pandas_takes_for_missing_are_names(tmp_path: Path) -> None:
+    run = record(tmp_path, 0, {})
+    run.scores([{"step": 1, "domain": "NA", "role": "target", "class": "null", "metric": "iou", "value": 0.5}])
+    assert results.load(tmp_path)[["domain", "class"]].values.tolist() == [["NA", "null"]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,11 @@ from typing import Any
 import pytest
 
 from rein.config import Experiment, flatten
-from rein.ledger import Run
-from rein.tracking import Tracker, default_uri, is_copied
+from rein.ledger import Run, tracked
+from rein.ledger.tracked import is_copied
+from rein.sweeps.folder import SweepFolder
+from rein.sweeps.plan import Planned
+from rein.tracking import Tracker, default_uri
 
 pytestmark = pytest.mark.slow
 
@@ -77,6 +81,105 @@ def test_the_times_are_the_runs_own(tracker: Tracker, make: Callable[..., Run]) 
     assert info.start_time == int(1000 * status["started"]) and info.end_time == int(1000 * status["ended"])
     points = tracker.client.get_metric_history(info.run_id, "loss")
     assert [point.timestamp for point in points] == [int(1000 * (1e9 + step)) for step in (1, 2)]
+
+
+def scored(run: Run, *steps: int, value: float = 0.5) -> None:
+    """Score a run after some steps, as `rein.training.scoring` does: the rows first."""
+    for step in steps:
+        constant = {"step": step, "domain": "kitti", "role": "target"}
+        run.scores(
+            [
+                {**constant, "class": "all", "metric": "miou", "value": value},
+                {**constant, "class": "traffic light", "metric": "iou", "value": value + step / 100},
+            ]
+        )
+        run.append({"step": step, "time": 2e9 + step, "kitti/miou": value})
+
+
+def test_iou_by_class_is_a_metric_at_the_steps_that_were_scored(tracker: Tracker, make: Callable[..., Run]) -> None:
+    run = make(None)
+    scored(run, 1)
+    tracker.sync(run, "r")
+    assert history(tracker, run, "kitti/iou/traffic light") == [(1, 0.51)]
+    scored(run, 2)
+    run.finish("done")
+    for _ in range(2):
+        tracker.sync(run, "r")
+    assert history(tracker, run, "kitti/iou/traffic light") == [(1, 0.51), (2, 0.52)]
+
+
+@pytest.mark.parametrize("lost", ["log_batch", "set_tag", "set_terminated", "log_artifacts"])
+def test_a_kill_between_two_calls_costs_no_point_and_makes_none_twice(
+    tracker: Tracker, make: Callable[..., Run], monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    run = make()
+    scored(run, 1, 2)
+    inner = getattr(tracker.client, lost)
+
+    def killed(*words: object, **more: object) -> None:
+        inner(*words, **more)
+        raise KeyboardInterrupt  # behind the call, before it is noted
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tracker.client, lost, killed)
+        with pytest.raises(KeyboardInterrupt):
+            tracker.sync(run, "r")
+    tracker.sync(run, "r", verify=True)
+    assert history(tracker, run, "loss") == [(1, 10.0), (2, 5.0)]
+    assert history(tracker, run, "kitti/iou/traffic light") == [(1, 0.51), (2, 0.52)]
+    assert only(tracker, run).info.status == "FINISHED" and tracked.read(run)["files"]
+
+
+def test_what_was_copied_when_less_was_shown_is_filled_up(tracker: Tracker, make: Callable[..., Run]) -> None:
+    run = make()
+    scored(run, 2)
+    tracker.sync(run, "r")
+    first = only(tracker, run).info.run_id
+    tracked.write(run, {**tracked.read(run), "layout": 0})
+    tracker.client.delete_tag(first, "point")
+    assert not is_copied(run, tracker.uri)
+    tracker.sync(run, "r")
+    assert is_copied(run, tracker.uri) and only(tracker, run).data.tags["point"] == "r"
+    assert history(tracker, run, "loss") == [(1, 10.0), (2, 5.0)]
+    assert history(tracker, run, "kitti/iou/traffic light") == [(2, 0.52)]
+
+
+def test_runs_are_grouped_by_tags_and_described(tracker: Tracker, make: Callable[..., Run]) -> None:
+    run = make()
+    scored(run, 2, value=0.234)
+    tracker.sync(run, "rein, rank 4, seed 0")
+    tags = only(tracker, run).data.tags
+    assert (tags["point"], tags["seed"]) == ("rein, rank 4", "0")
+    assert tags["targets"] == ", ".join(run.experiment().data.targets)
+    assert "| kitti (target) | 23.4 |" in tags["mlflow.note.content"]
+
+
+def test_a_run_that_has_ended_has_its_files_and_no_checkpoint(tracker: Tracker, make: Callable[..., Run]) -> None:
+    run = make("failed")
+    (run.path / "checkpoint").mkdir()
+    (run.path / "checkpoint" / "weights.safetensors").write_bytes(b"0")
+    tracker.sync(run, "r")
+    found = {file.path for file in tracker.client.list_artifacts(only(tracker, run).info.run_id)}
+    assert found == {"experiment.yaml", "traceback.txt"}
+
+
+def test_a_store_that_takes_no_files_costs_a_warning_and_gets_them_later(
+    tracker: Tracker, make: Callable[..., Run], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    runs = [make(seed=seed) for seed in (3, 4)]
+
+    def refused(*_: object) -> None:
+        raise PermissionError("not allowed")
+
+    with monkeypatch.context() as patch, caplog.at_level(logging.WARNING, "rein"):
+        patch.setattr(tracker.client, "log_artifacts", refused)
+        patch.setattr(tracker, "_takes_files", True)
+        for run in runs:
+            tracker.sync(run, "r")
+    assert caplog.text.count("not allowed") == 1
+    assert all(is_copied(run, tracker.uri) and history(tracker, run, "loss") for run in runs)
+    tracker.sync(runs[0], "r", verify=True)
+    assert tracker.client.list_artifacts(only(tracker, runs[0]).info.run_id)
 
 
 @pytest.mark.parametrize(
@@ -172,6 +275,30 @@ def test_a_sweeps_runs_are_children_of_one_parent(tracker: Tracker, make: Callab
         assert tags == {parents[0].info.run_id}
     finally:
         tracker.parent = None
+
+
+def test_a_sweep_is_described_with_a_view_of_its_runs(tracker: Tracker, make: Callable[..., Run]) -> None:
+    runs = [make(seed=seed) for seed in (1, 2)]
+    plans = [Planned(run.id, "rein", {"seed": seed}, run.experiment()) for seed, run in enumerate(runs, 1)]
+    ledger, tracker.runs = tracker.runs, runs[0].path.parent
+    tracker._statuses.runs = tracker.runs
+    try:
+        with SweepFolder(tracker.runs, "seeds").driven(plans, question="Which seed?"):
+            tracker.open_sweep("seeds")
+            for plan, run in zip(plans, runs, strict=True):
+                tracker.sync(run, plan.label)
+            tracker.close_sweep("FINISHED")
+        assert tracker.parent
+        note = tracker.client.get_run(tracker.parent).data.tags["mlflow.note.content"]
+        assert "Which seed?" in note and "**2 of 2 runs done**" in note
+        tags = tracker.client.get_experiment(tracker.experiment).tags
+        assert "mlflow.sharedViewState.rein-seeds-means" in tags and "viewStateShareKey=rein-seeds-means" in note
+        shown = [only(tracker, run).data.tags for run in runs]
+        assert {tags["rein.sweep"] for tags in shown} == {"seeds"}
+        assert len({tags["mlflow.runColor"] for tags in shown}) == 1, "seeds of a variant share a colour"
+    finally:
+        tracker.runs = tracker._statuses.runs = ledger
+        tracker.leave_sweep()
 
 
 def test_a_run_that_came_by_itself_is_adopted_by_its_sweep(tracker: Tracker, make: Callable[..., Run]) -> None:

@@ -88,7 +88,7 @@ def campaign(root: Path, uri: str, drivers: int = 1) -> None:
         for number, share in enumerate(shares)
     ]
     processes += [python(WORKER, root, seed, uri=uri) for seed in seeds]
-    assert [process.wait(400) for process in processes] == [0] * len(processes)
+    assert [process.wait(600) for process in processes] == [0] * len(processes)
 
 
 def points(uri: str) -> dict[str, int]:
@@ -133,7 +133,7 @@ def server_at(folder: Path) -> Iterator[tuple[str, Server]]:
             started.append(
                 subprocess.Popen([*command, *store], stdout=log, stderr=log, start_new_session=True, cwd=folder)
             )
-        deadline = time.monotonic() + 180
+        deadline = time.monotonic() + 600
         while time.monotonic() < deadline:
             try:
                 socket.create_connection(("127.0.0.1", port), 1).close()
@@ -152,7 +152,7 @@ def server_at(folder: Path) -> Iterator[tuple[str, Server]]:
 def end(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
-        process.wait(30)
+        process.wait(120)
 
 
 def full(root: Path) -> dict[str, int]:
@@ -202,12 +202,12 @@ def made(root: Path, number: int) -> None:
 def test_a_lost_store_is_rebuilt_whole_and_twice_is_once(tmp_path: Path) -> None:
     made(tmp_path, 3)
     uri = default_uri(tmp_path)
-    assert python(SYNC, tmp_path, uri=uri).wait(200) == 0
+    assert python(SYNC, tmp_path, uri=uri).wait(600) == 0
     before = {run_id(Experiment(seed=seed)): 3 for seed in range(3)}
     for file in tmp_path.glob("mlflow.db*"):
         shutil.rmtree(file) if file.is_dir() else file.unlink()
     for _ in range(2):  # by processes of their own: MLflow keeps a file open that was deleted
-        assert python(SYNC, tmp_path, uri=uri).wait(200) == 0
+        assert python(SYNC, tmp_path, uri=uri).wait(600) == 0
         assert points(uri) == before
 
 
@@ -220,7 +220,7 @@ def test_a_sync_that_is_killed_anywhere_is_finished_by_the_next(tmp_path: Path) 
             time.sleep(0.02)
         time.sleep(seconds)
         process.kill()
-        process.wait(30)
+        process.wait(120)
         for note in sorted(tmp_path.glob("*/mlflow.json"))[:1]:
             note.unlink()  # as if the kill had come between making the run and noting it
     sync([], tmp_path)

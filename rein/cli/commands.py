@@ -28,6 +28,7 @@ for word, command in {
     "stop": watching.stop,
     "logs": watching.logs,
     "sync": watching.sync,
+    "ui": watching.ui,
     "report": study.report,
     "list": study.list_names,
     "check": doctor.check,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
 from enum import StrEnum
 from pathlib import Path
@@ -34,6 +35,9 @@ def report(
     domains: Domains = None,
     runs: Runs = Path("runs"),
     pdf: Annotated[bool, typer.Option("--pdf/--no-pdf", help="Whether latexmk, where installed, makes a PDF.")] = True,
+    track: Annotated[
+        bool, typer.Option("--track/--no-track", help="Attach it to the sweep in MLflow, where the sweep is there.")
+    ] = True,
 ) -> None:
     """Write a report of what the ledger holds.
 
@@ -44,9 +48,26 @@ def report(
     from rein.reports.write import write
     from rein.worlds import name_in
 
-    target = out or Path("reports/out") / name_in(name, domains)
-    for path in write(load(Report, name, overrides or ()), runs.absolute(), target, Path(name).stem, domains, pdf):
+    called, wanted = name_in(name, domains), load(Report, name, overrides or ())
+    target = out or Path("reports/out") / called
+    paths = write(wanted, runs.absolute(), target, Path(name).stem, domains, pdf)
+    for path in paths:
         typer.echo(path)
+    if track:
+        sweeps = [one.sweep for one in (wanted, *(load(Report, part) for part in wanted.parts)) if one.sweep]
+        _attach(runs.absolute(), [name_in(sweep, domains) for sweep in sweeps], called, target, paths)
+
+
+def _attach(runs: Path, sweeps: list[str], name: str, target: Path, paths: list[Path]) -> None:
+    """A tracker that is away costs a report nothing but a warning."""
+    from rein.sweeps.watching.attaching import attach
+
+    small = [path for path in paths if not path.name.startswith("results")]  # which may be large, and are the runs' own
+    try:
+        for page in attach(runs, sweeps, name, target, small):
+            typer.echo(f"attached to the sweep in MLflow: {page}", err=True)
+    except OSError as error:
+        logging.getLogger("rein").warning("the report is not attached to its sweep: %s", error)
 
 
 def list_names(kind: Kind, runs: Runs = Path("runs"), as_json: Json = False) -> None:

@@ -95,3 +95,21 @@ def sync(
         typer.echo(f"no runs in {runs.absolute()}")
     if any(row["failed"] for row in rows):
         raise typer.Exit(1)
+
+
+def ui(
+    runs: Runs = Path("runs"),
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Where it listens.")] = 5000,
+    host: Annotated[str, typer.Option(help="Who reaches it: by default this machine alone.")] = "127.0.0.1",
+) -> None:
+    """Show the runs in MLflow's UI, until Ctrl-C.
+
+    Copies to it first what it lacks; with MLFLOW_TRACKING_URI a server's address is printed.
+    """
+    from rein.sweeps.watching.ui import address, show
+
+    folder = runs.absolute()
+    if server := address(folder):
+        typer.echo(server)
+        return
+    show(folder, host, port, say=lambda text: typer.echo(text, err=True), ready=typer.echo)

@@ -15,12 +15,13 @@ def to_dict(value: Any) -> dict[str, Any]:
 
 def flatten(value: Any) -> dict[str, Any]:
     """Dotted key -> value over a whole config: `{"tuning.rank": 16, ...}`."""
-    return dict(_walk(to_dict(value), ""))
+    return dict(dotted(to_dict(value)))
 
 
-def _walk(node: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+def dotted(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The leaves of a nested mapping by their dotted keys."""
     for key, value in node.items():
         if isinstance(value, dict):
-            yield from _walk(value, f"{prefix}{key}.")
+            yield from dotted(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value

@@ -132,7 +132,23 @@ class Run:
                 complete = file.read().rpartition(b"\n")
         except FileNotFoundError:
             return [], offset
-        return [json.loads(line) for line in complete[0].splitlines()], offset + len(complete[0]) + len(complete[1])
+        records = json.loads(b"[" + complete[0].replace(b"\n", b",") + b"]")  # no string holds a line's end as it is
+        return records, offset + len(complete[0]) + len(complete[1])
+
+    def score_rows(self) -> list[dict[str, str]]:
+        """The rows of scores.csv, as text; none before the first score."""
+        try:
+            with open(self.path / "scores.csv", newline="") as file:
+                return list(csv.DictReader(file))
+        except FileNotFoundError:
+            return []
+
+    def commit(self) -> str | None:
+        """The git commit of the code that made it, where that was recorded."""
+        try:
+            return (json.loads((self.path / "environment.json").read_text()).get("git") or {}).get("commit")
+        except FileNotFoundError:
+            return None
 
     def remarks(self) -> list[dict[str, Any]]:
         """What was recorded of files that were skipped or not read in full."""
@@ -267,16 +283,12 @@ class Run:
         self.check_held()
         new = [dict(row) for row in rows]
         steps = {str(row["step"]) for row in new}
-        path = self.path / "scores.csv"
-        kept: list[dict[Any, Any]] = []
-        if path.is_file():
-            with open(path, newline="") as file:
-                kept = [row for row in csv.DictReader(file) if row["step"] not in steps]
+        kept: list[dict[Any, Any]] = [row for row in self.score_rows() if row["step"] not in steps]
         text = io.StringIO()
         writer = csv.DictWriter(text, SCORE_COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(kept + new)
-        write_atomic(path, text.getvalue())
+        write_atomic(self.path / "scores.csv", text.getvalue())
 
 
 def _losses(before: Mapping[str, Any]) -> dict[str, int]:

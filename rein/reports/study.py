@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ from typing import Any
 import pandas as pd
 
 from rein import domain_files, results
-from rein.config import ConfigError, Report, Sweep, flatten, nearest
+from rein.config import ConfigError, Report, Sweep, nearest
 from rein.config.keys import fits
+from rein.config.mappings import dotted
+from rein.config_columns import Configs, categorical
 from rein.config_io import check_domain, load
 from rein.data.classes import CLASSES
 from rein.data.selection import scored_domains
@@ -39,7 +42,7 @@ class Study:
     #: (the sweep's own, without them), state (`not started` included), path, the dotted config, and the facts of the
     #: run where there are any.
     runs: pd.DataFrame
-    #: The tidy frame of those runs, finished or not, with `point`.
+    #: The scores and losses of those runs, finished or not: `results.COLUMNS` and `point`; `runs` has their config.
     results: pd.DataFrame
     #: run_id -> what its status.json says.
     statuses: dict[str, dict[str, Any]]
@@ -51,11 +54,12 @@ class Study:
         """The finished runs; tables and tests use no others."""
         return self.runs[self.runs["state"] == "done"]
 
-    @property
+    @cached_property
     def settings(self) -> pd.DataFrame:
-        """What of the config may tell variants apart, as text: every dotted key but the seed."""
+        """What of the config tells variants apart, as text: every dotted key that differs somewhere, but the seed."""
         kept = [key for key in self.runs if key not in ("run_id", "point", "name", "state", "path", "seed", *FACTS)]
-        return self.runs[kept].astype(str)
+        text = self.runs[kept].astype(str)
+        return text.loc[:, text.nunique(dropna=False) > 1]
 
     @property
     def points(self) -> list[str]:
@@ -122,30 +126,24 @@ def gather(report: Report, runs_root: Path, world: str | None = None) -> Study:
     if not planned:
         raise ConfigError(f"{report.sweep}: this search has no run in {runs_root} yet; `rein sweep` starts it")
     _make_domains_known(planned, runs_root)
-    rows, statuses = [], {}
+    rows, statuses, configs = [], {}, Configs()
     for item in planned:
         run = Run(runs_root / item.id)
         status = statuses[item.id] = run.status()
-        config = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in flatten(item.experiment).items()
+        own = {
+            "run_id": item.id,
+            "point": item.variant or sweep.experiment,
+            "name": item.point or sweep.experiment,
+            "state": status.get("state") or "not started",
+            "path": run.path,
         }
-        state = status.get("state") or "not started"
-        rows.append(
-            {
-                "run_id": item.id,
-                "point": item.variant or sweep.experiment,
-                "name": item.point or sweep.experiment,
-                "state": state,
-                "path": run.path,
-                **config,
-                **results.facts(status),
-            }
-        )
-    runs = pd.DataFrame(rows)
-    frame = results.load(runs_root, runs["run_id"])
-    # A run in progress may lack its facts; as numbers they then read nan.
-    runs[list(FACTS)] = runs[list(FACTS)].apply(pd.to_numeric)
-    frame.insert(1, "point", frame["run_id"].map(runs.set_index("run_id")["point"]))
+        for group in configs.flat(item.experiment):
+            own |= group
+        rows.append(own)
+    runs = pd.concat([pd.DataFrame(rows), results.facts_of(statuses.values())], axis=1)
+    frame = results.scores(runs_root, statuses, losses=True)
+    points, ids = dict(zip(runs["run_id"], runs["point"], strict=True)), frame["run_id"].cat
+    frame.insert(1, "point", categorical([points[id] for id in ids.categories], ids.codes.to_numpy()))
     scored = dict.fromkeys(pair for item in planned for pair in scored_domains(item.experiment))
     study = Study(report, sweep, moved, runs, frame, statuses, list(scored))
     if report.selection == "source_val" and not study.sources:
@@ -159,10 +157,15 @@ def _make_domains_known(planned: Sequence[Planned], runs_root: Path) -> None:
     Raises ConfigError where two runs with results had different definitions of a domain: a mean would mix them.
     """
     runs = [(Run(runs_root / plan.id), plan.experiment.data) for plan in planned]
+    keep = {run.id for run, _ in runs if run.domains.is_dir()}  # none where all domains are shipped ones
     for name in dict.fromkeys(name for _, data in runs for name in (*data.sources, *data.targets)):
         readers = [run for run, data in runs if name in (*data.sources, *data.targets)]
-        check_domain(name, kept=next((run.domains for run in readers if domain_files.copy(name, run.domains)), None))
-        for run, other in pairwise(run for run in readers if run.has_results):
+        copies = [run.domains for run in readers if run.id in keep and domain_files.copy(name, run.domains)]
+        check_domain(name, kept=copies[0] if copies else None)
+        if not copies:
+            continue
+        unlike = {domain_files.content(name, run.domains): run for run in readers if run.has_results}
+        for run, other in pairwise(unlike.values()):
             if not domain_files.same(name, run.domains, other.domains):
                 raise ConfigError(
                     f"{run.path} and {other.path} were run with two definitions of {name}; give one of them another "
@@ -193,7 +196,8 @@ def target_column(study: Study) -> tuple[str, str]:
 def trajectory(study: Study) -> pd.DataFrame:
     """The logged training losses: run_id, point, step, value, in the order of steps."""
     losses = study.results[study.results["metric"] == "loss"]
-    return losses[["run_id", "point", "step", "value"]].sort_values(["run_id", "step"], ignore_index=True)
+    losses = losses[["run_id", "point", "step", "value"]].sort_values(["run_id", "step"], ignore_index=True)
+    return losses.astype({"run_id": "str", "point": "str"})
 
 
 def final_loss(losses: pd.DataFrame) -> pd.DataFrame:
@@ -202,28 +206,34 @@ def final_loss(losses: pd.DataFrame) -> pd.DataFrame:
     `change` is the relative difference of `final` to the mean over the tenth of the steps that ends where the last
     quarter begins; near zero the curve is flat, and strongly negative it was still falling.
     """
-    rows = []
-    for run_id, one in losses.groupby("run_id", sort=False):
-        share = one["step"] / one["step"].max()
-        final = one["value"][share > 0.9].mean()
-        before = one["value"][(share > 0.65) & (share <= 0.75)].mean()
-        rows.append({"run_id": run_id, "final": final, "change": final / before - 1})
-    return pd.DataFrame(rows, columns=["run_id", "final", "change"])
+    share = losses["step"] / losses.groupby("run_id")["step"].transform("max")
+    parts = pd.DataFrame(
+        {
+            "run_id": losses["run_id"],
+            "final": losses["value"].where(share > 0.9),
+            "before": losses["value"].where((share > 0.65) & (share <= 0.75)),
+        }
+    )
+    means = parts.groupby("run_id", sort=False).mean().reset_index()
+    return means.assign(change=means["final"] / means["before"] - 1)[["run_id", "final", "change"]]
 
 
 def environments(study: Study) -> list[dict[str, object]]:
     """The recorded environment of every run that has one, as dotted keys."""
-    found = []
-    for path in study.runs["path"]:
-        file = path / "environment.json"
-        if file.is_file():
-            found.append(pd.json_normalize(json.loads(file.read_text())).iloc[0].to_dict())
-    return found
+
+    @cache  # most runs of a sweep have the same
+    def read(content: bytes) -> dict[str, object]:
+        return dict(dotted(json.loads(content)))
+
+    files = (path / "environment.json" for path in study.runs["path"])
+    return [read(file.read_bytes()) for file in files if file.is_file()]
 
 
 def _wide(frame: pd.DataFrame, study: Study, index: list[str] | None = None) -> pd.DataFrame:
     chosen = frame[(frame["metric"] == "miou") & (frame["class"] == "all")]
-    wide = 100 * chosen.pivot_table(index=index or "run_id", columns=["role", "domain"], values="value", dropna=False)
+    index, names = index or ["run_id"], ["role", "domain"]
+    chosen = chosen[[*index, *names, "value"]].astype({"run_id": "str", "role": "str", "domain": "str"})
+    wide = 100 * chosen.groupby([*index, *names])["value"].mean().unstack(names)
     targets = [("target", name) for name in study.targets]
     sources = [("source", name) for name in study.sources]
     wide = wide.reindex(columns=pd.MultiIndex.from_tuples([*targets, AVERAGE, *sources]))

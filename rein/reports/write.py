@@ -1,4 +1,8 @@
-"""A report's files: Markdown, LaTeX and HTML, each table and figure by itself, and the results they are made from."""
+"""A report's files: Markdown, LaTeX and HTML, each table and figure by itself, and what they are made from.
+
+That is `results.csv`, a row a score or loss, and `runs.csv`, a row a planned run with its state, config and facts;
+`run_id` joins them. Of a part they are `results-NAME.csv` and `runs-NAME.csv`.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +37,7 @@ if TYPE_CHECKING:
     import jinja2
 
 
-#: The settings that every report prints; all others are in results.csv.
+#: The settings that every report prints; all others are in runs.csv.
 _PRINTED = (
     "backbone.name", "backbone.weights", "data.sources", "data.targets", "data.batch_size",
     "data.crop_size", "steps", "seed",
@@ -121,9 +125,10 @@ def write(
     budget = BUDGET // max(galleries, 1)
     for given, one in reports.items():
         chapters.append(_chapter(one, runs_root, out, given, world, files, budget))
-        table = out / ("results.csv" if one is report else f"results-{slug(given)}.csv")
-        chapters[-1].study.results.to_csv(table, index=False)
-        files.insert(0, table)
+        of = "" if one is report else f"-{slug(given)}"
+        chapters[-1].study.results.to_csv(out / f"results{of}.csv", index=False)
+        chapters[-1].study.runs.drop(columns="path").to_csv(out / f"runs{of}.csv", index=False)
+        files[:0] = [out / f"results{of}.csv", out / f"runs{of}.csv"]
     studies = [chapter.study for chapter in chapters]
     said = studies[0].moved.world
     context = {

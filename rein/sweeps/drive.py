@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rein.config import PBT, ConfigError, Experiment, Machine, Sweep, run_id
+from rein.config_io import find
 from rein.ledger import FAILED, FINAL, Run
 from rein.sweeps.bill.where_it_runs import check_executor
 from rein.sweeps.folder import SweepFolder
@@ -20,6 +22,7 @@ from rein.sweeps.resources import Allotment
 from rein.sweeps.search.members import known
 from rein.sweeps.watching.watch import Watch
 from rein.sweeps.work import Executor, Work
+from rein.view.text import question
 from rein.worlds import load_sweep, name_in
 
 if TYPE_CHECKING:
@@ -50,7 +53,10 @@ def drive(
     `jobs` at once in processes of their own. Where the first runs fail alike the others are not started, unless it is
     to keep going. In a `world` other domains and backbones stand for its own.
     """
-    sweep, name = load_sweep(name, overrides, world), name_in(name, world)
+    sweep = load_sweep(name, overrides, world)
+    command = shlex.join(["rein", "sweep", name, *overrides, *(["--domains", world] if world else [])])
+    asked = question(find(Sweep, name).read_text(encoding="utf-8"), sweep, command)
+    name = name_in(name, world)
     search = sweep.search
     if search and search.scheduler and executor == "local":
         raise ConfigError(
@@ -67,7 +73,7 @@ def drive(
         check_data(planned, machine.data)
         return evolve(sweep, planned, machine, allotment, name, address, jobs)
 
-    followed = Followed(planned, machine, track, sweep, folder)
+    followed = Followed(planned, machine, track, sweep, folder, asked)
     todo = followed.through(Work(sweep, planned, machine, allotment, folder, executor, address, jobs, keep_going))
     return _summary(followed.begun(planned), len(planned) - len(todo), machine.runs, sweep)
 

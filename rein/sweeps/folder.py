@@ -59,6 +59,12 @@ class SweepFolder:
             return json.loads(self._search.read_text())["trials"]
         return None
 
+    def question(self) -> str:
+        """What it asks, in Markdown, as its latest driver had it from its file; empty where none has said."""
+        with suppress(FileNotFoundError):
+            return (self.path / "question.md").read_text(encoding="utf-8")
+        return ""
+
     @property
     def _search(self) -> Path:
         return self.path / "search.json"
@@ -66,16 +72,19 @@ class SweepFolder:
     # ---------------------------------------------------------------- driving
 
     @contextmanager
-    def driven(self, planned: Sequence[Planned], trials: int | None = None) -> Iterator[None]:
+    def driven(
+        self, planned: Sequence[Planned], trials: int | None = None, question: str | None = None
+    ) -> Iterator[None]:
         """Drive the sweep: its runs are written down, a request to stop is withdrawn, and others see who drives it.
 
-        `trials`: how many runs a search will come to, of which it may have chosen none yet.
+        `trials`: how many runs a search will come to, of which it may have chosen none yet. `question`: what it asks.
         """
         drivers = self.path / "drivers"
         # Containers of one image may have one host name and one process number.
         mine = drivers / f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         mine.mkdir(parents=True, exist_ok=True)
         self._keep(planned)
+        self.ask(question)
         if trials:
             self.expect(trials)
         else:
@@ -91,6 +100,11 @@ class SweepFolder:
         """Write down a run that was thought of on the way, as a search does."""
         with open(self.path / "runs.jsonl", "a") as file:
             file.write(_lines([Member.of(plan)]))
+
+    def ask(self, question: str | None) -> None:
+        """Write down what it asks, once it was started."""
+        if question is not None and question != self.question() and self.path.is_dir():
+            write_atomic(self.path / "question.md", question)
 
     def expect(self, trials: int) -> None:
         """Write down how many runs a search will come to."""

@@ -31,6 +31,8 @@ class Followed:
     track: bool
     sweep: Sweep | None = None
     folder: SweepFolder | None = None
+    #: What the sweep asks, in Markdown.
+    question: str | None = None
 
     def through(self, work: Callable[[Sequence[Planned], Watch], None]) -> Sequence[Planned]:
         """Do the work on the runs that are left, watched; then bring the tracker up to date. Returns what was left."""
@@ -40,6 +42,8 @@ class Followed:
         name, ended = self.folder.name if self.folder else None, {*FINAL, *final(self.sweep)}
         tracker = Copying(runs, name, ended) if self.track else None
         complete = False
+        if self.folder:
+            self.folder.ask(self.question)  # of an earlier start, of which nothing may be left to do
         try:
             if todo or is_adaptive(self.sweep):
                 self._watched(todo, work, tracker)
@@ -61,7 +65,7 @@ class Followed:
         runs.mkdir(parents=True, exist_ok=True)
         console = Console(stderr=True, quiet=not log.isEnabledFor(logging.INFO))
         trials = trials_of(self.sweep, self.planned)
-        driven = self.folder.driven(self.planned, trials) if self.folder else nullcontext()
+        driven = self.folder.driven(self.planned, trials, self.question) if self.folder else nullcontext()
         before = len(self.planned) - len(todo)
         with driven, Watch(todo, runs, tracker, console, before=before, trials=trials) as watch:
             try:

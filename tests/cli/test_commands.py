@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -249,6 +250,37 @@ def test_sync_refuses_an_option_by_the_name_it_was_given_by(rein: Rein, option: 
     assert_one_line(rein("sweep", "sync", option), 2, f"sync: {option.partition('=')[0]} is no option")
 
 
+def test_a_ui_of_nothing_or_on_a_port_that_is_taken_is_one_line_and_status_2(
+    rein: Rein, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert_one_line(rein("ui", "--port", port), 2, f":{port}", "--port")
+    assert_one_line(rein("ui", "--port", port), 2, str(machine.runs), "no run")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracker:5000")
+    assert rein("ui") == (0, "http://tracker:5000\n", "")
+
+
+def test_a_report_survives_a_tracker_that_is_away(
+    rein: Rein, tiny_file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    (tmp_path / "seeds.yaml").write_text(f"experiment: {tiny_file}\nvary: {{seed: [0]}}\n")
+    (tmp_path / "mine.yaml").write_text(f"title: T\nsweep: {tmp_path / 'seeds.yaml'}\ntables: [{{name: main}}]\n")
+    asked: list[tuple[list[str], str]] = []
+
+    def away(runs: Path, sweeps: list[str], name: str, root: Path, paths: list[Path]) -> None:
+        asked.append((sweeps, name))
+        assert all(path.is_file() and path.is_relative_to(root) for path in paths)
+        raise OSError("no answer")
+
+    monkeypatch.setattr("rein.sweeps.watching.attaching.attach", away)
+    said = rein("report", tmp_path / "mine.yaml", "--out", tmp_path / "out")
+    assert said.code == 0 and "report.html" in said.out and "not attached to its sweep: no answer" in caplog.text
+    assert rein("report", tmp_path / "mine.yaml", "--out", tmp_path / "out", "--no-track").code == 0
+    assert asked == [(["seeds"], "mine")]
+
+
 def test_evaluate_and_predict_read_a_finished_run(rein: Rein, finished: tuple[Run, Machine], tmp_path: Path) -> None:
     run, machine = finished
     said = rein("evaluate", run.id, "--runs", machine.runs, "--domains", "toy-night", "--json")
@@ -380,7 +412,19 @@ def test_init_makes_a_study_once(rein: Rein, tmp_path: Path) -> None:
 def test_help_answers_and_names_every_command(rein: Rein) -> None:
     said = rein("--help")
     assert said.code == 0
-    for command in ("train", "evaluate", "predict", "sweep", "report", "list", "check", "init", "import", "export"):
+    for command in (
+        "train",
+        "evaluate",
+        "predict",
+        "sweep",
+        "report",
+        "list",
+        "check",
+        "init",
+        "import",
+        "export",
+        "ui",
+    ):
         assert command in said.out
         assert rein(command, "-h").code == 0
 

@@ -104,7 +104,7 @@ def test_a_share_that_is_none_is_explained_in_one_line(value: Any) -> None:
     assert len(message.splitlines()) == 1 and "function" not in message
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.permutations(list(to_dict(Experiment()))))
 def test_run_id_ignores_the_order_of_keys(order: list[str]) -> None:
     values = to_dict(Experiment())
@@ -127,7 +127,7 @@ def test_run_id_ignores_whether_a_float_was_written_as_int() -> None:
     )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 2**31), st.integers(0, 2**31))
 def test_run_ids_are_equal_only_for_equal_experiments(first: int, second: int) -> None:
     assert (run_id(Experiment(seed=first)) == run_id(Experiment(seed=second))) == (first == second)

@@ -95,7 +95,7 @@ def test_an_image_is_a_function_of_corruption_severity_and_name(kind: str) -> No
 
 
 @pytest.mark.usefixtures("photographs")
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=4)
 @given(height=st.integers(1, 40), width=st.integers(1, 40), severity=st.sampled_from(SEVERITIES), level=st.integers())
 def test_any_size_and_any_level_will_do(height: int, width: int, severity: int, level: int) -> None:
     image = torch.full((3, height, width), abs(level) % 256, dtype=torch.uint8)
@@ -128,7 +128,7 @@ def test_a_photograph_suffers_more_with_severity(kind: str, real_data: Path) -> 
 # ---------------------------------------------------------------- filters
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(1, 30), st.integers(1, 30), st.sampled_from([1, 3, 7]), st.sampled_from([1, 5]), st.integers(0, 99))
 def test_a_filter_is_a_plain_convolution(height: int, width: int, rows: int, columns: int, seed: int) -> None:
     image = rng(seed).integers(0, 256, (3, height, width), dtype=np.uint8)
@@ -174,7 +174,7 @@ def test_motion_follows_its_angle(degrees: float, step: tuple[int, int]) -> None
         np.testing.assert_allclose(on_the_ray, np.exp(-(np.arange(9) ** 2) / 18) * on_the_ray[0], rtol=1e-5)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(1, 25), st.integers(1, 25), st.integers(1, 4), st.integers(0, 99))
 def test_glass_copies_pixels_one_after_the_other(height: int, width: int, reach: int, seed: int) -> None:
     inside = [range(reach + 1, length - reach + 1) for length in (height, width)]

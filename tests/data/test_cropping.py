@@ -69,7 +69,7 @@ def test_a_crop_is_the_plain_ways_bit_for_bit(large: Sample, seed: int) -> None:
     assert same(training_crop(*whole(large), recipe, seeded(seed)), expected)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(1, 90), st.integers(1, 90), st.integers(0, 2**31), st.sampled_from(["none", "pasta"]))
 def test_any_size_gives_the_plain_ways_crop(
     tmp_path_factory: pytest.TempPathFactory, height: int, width: int, seed: int, augmentation: str

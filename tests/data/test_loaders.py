@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -34,7 +33,8 @@ from rein.data.domain import DataError, MachineError
 from rein.data.loaders import Batch, training_batches, whole_images
 from rein.data.remarks import skipped
 from rein.data.selection import scored_files
-from tests.processes import ends_within
+from tests.processes import ends
+from tests.waiting import comes
 
 DATA = Data(sources=("toy-game",), crop_size=32, batch_size=3)
 Batches = list[Batch]
@@ -225,9 +225,9 @@ def test_a_loader_process_outlives_what_its_group_is_sent_and_ends_at_its_parent
     process = psutil.Process(int(next(items)))
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
         subprocess.run(["kill", f"-{int(number)}", str(process.pid)], check=True)  # by another than its parent
-        time.sleep(0.1)
+        assert comes(lambda: "ShdPnd:\t0000000000000000" in Path(f"/proc/{process.pid}/status").read_text()), "heard"
         assert int(next(items)) == process.pid
     process.terminate()
-    assert ends_within(10, process)  # else it may read on to the last item before it hears of its end
+    assert ends(process)  # else it may read on to the last item before it hears of its end
     with pytest.raises(RuntimeError, match="exited unexpectedly"):
         list(items)

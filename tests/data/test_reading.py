@@ -76,7 +76,7 @@ def test_the_first_rows_are_those_of_the_whole(tmp_path: Path, ending: str, rows
     assert pixels(path, rows) == pixels(path)[:rows]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1, 40), st.integers(1, 40), st.sampled_from([1, 3, 4]), st.integers(0, 9), st.integers(1, 5))
 def test_a_png_is_its_pixels_whatever_its_compression(
     tmp_path_factory: pytest.TempPathFactory, height: int, width: int, channels: int, level: int, coarse: int
@@ -360,7 +360,7 @@ def test_many_unknown_ids_make_a_short_message(tmp_path: Path) -> None:
     assert len(str(error.value)) < 400 + len(str(tmp_path))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.dictionaries(st.integers(0, 65535), st.sampled_from([*CLASSES, "void"]), min_size=1, max_size=30), st.data())
 def test_any_table_is_looked_up_pixel_by_pixel(
     tmp_path_factory: pytest.TempPathFactory, names: dict[int, str], draw: st.DataObject
@@ -478,7 +478,7 @@ def test_a_truncated_label_is_refused(tmp_path: Path) -> None:
             label(path, CARLA if name == "carla" else TRAIN_IDS)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data())
 def test_a_flipped_byte_in_a_png_is_noticed(tmp_path_factory: pytest.TempPathFactory, draw: st.DataObject) -> None:
     data = bytearray(png_writer.png(noise(9, 7, 3)))
@@ -490,7 +490,7 @@ def test_a_flipped_byte_in_a_png_is_noticed(tmp_path_factory: pytest.TempPathFac
         read_image(path)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.binary(max_size=200), st.sampled_from([b"", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", b"BM", b"II*\0", b"\xff\xd8\xff"])
 )

@@ -27,7 +27,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(toy, "VAL_IMAGES", 3)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.sampled_from(toy.STYLES), st.integers(0, 2**31))
 def test_render_gives_an_image_and_exact_train_ids(style: str, seed: int) -> None:
     image, label = toy.render(style, seed)

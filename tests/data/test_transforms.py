@@ -56,7 +56,7 @@ def test_a_sample_draws_from_its_generator_alone() -> None:
     assert torch.equal(torch.get_rng_state(), before)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1, 90), st.integers(1, 90), st.integers(0, 2**31))
 def test_any_image_gives_a_full_crop(height: int, width: int, seed: int) -> None:
     image = torch.randint(0, 256, (3, height, width), dtype=torch.uint8)
@@ -110,7 +110,7 @@ def test_a_size_keeps_the_aspect_and_the_long_side_ends_at_four_crops() -> None:
     assert max(transforms.random_size((100, 900), data(crop_size=100, scale=(2, 2)), seeded(0))) == 400
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(5, 60), st.integers(5, 60), st.integers(4, 90), st.integers(4, 90), st.integers(0, 2**31))
 def test_resizing_a_window_equals_cutting_it_from_torchs_resized_image(
     height: int, width: int, tall: int, wide: int, seed: int
@@ -317,7 +317,7 @@ def test_contrast_comes_before_or_after_the_colour_with_probability_a_half() -> 
 COLOURS = st.lists(st.tuples(*[st.integers(0, 255)] * 3), min_size=1, max_size=8)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(COLOURS, st.floats(0.5, 1.5))
 def test_saturate_equals_colorsys(colours: list[tuple[int, int, int]], factor: float) -> None:
     out = transforms.saturate(torch.tensor(colours).T[:, None].double(), factor)[:, 0].T
@@ -327,7 +327,7 @@ def test_saturate_equals_colorsys(colours: list[tuple[int, int, int]], factor: f
         assert found.tolist() == pytest.approx(expected, abs=1e-3)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(COLOURS, st.floats(-36, 36))
 def test_rotate_hue_equals_colorsys(colours: list[tuple[int, int, int]], degrees: float) -> None:
     out = transforms.rotate_hue(torch.tensor(colours).T[:, None].double(), degrees)[:, 0].T

@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[2]
 #: Bytes of the disk that a sweep gets where it is to be filled.
 DISK = 40 << 20
 #: Seconds that processes are given to be gone, once nothing is left to do.
-GONE = 15.0
+GONE = 120.0
 
 
 #: Sweeps beyond those that were drawn, for faults that did not find their moment in these.

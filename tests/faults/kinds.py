@@ -6,13 +6,15 @@ import contextlib
 import os
 import random
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
+
+import psutil
 
 from tests.faults.plan import Fault
 from tests.faults.sweep import LEASE, Disturbed, Strike
 from tests.faults.traps import Caught
+from tests.processes import ends
 
 #: Seconds until a new raylet joins in place of one that was lost.
 JOINS = 4.0
@@ -120,8 +122,10 @@ def clock_skew(sweep: Disturbed, fault: Fault, caught: Caught) -> None:
 
 def torn_file(sweep: Disturbed, fault: Fault, caught: Caught) -> None:
     """A process is killed, and what it wrote last did not reach the disk whole."""
-    _signal(caught.pid, signal.SIGKILL)
-    time.sleep(0.05)
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(caught.pid)
+        process.kill()
+        ends(process)
     for tear in random.Random(fault.seed).sample(TEARS, 2):
         tear(Path(caught.run))
 

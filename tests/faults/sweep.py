@@ -28,7 +28,7 @@ VARY = {"tuning.rank": [2, 3], "seed": [0, 1, 2]}
 #: Seconds until a lease that shows no sign of life expires.
 LEASE = 4
 #: Seconds that a sweep with its faults may take.
-LIMIT = 300
+LIMIT = 900
 #: Kinds after which a person gives the command again: it was ended, or said that the disk is full.
 ENDING = ("driver killed", "driver terminated", "driver interrupted", "disk full")
 

@@ -69,7 +69,7 @@ class Tracker:
         self.start()
 
     def _wait(self) -> None:
-        for _ in range(600):
+        for _ in range(1800):
             with (
                 contextlib.suppress(OSError),
                 urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health", timeout=2),

@@ -50,7 +50,7 @@ def tables(sweep: Path, here: Path, there: Path, out: Path, short: Iterable[str]
         if file.read_bytes() != (out / "here/tables" / file.name).read_bytes():
             yield f"table {file.name} differs: {out / 'here/tables' / file.name} and {file}"
     ids = [run.id for run in runs(here) if run.id not in short and run.state == "done"]
-    frames = [results.load(root, ids).drop(columns=TIMING) for root in (here, there)]
+    frames = [results.load(root, ids, losses=True).drop(columns=TIMING) for root in (here, there)]
     keys = ["run_id", "step", "domain", "class", "metric"]
     frames = [frame.sort_values(keys, ignore_index=True) for frame in frames]
     try:

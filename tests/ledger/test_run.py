@@ -161,7 +161,7 @@ def test_a_run_that_another_process_holds_is_busy_until_that_is_killed(
         with run.claimed():
             run.start(step=0, steps=3)
             print("held", flush=True)
-            time.sleep(60)
+            time.sleep(600)
     """
     holder = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, text=True)
     assert holder.stdout is not None and holder.stdout.readline() == "held\n"

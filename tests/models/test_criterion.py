@@ -172,7 +172,7 @@ def test_the_class_term_weighs_queries_without_target() -> None:
     assert min(abs(option - terms["loss_class"].item()) for option in options) < 1e-5
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10_000), st.integers(1, 4), st.integers(1, 4))
 def test_matching_is_the_cheapest_of_all_assignments(seed: int, queries: int, classes: int) -> None:
     """Costs by the formulas of the paper, one query and one target at a time, and every assignment tried."""
@@ -206,7 +206,7 @@ def test_matching_is_the_cheapest_of_all_assignments(seed: int, queries: int, cl
         assert found == pytest.approx(best, abs=1e-4)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.permutations(range(8)), st.permutations(range(3)))
 def test_order_of_queries_and_images_does_not_matter(queries: list[int], images: list[int]) -> None:
     made, label = predictions(batch=3), labels(3)

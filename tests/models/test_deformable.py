@@ -32,7 +32,7 @@ def gradients(core: object, given: Case) -> tuple[Tensor, ...]:
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-12)])
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     st.integers(0, 1000),
     st.integers(1, 3),

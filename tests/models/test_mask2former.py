@@ -99,7 +99,7 @@ def test_shapes(batch: int, queries: int) -> None:
         assert prediction.mask_logits.shape == (batch, queries, 22, 30)
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(st.permutations(range(7)))
 def test_permuted_queries_give_permuted_predictions(order: list[int]) -> None:
     model = head()
@@ -210,7 +210,7 @@ def test_the_full_head_has_the_published_size_and_number_of_tensors() -> None:
     assert len(model.state_dict()) == 292  # as in the published checkpoints
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 1000), st.integers(1, 3), st.integers(1, 9), st.integers(1, 9))
 def test_semantic_inference_is_upsample_then_sum_of_products(seed: int, batch: int, height: int, width: int) -> None:
     torch.manual_seed(seed)

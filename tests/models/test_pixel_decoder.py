@@ -35,7 +35,7 @@ def bilinear(plane: Tensor, x: float, y: float) -> Tensor:
     return total
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.integers(0, 10_000), st.integers(1, 4), st.integers(1, 4))
 def test_the_core_is_a_weighted_sum_of_bilinear_reads(seed: int, height: int, width: int) -> None:
     torch.manual_seed(seed)

@@ -10,7 +10,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,6 +18,8 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 import timm
+
+from tests.waiting import comes
 
 NAME = "test_vit.r160_in1k"
 
@@ -38,7 +39,7 @@ start, digests = fork.Barrier({RUNS}), fork.Queue()
 runs = [fork.Process(target=run, args=(start, digests)) for _ in range({RUNS})]
 for one in runs:
     one.start()
-print(*[digests.get(timeout=60) for _ in runs])
+print(*[digests.get(timeout=600) for _ in runs])
 """
 
 
@@ -72,7 +73,7 @@ class Answer(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.do_HEAD()
         if "model.safetensors" in self.path:
-            time.sleep(0.5)  # long enough for all to come and wait
+            assert comes(lambda: self.server.asked["HEAD True"] == RUNS), "all have come, and wait"
             self.wfile.write(self.server.content)
 
     def log_message(self, format: str, *args: object) -> None:
@@ -89,10 +90,11 @@ def hub() -> Iterator[Hub]:
 
 @pytest.mark.slow
 def test_eight_runs_that_start_on_one_node_download_once(hub: Hub, tmp_path: Path) -> None:
-    places = {"HF_ENDPOINT": f"http://127.0.0.1:{hub.server_port}", "HF_HOME": str(tmp_path)}
+    patience = {"HF_HUB_ETAG_TIMEOUT": "240", "HF_HUB_DOWNLOAD_TIMEOUT": "240"}
+    places = {"HF_ENDPOINT": f"http://127.0.0.1:{hub.server_port}", "HF_HOME": str(tmp_path), **patience}
     environment = {key: value for key, value in os.environ.items() if not key.startswith("HF_")} | places
     command = [sys.executable, "-c", PROGRAM]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == [hashlib.sha256(hub.content).hexdigest()] * RUNS
     assert hub.asked["HEAD True"] == RUNS, "each asked whether its copy is the newest"

@@ -100,7 +100,7 @@ def test_the_report_says_it_at_the_top_and_under_each_table_and_curve_in_every_f
     for table in TABLES:
         fragment = (one.out / "tables" / f"{table.name.replace(' ', '-')}.tex").read_text()
         assert "(toy-day: 2 of 24 images)" in fragment and "do not compare" in fragment
-    frame = pd.read_csv(one.out / "results.csv")
+    frame = pd.read_csv(one.out / "runs.csv")
     assert frame.groupby("seed")["skipped_files"].unique().map(list).to_dict() == {0: [0], 1: [2]}
 
 

@@ -32,16 +32,18 @@ def flat(text: str) -> str:
 
 def test_a_finished_sweep(finished: World) -> None:
     names = {str(file.relative_to(finished.out)) for file in finished.files}
-    assert {"report.md", "report.tex", "report.html", "results.csv", "tables/by-class.tex", "tables/main.md",
-            "tables/main.csv", "figures/curves.png", "figures/inverted-u.pdf"} <= names  # fmt: skip
+    assert {"report.md", "report.tex", "report.html", "results.csv", "runs.csv", "tables/by-class.tex",
+            "tables/main.md", "tables/main.csv", "figures/curves.png", "figures/inverted-u.pdf"} <= names  # fmt: skip
     assert names == {str(file.relative_to(finished.out)) for file in finished.out.rglob("*") if file.is_file()}
     for text in documents(finished).values():
         assert "partial:" not in text
         facts = ("rein report demo", "15 done of 15 planned", "15 min", "abc123", "2.14", "rises and then falls")
         assert [part for part in facts if part not in flat(text)] == []
         assert "images" not in flat(text).split("How these numbers were made")[1]
-    frame = pd.read_csv(finished.out / "results.csv")
-    assert set(frame["point"]) == {*POINTS, *CONTROL} and {"run_id", "tuning.method", "value"} <= set(frame)
+    scores, runs = (pd.read_csv(finished.out / name) for name in ("results.csv", "runs.csv"))
+    assert set(scores["point"]) == {*POINTS, *CONTROL} and {"run_id", "role", "value"} <= set(scores)
+    assert runs["run_id"].tolist() == [item.id for item in finished.planned]
+    assert {"point", "state", "tuning.method", "seconds"} <= set(runs) and set(scores["run_id"]) == set(runs["run_id"])
 
 
 @pytest.mark.parametrize("number", [0, 4])
@@ -127,7 +129,7 @@ def test_latex_compiles(world: Make) -> None:
     made.finish_all()
     write(made.report(title=NASTY, text=NASTY, tables=(Table(name=NASTY, caption=NASTY),)), made.runs, made.out)
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "report.tex"]
-    done = subprocess.run(command, cwd=made.out, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=made.out, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout[-2000:]
 
 

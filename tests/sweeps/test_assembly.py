@@ -45,7 +45,7 @@ def one_by_one(changes: dict[str, Any], to_run: bool = True) -> tuple[str, Exper
     return run_id(experiment), experiment
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(CHANGES, min_size=1, max_size=8))
 def test_experiments_ids_and_refusals_are_those_of_building_one_by_one(many: list[dict[str, Any]]) -> None:
     assembly = Assembly(TOY)

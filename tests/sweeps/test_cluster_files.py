@@ -10,7 +10,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from rein.config import Sweep
 from rein.config_io import load
 from rein.sweeps.plan import expand
 from rein.sweeps.resources import Allotment, Node
+from tests.waiting import comes
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "sweeps" / "cluster"
@@ -186,7 +186,7 @@ elif name == "rein" and "endless" in words:
         sys.exit(130)
     signal.signal(signal.SIGTERM, stop)
     open(os.environ["SAID"] + ".up", "w").close()
-    time.sleep(60)
+    time.sleep(600)
 """
 
 
@@ -212,7 +212,7 @@ class Slurm:
 
 def test_slurm_starts_ray_on_all_nodes_and_the_sweep_on_the_first(tmp_path: Path) -> None:
     slurm = Slurm(tmp_path)
-    assert slurm.start("rank", "steps=5").wait(timeout=60) == 0
+    assert slurm.start("rank", "steps=5").wait(timeout=600) == 0
     calls = slurm.calls()
     assert calls[-1] == ["rein", "sweep", "rank", "steps=5", "--address", "auto"]
     (run,) = (call for call in calls if call[:2] == ["ray", "symmetric-run"])
@@ -225,9 +225,7 @@ def test_slurm_starts_ray_on_all_nodes_and_the_sweep_on_the_first(tmp_path: Path
 def test_slurm_before_the_time_is_up_stops_rein_alone_and_queues_again(tmp_path: Path) -> None:
     slurm = Slurm(tmp_path)
     script = slurm.start("endless")
-    deadline = time.monotonic() + 60
-    while not (tmp_path / "said.up").is_file() and time.monotonic() < deadline:
-        time.sleep(0.05)
+    assert comes((tmp_path / "said.up").is_file)
     script.send_signal(signal.SIGTERM)  # --signal=B:TERM@120: the script gets it, nobody else
-    assert script.wait(timeout=30) == 130
+    assert script.wait(timeout=600) == 130
     assert slurm.calls()[-1] == ["scontrol", "requeue", "7"]

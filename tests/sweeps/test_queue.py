@@ -49,7 +49,7 @@ def held_by_another(run: Run) -> Iterator[Callable[[], None]]:
     run.path.mkdir(parents=True, exist_ok=True)
     code = (
         "import sys, time\nfrom pathlib import Path\nfrom rein.ledger import Run\n"
-        f"with Run(Path({str(run.path)!r})).claimed():\n    print('held', flush=True)\n    time.sleep(60)\n"
+        f"with Run(Path({str(run.path)!r})).claimed():\n    print('held', flush=True)\n    time.sleep(600)\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert process.stdout and process.stdout.readline() == "held\n"
@@ -80,7 +80,7 @@ def test_what_is_final_is_skipped_and_what_was_cut_or_failed_is_not(tmp_path: Pa
     assert seeds(Queue(plans(6), tmp_path)) == [2, 3, 4, 5]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(number=st.integers(0, 12), jobs=st.integers(1, 4), seed=st.integers(0, 99))
 def test_every_run_is_handed_out_once_however_they_end(
     tmp_path_factory: pytest.TempPathFactory, number: int, jobs: int, seed: int
@@ -107,9 +107,7 @@ def test_a_run_that_another_driver_works_on_comes_when_it_is_free(
         end(queue, plans(2)[1])
         assert queue.next() is None and not queue.exhausted
         kill()
-        deadline = time.monotonic() + 10
-        while (plan := queue.next()) is None and time.monotonic() < deadline:
-            time.sleep(0.05)
+        plan = queue.next()
     assert plan is not None and plan.experiment.seed == 0
     end(queue, plan)
     assert queue.exhausted

@@ -119,7 +119,7 @@ def test_a_fully_trained_trunk_has_metas_names(tiny: Tiny) -> None:
     assert all(name.startswith(("backbone.", "decode_head.")) for name in theirs)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     encoder=st.integers(1, 12),
     decoder=st.integers(1, 12),

@@ -28,6 +28,7 @@ def test_a_signal_is_kept_while_a_step_is_made(number: signal.Signals) -> None:
 
 
 def test_a_second_signal_waits_for_nothing_unless_it_is_the_echo_of_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ECHO", 600.0)
     with Interrupts() as interrupts:
         interrupts.stepping = True
         os.kill(os.getpid(), signal.SIGTERM)
@@ -88,6 +89,6 @@ def test_an_interpreter_that_exits_waits_for_the_run_in_its_thread() -> None:
         inside.wait()
     """
     ended = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=600, check=True
     )
     assert ended.stdout == "saved\n"

@@ -16,7 +16,6 @@ from rein.reports.study import Study, miou_by_step, trajectory
 def curves(study: Study, wanted: Figure) -> Picture | str:
     """The training loss over steps, and how source val and target mIoU move together over the checkpoints."""
     import matplotlib.pyplot as plt
-    import seaborn as sns
     from matplotlib.lines import Line2D
 
     points = list(wanted.points) or study.points
@@ -33,11 +32,11 @@ def curves(study: Study, wanted: Figure) -> Picture | str:
     height = 2.35 + 0.15 * math.ceil(len(points) / across)
     canvas, (left, right) = plt.subplots(1, 2, figsize=(TEXT, height), layout="constrained")
     binned = _binned(losses)
-    if len(binned):
-        sns.lineplot(binned, x="step", y="value", hue="point", hue_order=points, style="point", style_order=points,
-                     palette={point: one.colour for point, one in look.items()},
-                     dashes={point: one.dashes for point, one in look.items()}, errorbar="sd", legend=False, ax=left,
-                     err_kws={"linewidth": 0, "alpha": 0.18})  # fmt: skip
+    for point, one in look.items():
+        bins = binned[binned["point"] == point].groupby("step")["value"]
+        mean, sd = bins.mean(), bins.std()
+        left.plot(mean.index, mean, color=one.colour, linestyle=one.line)
+        left.fill_between(mean.index, mean - sd, mean + sd, color=one.colour, linewidth=0, alpha=0.18)
     left.set(xlabel="step", ylabel="training loss", title="training")
     # Without a source to score there is nothing but the steps to hold the target against.
     column, title = aim(study, wanted.rename)
@@ -49,8 +48,8 @@ def curves(study: Study, wanted: Figure) -> Picture | str:
         mine = scores[scores["point"] == point].dropna(subset=[source, target])
         mean = _shared_steps(mine).groupby("step")[[source, target]].mean()
         style = {"color": look[point].colour, "linestyle": look[point].line, "marker": look[point].marker}
-        for _, run in mine.groupby("run_id"):
-            right.plot(run[source], run[target], **{**style, "marker": "."}, linewidth=0.5, alpha=0.4, markersize=2)
+        each = _broken(mine)
+        right.plot(each[source], each[target], **{**style, "marker": "."}, linewidth=0.5, alpha=0.4, markersize=2)
         right.plot(mean[source], mean[target], **style, markersize=2.5)
         right.plot(mean[source].tail(1), mean[target].tail(1), **style, markersize=6)
         shown += [
@@ -91,3 +90,9 @@ def _shared_steps(frame: pd.DataFrame) -> pd.DataFrame:
     reached = frame.groupby("run_id")["step"].max().reset_index(name="reached")
     points = reached.merge(frame[["run_id", "point"]].drop_duplicates()).groupby("point")["reached"].min()
     return frame[frame["step"] <= frame["point"].map(points)]
+
+
+def _broken(frame: pd.DataFrame) -> pd.DataFrame:
+    """The runs one after another with an empty row behind each: as one line with gaps, ten thousand are soon drawn."""
+    gaps = frame[["run_id"]].drop_duplicates()
+    return pd.concat([frame, gaps]).sort_values("run_id", kind="stable")

@@ -16,6 +16,10 @@ _SIDES = [(1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1)]
 _FAR = (5, 8, 12, 16, 20, 26, 32, 40, 50)
 
 
+#: x, lowest and highest y of an error bar, or of a point where these are one.
+Bar = tuple[float, float, float]
+
+
 class Named(NamedTuple):
     """A place in the axes' data, and what is written beside it."""
 
@@ -38,38 +42,42 @@ class _Box(NamedTuple):
         height = min(self.top, other.top) - max(self.bottom, other.bottom)
         return max(width, 0) * max(height, 0)
 
+    def nearest(self, at: np.ndarray) -> tuple[float, float]:
+        """Its place that is nearest to another."""
+        return float(np.clip(at[0], self.left, self.right)), float(np.clip(at[1], self.bottom, self.top))
 
-def name(
-    axes: Axes, named: Sequence[Named], spared: Sequence[tuple[float, float, float]] = (), size: float = 6.5
-) -> None:
+    def far(self, at: np.ndarray) -> float:
+        """The distance of a place from it."""
+        return math.dist(self.nearest(at), at)
+
+
+def name(axes: Axes, named: Sequence[Named], spared: Sequence[Bar] = (), size: float = 6.5) -> None:
     """Write the names; a name that had to move away has a thin line to its point.
 
-    `spared` is what no name may cover: x, lowest and highest y of an error bar or a further point.
-
-    The axes' limits must be final. Places are tried in a fixed order, so that the same points give the same picture.
+    `spared` is what no name may cover beside the points. The axes' limits must be final. Places are tried in a fixed
+    order, so that the same points give the same picture.
     """
     canvas = axes.get_figure(root=True)
     assert canvas is not None
     canvas.draw_without_rendering()  # a layout engine moves the axes only now
     pixels = canvas.dpi / 72
     frame = _Box(*axes.get_window_extent().extents)
-    upright = [(one.x, one.y, one.y) for one in named]
-    taken = [_around(axes, bar, 3 * pixels if bar[1] == bar[2] else 2.5 * pixels) for bar in (*upright, *spared)]
-    for one in sorted(named, key=lambda one: (one.x, one.y, one.text)):
-        at = axes.transData.transform((one.x, one.y))
+    places = [axes.transData.transform((one.x, one.y)) for one in named]
+    bars = [*((one.x, one.y, one.y) for one in named), *spared]
+    points = [axes.transData.transform(bar[:2]) for bar in bars if bar[1] == bar[2]]
+    taken = [_around(axes, bar, (3 if bar[1] == bar[2] else 2.5) * pixels) for bar in bars]
+    for one, at in sorted(zip(named, places, strict=True), key=lambda pair: pair[0]):
         text = axes.annotate(one.text, (one.x, one.y), (0, 0), textcoords="offset points", fontsize=size, zorder=6)
         extent = text.get_window_extent()
-        tried = [
-            (_overlap(box, taken, frame) + 2 * far * pixels, rank, far, box)
-            for far in _FAR
-            for rank, side in enumerate(_SIDES)
-            for box in (_beside(at, side, far * pixels, extent.width, extent.height),)
+        boxes = [_beside(at, side, far * pixels, extent.width, extent.height) for far in _FAR for side in _SIDES]
+        # Covering anything is worst, then to stand where another point is as near, then to be far away.
+        costs = [
+            _overlap(box, taken, frame) + pixels * (2 * box.far(at) + 25 * _rivals(box, at, points)) for box in boxes
         ]
-        _, _, far, box = min(tried, key=lambda one: one[:2])
+        box = boxes[int(np.argmin(costs))]
         text.set_position(((box.left - at[0]) / pixels, (box.bottom - at[1]) / pixels))
-        if far > 8:
-            near = (np.clip(at[0], box.left, box.right), np.clip(at[1], box.bottom, box.top))
-            to = axes.transData.inverted().transform(near)
+        if box.far(at) > 8 * pixels or _rivals(box, at, points):
+            to = axes.transData.inverted().transform(box.nearest(at))
             axes.plot([one.x, to[0]], [one.y, to[1]], color="0.45", linewidth=0.4, zorder=5, scalex=False, scaley=False)
         taken.append(box)
 
@@ -96,7 +104,7 @@ def above(axes: Axes, places: Sequence[tuple[str, float]], width: float, narrow:
     return 14 + 0.6 * size * max(len(name) for name, _ in places) * math.sin(math.radians(angle))
 
 
-def _around(axes: Axes, bar: tuple[float, float, float], half: float) -> _Box:
+def _around(axes: Axes, bar: Bar, half: float) -> _Box:
     x, low = axes.transData.transform(bar[:2])
     high = axes.transData.transform((bar[0], bar[2]))[1]
     return _Box(x - half, low - half, x + half, high + half)
@@ -105,10 +113,15 @@ def _around(axes: Axes, bar: tuple[float, float, float], half: float) -> _Box:
 def _beside(at: np.ndarray, side: tuple[int, int], far: float, width: float, height: float) -> _Box:
     """A name's box on one side of a point, its nearest edge or corner that far away."""
     if 0 not in side:
-        far *= 0.7
+        far *= 0.8  # a side is nearer
     left = at[0] + {1: far, 0: -width / 2, -1: -far - width}[side[0]]
     bottom = at[1] + {1: far, 0: -height / 2, -1: -far - height}[side[1]]
     return _Box(left, bottom, left + width, bottom + height)
+
+
+def _rivals(box: _Box, at: np.ndarray, points: Sequence[np.ndarray]) -> int:
+    """How many points are about as near to a name as its own."""
+    return sum(box.far(other) < 1.3 * box.far(at) for other in points) - 1
 
 
 def _overlap(box: _Box, taken: Sequence[_Box], frame: _Box) -> float:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import groupby
+from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
 from rein.config import ConfigError, Figure, nearest
 from rein.reports.figures.beside import about
-from rein.reports.figures.picture import COLUMN, Picture, Point, columns, join
+from rein.reports.figures.picture import COLUMN, Look, Picture, Point, columns, join
 from rein.reports.figures.variants import (
     Variant,
     aim,
@@ -22,6 +23,9 @@ from rein.reports.figures.variants import (
 )
 from rein.reports.names import written
 from rein.reports.study import Study
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 def lines(study: Study, wanted: Figure) -> Picture | str:
@@ -40,22 +44,17 @@ def lines(study: Study, wanted: Figure) -> Picture | str:
     _check_lines(study, wanted, every)
     look = looks_of([one.hue for one in every])
     canvas, axes = plt.subplots(figsize=(COLUMN, 2.5), layout="constrained")
-    points = []
     ordered = sorted(found, key=lambda one: (list(look).index(one.hue), float(one.run[wanted.x])))
+    there = [one for one in ordered if one.published == one.published]
+    points = []
     for hue, group in groupby(ordered, key=lambda one: one.hue):
-        line = list(group)
-        style = {"color": look[hue].colour, "marker": look[hue].marker, "markersize": 4}
-        x, means = [float(one.run[wanted.x]) for one in line], [one.mean(column) for one in line]
-        sd = np.nan_to_num([one.sd(column) for one in line])
-        bars = axes.errorbar(x, means, yerr=np.where(sd > 0, sd, np.nan), capsize=2, elinewidth=0.8, zorder=4, **style)
-        bars.set_label(hue or "measured")
-        points += [Point(axes, at, mean, one.said(column)) for at, mean, one in zip(x, means, line, strict=True)]
-    for hue, group in groupby([one for one in ordered if one.published == one.published], key=lambda one: one.hue):
-        there = [(float(one.run[wanted.x]), one.published, one) for one in group]
-        axes.plot([at for at, *_ in there], [value for _, value, _ in there], color=look[hue].colour,
-                  marker=look[hue].marker, markersize=4, markerfacecolor="white", linestyle="--", linewidth=0.9,
-                  label=f"{hue}, published" if hue else "published", zorder=3)  # fmt: skip
-        points += [Point(axes, at, value, one.said_there(value)) for at, value, one in there]
+        line = [Point(axes, float(one.run[wanted.x]), one.mean(column), one.said(column)) for one in group]
+        _measured(axes, line, [one.sd(column) for one in ordered if one.hue == hue], look[hue], hue or "measured")
+        points += line
+    for hue, group in groupby(there, key=lambda one: one.hue):
+        line = [Point(axes, float(one.run[wanted.x]), one.published, one.said_there(one.published)) for one in group]
+        _published(axes, line, look[hue], f"{hue}, published" if hue else "published")
+        points += line
     axes.set(xlabel=written(wanted.x, wanted.rename), ylabel=title)
     _scale(axes, sorted({float(one.run[wanted.x]) for one in every}))
     axes.grid(axis="y", alpha=0.4)
@@ -63,9 +62,22 @@ def lines(study: Study, wanted: Figure) -> Picture | str:
     if len(handles) > 1 or texts != ["measured"]:
         canvas.legend(handles, texts, loc="outside lower center", ncols=columns(len(texts), 2))
     drawn = f"Means over seeds. {spread_note(found)}"
-    rows = [one.row for one in ordered if one.row and one.published == one.published]
-    hollow = published_note(wanted, rows, about(study), "Hollow and dashed")
+    hollow = published_note(wanted, [one.row for one in there if one.row], about(study), "Hollow and dashed")
     return Picture(join(wanted.caption, drawn, hollow, left_out(every)), canvas, points=tuple(points))
+
+
+def _measured(axes: Axes, line: Sequence[Point], sd: Sequence[float], look: Look, name: str) -> None:
+    """Filled points with error bars, joined."""
+    x, y = [point.x for point in line], [point.y for point in line]
+    bars = axes.errorbar(x, y, yerr=sd, capsize=2, elinewidth=0.8, color=look.colour, marker=look.marker,
+                         markersize=4, zorder=4)  # fmt: skip
+    bars.set_label(name)
+
+
+def _published(axes: Axes, line: Sequence[Point], look: Look, name: str) -> None:
+    """Hollow points, dashed between them."""
+    axes.plot([point.x for point in line], [point.y for point in line], color=look.colour, marker=look.marker,
+              markersize=4, markerfacecolor="white", linestyle="--", linewidth=0.9, label=name, zorder=3)  # fmt: skip
 
 
 def _check(study: Study, wanted: Figure) -> None:
@@ -96,7 +108,7 @@ def _check_lines(study: Study, wanted: Figure, every: list[Variant]) -> None:
             )
 
 
-def _scale(axes, values: list[float]) -> None:
+def _scale(axes: Axes, values: list[float]) -> None:
     """A tick at every value; logarithmic where the values grow by factors (4, 8, 16, …)."""
     if values[0] > 0 and len(values) > 2 and values[-1] / values[0] >= 8:
         axes.set_xscale("log", base=2)

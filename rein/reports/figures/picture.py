@@ -117,11 +117,6 @@ class Look(NamedTuple):
     #: As matplotlib has it, `-` or (0, (on, off, …)).
     line: Any
 
-    @property
-    def dashes(self) -> Any:
-        """The line as seaborn has it."""
-        return "" if self.line == "-" else self.line[1]
-
 
 def looks(number: int) -> list[Look]:
     """As many looks; colours differ in all of them, markers in a dozen, lines in half a dozen."""

@@ -116,9 +116,11 @@ class _Web:
         for axis, name in enumerate(names):
             x, y = self.place(axis, self.stop)
             axes.plot([0, x], [0, y], color="0.82", linewidth=0.5, zorder=1)
-            side, up = round(x / (self.stop - self.start), 3), round(y / (self.stop - self.start), 3)
+            side, up = x / (self.stop - self.start), y / (self.stop - self.start)
+            # Below two lowest corners there is no line that a name in their middle would cross.
+            middle = abs(side) < 0.3 or (self.axes % 2 == 1 and up < 0.01 - math.cos(math.pi / self.axes))
             axes.annotate(name, (x, y), (4 * side, 4 * up), textcoords="offset points", fontsize=7.5,
-                          ha="center" if abs(side) < 0.3 or -0.9 < up < -0.3 else "left" if side > 0 else "right",
+                          ha="center" if middle else "left" if side > 0 else "right",
                           va="bottom" if up > 0.3 else "top" if up < -0.3 else "center")  # fmt: skip
 
 

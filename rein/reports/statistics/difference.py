@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rein.reports.statistics.limits import ALPHA
-
 
 @dataclass(frozen=True)
 class Difference:
@@ -22,4 +20,4 @@ class Difference:
     @property
     def clear(self) -> bool:
         """Tested, and the interval leaves out zero."""
-        return self.p is not None and self.p < ALPHA
+        return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)

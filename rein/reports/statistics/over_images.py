@@ -29,7 +29,7 @@ def over_images(
 
     The interval is of percentiles, widened as Student's t of the smallest domain's N asks (Hesterberg 2015, doi
     10.1080/00031305.2015.1089789), p its inversion; n counts all images. With classes of heavy-tailed area, some in
-    one image of twelve, it covers 94 to 95 % at 8 to 500 images a domain (BCa and basic intervals 88 to 91 % at 60).
+    one image of twelve, it covers 93 to 95 % at 8 to 500 images a domain (BCa and basic intervals 88 to 91 % at 60).
     Below MIN_IMAGES nothing is tested.
 
     Raises ValueError where domains, shapes or an image's labelled pixels differ: those are not the same images.

@@ -73,8 +73,9 @@ def _power(found: InvertedU, unit: str) -> str:
     """How likely the test at hand is to see a fall that is there."""
     percent = 100 * found.power
     chance = "over 99 %" if percent > 99 else "under 1 %" if percent < 1 else f"{percent:.0f} %"
+    seeds = f"{found.seeds} seeds" + (" or more" if found.runs > found.points * found.seeds else "")
     return (
-        f"With {found.points} points, {found.seeds} seeds and this spread (sd {found.spread:.2f} {unit} between the "
+        f"With {found.points} points, {seeds} and this spread (sd {found.spread:.2f} {unit} between the "
         f"seeds of a point) a fall of {DROP:g} {unit} from a peak at the middle count would be claimed in {chance} of "
         f"sweeps."
     )

@@ -67,19 +67,20 @@ def matches(entry: Published, study: Study, runs: pd.DataFrame, rename: Mapping[
         and (entry.head is None or entry.head in _written(run["head.method"], rename))
         and _plain(entry.method) in {_plain(name) for name in _written(method, rename)}
         and all(size is None or size == run.get(key) for key, size in _sizes(entry).items())
-        and entry.sources == set(study.original(run["data.sources"]))
+        and set(entry.sources) == set(study.original(run["data.sources"]))
     )
 
 
-def row_names(entry: Published, keys: Sequence[str], apart: bool) -> tuple[str, ...]:
-    """What stands in the columns of a published row that nobody has run; `apart` adds the backbone to the method."""
+def row_names(entry: Published, keys: Sequence[str], apart: Sequence[str]) -> tuple[str, ...]:
+    """What stands in the columns of a published row that nobody has run; its method tells what sets it `apart`."""
     more = [entry.venue] if entry.venue else []
-    more += [entry.short_backbone] if apart and entry.short_backbone else []
+    more += [entry.short_backbone] if "backbone.name" in apart and entry.short_backbone else []
+    more += [written(entry.sources, {})] if "data.sources" in apart else []
     texts = {
         **dict.fromkeys(METHOD, f"{entry.method} ({', '.join(more)})" if more else entry.method),
         "backbone.name": entry.short_backbone,
         "head.method": entry.head,
-        "data.sources": written(tuple(sorted(entry.sources)), {}),
+        "data.sources": written(entry.sources, {}),
         **_sizes(entry),
     }
     return tuple(MISSING if (text := texts.get(key)) is None else str(text) for key in keys)
@@ -111,11 +112,11 @@ class Footnotes:
         if not self.entries:
             return ()
         parts = dict.fromkeys(part for entry in self.entries for part in entry.source.split("; "))
-        sources = f"Published: {'; '.join(parts)}."
+        sources = f"Published: {'; '.join(parts)}.".replace("->", "→")
         single = [(SINGLE, "Seen in one source alone; all others in two that agree.")] if self.some_single else []
         once = " Each number was seen in one source alone." if self.all_single else ""
         return (
-            *((letter, f"{note[0].upper()}{note[1:]}.") for note, letter in self.letters.items()),
+            *((letter, f"{note[0].upper()}{note[1:]}.".replace("->", "→")) for note, letter in self.letters.items()),
             *single,
             ("", sources + once),
         )
@@ -140,7 +141,7 @@ def _has(entry: Published, key: str, wanted: Any) -> bool:
         **{key: [entry.method, _plain(entry.method)] for key in METHOD},
         "backbone.name": [entry.short_backbone, *backbones],
         "head.method": [entry.head, *heads],
-        "data.sources": [tuple(entry.sources)],
+        "data.sources": [entry.sources],
         **{key: [size] for key, size in _sizes(entry).items() if size is not None},
     }
     return key not in values or any(fits(value, wanted) for value in values[key])

@@ -13,7 +13,7 @@ from rein.reports.study import AVERAGE, Study, miou
 from rein.reports.tables.beside import entries
 from rein.reports.tables.means import Measure, Printed, grid
 from rein.reports.tables.rows import SELECTION, name
-from rein.reports.tables.targets import members, shown
+from rein.reports.tables.targets import shown
 
 MARKS = "Best mean of a target column in bold, second underlined; no test is implied."
 
@@ -21,34 +21,36 @@ MARKS = "Best mean of a target column in bold, second underlined; no test is imp
 def domains(study: Study, wanted: Table) -> Grid:
     """mIoU in percent: rows of variants, columns of targets, their mean, and apart the sources' val splits.
 
+    A family of targets that the table names (`cityscapes-c-fog`) is a column with the mean over its members.
+
     Targets that are published and not measured have columns too, and the published mean where it is all that there is.
-    A family of targets that the table names has one column, their mean.
     """
     told = entries(wanted)
     targets = shown(study, wanted, told)
-    means = {target: of for target in targets if (of := members(study, target)) and of != [target]}
-    of_all = [target for target, of in means.items() if len(of) == len(study.targets)]
-    study = study.on(list(dict.fromkeys(one for target in targets for one in members(study, target))))
-    wide = miou(study)
-    for family, of in means.items():
-        wide["target", family] = wide[[("target", one) for one in of]].mean(axis=1, skipna=False)
-    average = not of_all and (AVERAGE in wide or any("avg" in entry.miou for entry in told))
+    study = study.on([target for members in targets.values() for target in members])
+    scores = miou(study)
+    average = len(targets) > 1 and (AVERAGE in scores or any("avg" in entry.miou for entry in told))
     columns = [("target", target) for target in targets] + [AVERAGE] * average
     columns += [("source", source) for source in study.sources]
-    wide = wide.reindex(columns=pd.MultiIndex.from_tuples(columns))
-    measures = [
-        Measure(
-            Column(name(study, title, wanted), "targets" if role == "target" else "source val"),
-            best="max" if role == "target" else "none",
-            printed=_printed(study, title) if told and role == "target" else None,
-        )
-        for role, title in columns
-    ]
+    wide = scores.reindex(columns=pd.MultiIndex.from_tuples(columns))
+    for title, members in targets.items():
+        if members and members != (title,):
+            wide["target", title] = scores[[("target", member) for member in members]].mean(axis=1, skipna=False)
+    measures = [_measure(study, wanted, role, title, told) for role, title in columns]
     number = len(study.targets)
-    about = " and ".join([AVERAGE[1]] * average + [name(study, family, wanted) for family in of_all])
-    mean = f"{about} is the plain mean over the {number} targets, taken in every run first." if number > 1 else ""
-    mean += " Other columns of several targets are the means over those." if len(means) > len(of_all) else ""
-    return grid(study, wanted, wide, measures, ["mIoU in percent.", mean, MARKS, SELECTION[study.report.selection]])
+    mean = f"{AVERAGE[1]} is the plain mean over the {number} targets, taken in every run first."
+    caption = ["mIoU in percent.", mean if number > 1 and average else "", MARKS, SELECTION[study.report.selection]]
+    return grid(study, wanted, wide, measures, caption)
+
+
+def _measure(study: Study, wanted: Table, role: str, title: str, told: tuple[Published, ...]) -> Measure:
+    """A column; also a source's val split stands beside what is published of it, unless the table names `domains`."""
+    written = name(study, title, wanted)
+    if role == "target":
+        return Measure(Column(written, "targets"), best="max", printed=_printed(study, title) if told else None)
+    if not wanted.domains and any(study.original(title) in entry.miou for entry in told):
+        return Measure(Column(f"{written}, source val"), printed=_printed(study, title))
+    return Measure(Column(written, "source val"))
 
 
 def _printed(study: Study, target: str) -> Printed:
@@ -58,7 +60,7 @@ def _printed(study: Study, target: str) -> Printed:
     return Printed(
         partial(_miou, key),
         lambda entry: entry.note_of(key),
-        lambda entry: key != "avg" or entry.targets == measured,
+        lambda entry: key != "avg" or set(entry.targets) == measured,
     )
 
 

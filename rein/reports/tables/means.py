@@ -78,9 +78,10 @@ def grid(
     Published numbers and differences stand in columns of their own beside each measure, or `below` in rows. Where the
     columns are values of a key, runs of a row differ in it: it goes `across`.
     """
-    rows = [row for row in rows_of(study, wanted, across) if len(row.runs) or _says_something(row, measures)]
+    rows = [row for row in rows_of(study, wanted, across) if len(row.runs) or _told(row, measures)]
     blocks = [wide.loc[wide.index.isin(row.runs["run_id"])] for row in rows]
-    notes = Footnotes(entries(wanted))
+    told = {id(entry) for row in rows for entry in row.published}
+    notes = Footnotes([entry for entry in entries(wanted) if id(entry) in told])
     lines = []
     for row, block, measured in zip(rows, blocks, _measured(wanted, blocks, measures), strict=True):
         theirs = [_published(row, measure, notes) for measure in measures]
@@ -103,6 +104,11 @@ def grid(
     return Grid(wanted.name, joined, tuple(head), tuple(cells), values, notes.lines(), tuple(roles))
 
 
+def _told(row: Row, measures: list[Measure]) -> bool:
+    """Whether anything that the table shows is published of a row."""
+    return any(measure.printed and measure.printed.of(row) is not None for measure in measures)
+
+
 def _measured(wanted: Table, blocks: list[pd.DataFrame], measures: list[Measure]) -> list[list[Cell]]:
     """A line a row, a cell a measure, the best of every column marked."""
     means = [block.mean().tolist() for block in blocks]
@@ -121,11 +127,6 @@ def _measured(wanted: Table, blocks: list[pd.DataFrame], measures: list[Measure]
 def _best(wanted: Table, measure: Measure) -> Best:
     """What is marked: the table's own wish where the kind marks the column at all."""
     return wanted.best if wanted.best is not None and measure.best != "none" else measure.best
-
-
-def _says_something(row: Row, measures: list[Measure]) -> bool:
-    """Whether a column shows a number that is published of the row; its table may be of other targets too."""
-    return any(measure.printed is not None and measure.printed.of(row) is not None for measure in measures)
 
 
 def _published(row: Row, measure: Measure, notes: Footnotes) -> Cell:

@@ -98,14 +98,16 @@ def name(study: Study, value: Any, wanted: Table) -> str:
 
 def _with_published(study: Study, wanted: Table, rows: list[Row], entries: tuple[Published, ...]) -> list[Row]:
     """The published order: our rows at the place of theirs, theirs alone where we have none, ours alone last."""
-    apart = "backbone.name" not in wanted.rows and len({entry.short_backbone for entry in entries} - {None}) > 1
+    several = len({entry.short_backbone for entry in entries} - {None}) > 1
+    sources = {frozenset(study.original(names)) for names in study.runs["data.sources"]}
     found: dict[Any, Row] = dict(enumerate(rows))
     order: list[Any] = []
     for entry in entries:
         variants = set(beside.variants_of(entry, study, wanted.rename))
         own: list[Any] = [index for index, row in enumerate(rows) if variants & set(row.runs["point"])]
         if not own:
-            names = beside.row_names(entry, wanted.rows, apart)
+            apart = ["backbone.name"] * several + ["data.sources"] * (sources != {frozenset(entry.sources)})
+            names = beside.row_names(entry, wanted.rows, [key for key in apart if key not in wanted.rows])
             own = [(names, entry.sources)]
             found.setdefault(own[0], Row(names, study.runs.iloc[:0]))
         for key in own:

@@ -94,13 +94,14 @@ def _trials(study: Study) -> pd.DataFrame:
     if study.sweep.search is None:
         raise ConfigError(f"tables: {study.report.sweep} is no search; a table of kind `search` or `cost` shows one")
     scores = study.results[(study.results["metric"] == "miou") & (study.results["role"] == "source")]
-    curves = 100 * scores.groupby(["run_id", "step"])["value"].mean()
+    means = 100 * scores.groupby(["run_id", "step"], observed=True)["value"].mean()
+    curves = {run_id: curve.droplevel(0) for run_id, curve in means.groupby(level=0, observed=True)}
     rows = []
     for run_id, point, state in study.runs[["run_id", "point", "state"]].itertuples(index=False):
         status: dict[str, Any] = study.statuses[run_id]
         now = {"step": status.get("step", 0), "seconds": status.get("seconds") or 0.0}
         then = status.get("pruned_at", now)
-        curve = curves[run_id] if run_id in curves.index.get_level_values(0) else pd.Series(dtype=float)
+        curve = curves.get(run_id, pd.Series(dtype=float))
         seen = curve[curve.index <= then["step"]]
         said = f"pruned at {then['step']:,}" if "pruned_at" in status else state
         rows.append(

@@ -5,44 +5,45 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from rein.config import ConfigError, Table, nearest
-from rein.data.domains import FAMILIES
+from rein.data.domains import expand
 from rein.published import Published
 from rein.reports.study import Study
 
 
-def shown(study: Study, wanted: Table, entries: Iterable[Published] = ()) -> list[str]:
-    """The sweep's targets, then those that are only published; where the table names `domains`, those in its order.
+def shown(study: Study, wanted: Table, entries: Iterable[Published] = ()) -> dict[str, tuple[str, ...]]:
+    """Column -> the targets whose mean it is: itself, or the members of a family; none where it is only published.
 
-    A world's target may be named as what it stands for, and several by the family that they are of. Raises ConfigError
-    for a domain that there is not.
+    These are the sweep's targets, then those that are only published; where the table names `domains`, those in its
+    order. A world's targets may be named as what they stand for; what a world lacks is a column without numbers. Raises
+    ConfigError for a domain that there is not.
     """
-    measured = {study.original(name): name for name in study.targets}
-    families = [name for name in FAMILIES if members(study, name)]
-    known = [*study.targets, *_published(entries, measured), *families]
-    # A world need not have every corruption.
-    there = [name for name in wanted.domains if name in known or name not in FAMILIES or not study.moved.world]
-    chosen = [measured.get(name, name) for name in there] or known[: len(known) - len(families)]
-    for name in chosen:
-        if name not in known:
+    measured = {name: (name,) for name in study.targets}
+    if not wanted.domains:
+        own = {study.original(name) for name in (*study.targets, *study.sources)}
+        return measured | {name: () for entry in entries for name in entry.domains if name not in own}
+    published = {name for entry in entries for name in entry.domains}
+    chosen = {}
+    for name in wanted.domains:
+        there = _there(study, name)
+        members = measured.get(there) or tuple(one for one in expand(there) if one in measured)
+        if not members and name not in published and (study.moved.world is None or there == name):
+            known = [*measured, *published]
             raise ConfigError(
                 f"table {wanted.name!r}: `domains`: {name!r} is no target of the sweep{nearest(name, known)}; "
-                f"there are {', '.join(known)}"
+                f"there are {', '.join(known[:20])}{' and more' if len(known) > 20 else ''}"
             )
+        chosen[there if there in measured else name] = members
     return chosen
-
-
-def members(study: Study, name: str) -> list[str]:
-    """The targets of the study that a name of `shown` stands for: one, or those of a family (`cityscapes-c-fog`)."""
-    if name in study.targets:
-        return [name]
-    return [target for target in study.targets if {target, study.original(target)} & set(FAMILIES.get(name, ()))]
 
 
 def of_targets(study: Study, wanted: Table) -> Study:
     """The study of the targets that the table names, of all where it names none."""
-    chosen = shown(study, wanted)
-    return study.on(list(dict.fromkeys(target for name in chosen for target in members(study, name))))
+    return study.on([target for members in shown(study, wanted).values() for target in members])
 
 
-def _published(entries: Iterable[Published], measured: dict[str, str]) -> list[str]:
-    return list(dict.fromkeys(name for entry in entries for name in entry.domains if name not in measured))
+def _there(study: Study, name: str) -> str:
+    """What stands for a domain, or for a family or one of its parts, in the study's world."""
+    for own, original in study.moved.stands_for.items():
+        if name == original or name.startswith(f"{original}-"):
+            return own + name.removeprefix(original)
+    return name

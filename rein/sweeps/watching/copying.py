@@ -13,9 +13,10 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from rein.ledger import FAILED, FINAL, Run
+from rein.ledger.tracked import is_copied, reason, shown
 from rein.sweeps.plan import Planned
 from rein.sweeps.watching.watch import Sink
-from rein.tracking import Tracker, default_uri, is_copied, prepare
+from rein.tracking import Tracker, default_uri, prepare
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +107,7 @@ class Copying(Sink):
         try:
             self._opened().sync(run, name)
         except Exception as error:
-            self._warn(str(error))
+            self._warn(reason(error, self.uri))
             return False
         self._moved = time.monotonic()
         return True
@@ -132,11 +133,11 @@ class Copying(Sink):
             ended = how_it_ended([run.state for run, _ in records], self.final)
             self.tracker.close_sweep(ended if complete else "KILLED")
         except Exception as error:
-            self._warn(str(error))
+            self._warn(reason(error, self.uri))
 
-    def _warn(self, reason: str) -> None:
+    def _warn(self, why: str) -> None:
         if not self._warned:
-            log.warning("MLflow at %s: %s; the runs go on, and `rein sync` fills it in later", self.uri, reason)
+            log.warning("MLflow at %s: %s; the runs go on, and `rein sync` fills it in later", shown(self.uri), why)
         self._warned = True
 
 

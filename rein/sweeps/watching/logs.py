@@ -23,14 +23,15 @@ def lines(run: Run, number: int | None = None) -> list[str]:
 def follow(run: Run, number: int | None, wait: Callable[[float], None] = time.sleep) -> Iterator[str]:
     """The last lines of a log, and each that comes until nobody works on the run any more."""
     path = run.path / NAME
-    while not path.is_file():
+    while (file := _opened(path)) is None:
         if not is_worked_on(run):
             return
         wait(INTERVAL)
-    file = open(path, encoding="utf-8", errors="replace")  # noqa: SIM115 - another one takes its place
     try:
-        begun = [*_lines(run.path / OLD), *_complete(file)]
-        yield from _last(begun, number)
+        before = _lines(run.path / OLD)
+        if not _is_replaced(file, run.path / OLD):  # it has become the old one just now: what it says is said once
+            before = []
+        yield from _last([*before, *_complete(file)], number)
         while True:
             over = not is_worked_on(run)  # before the last look: what is said at the end is seen
             yield from _complete(file)
@@ -49,6 +50,14 @@ def follow(run: Run, number: int | None, wait: Callable[[float], None] = time.sl
 def is_worked_on(run: Run) -> bool:
     """Whether a process works on the run now."""
     return run.holder() is not None
+
+
+def _opened(path: Path) -> IO[str] | None:
+    """A log, if there is one: where files change there is none for a moment."""
+    try:
+        return open(path, encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return None
 
 
 def _complete(file: IO[str]) -> Iterator[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rein.config import ConfigError, nearest
-from rein.ledger import FINAL, Run, Statuses
+from rein.ledger import FINAL, Run, Statuses, tracked
 from rein.sweeps.folder import SweepFolder, sweep_folders
 from rein.sweeps.plan import SEARCHED
 from rein.sweeps.watching.copying import how_it_ended
@@ -40,7 +40,8 @@ def sync(names: Sequence[str], runs: Path, say: Callable[[str], None] = lambda t
     except Exception as error:
         if isinstance(error, ConfigError):
             raise
-        raise OSError(f"MLflow at {uri}: {error}; `rein sync` goes on where this one ended") from error
+        why = f"MLflow at {tracked.shown(uri)}: {tracked.reason(error, uri)}"
+        raise OSError(f"{why}; `rein sync` goes on where this one ended") from error
 
 
 def told(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
@@ -83,7 +84,7 @@ def _title(run: Run) -> str:
 
 
 def _copy(tracker: Tracker, name: str, members: Sequence[Named], say: Callable[[str], None]) -> dict[str, Any]:
-    tracker.parent = None
+    tracker.leave_sweep()
     if name:
         tracker.open_sweep(name)
     copied, failed = 0, 0
@@ -95,13 +96,19 @@ def _copy(tracker: Tracker, name: str, members: Sequence[Named], say: Callable[[
         except Exception as error:
             tracker.check()
             failed += 1
-            say(f"{run.id} ({title}) could not be copied: {error}")
+            say(f"{run.id} ({title}) could not be copied: {tracked.reason(error, tracker.uri)}")
         if number % SAID == 0:
             say(f"{name or 'runs of no sweep'}: {number} of {len(members)}")
     if name:
         tracker.close_sweep(_status(SweepFolder(tracker.runs, name)))
     there = len(members) - copied - failed
-    return {"sweep": name or "(none)", "copied": copied, "there": there, "failed": failed, "tracker": tracker.uri}
+    return {
+        "sweep": name or "(none)",
+        "copied": copied,
+        "there": there,
+        "failed": failed,
+        "tracker": tracked.shown(tracker.uri),
+    }
 
 
 def _status(folder: SweepFolder) -> str:

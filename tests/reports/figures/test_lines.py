@@ -72,6 +72,15 @@ def test_an_axis_that_is_none_is_refused(ranks: Study, x: str, message: str) -> 
         picture(ranks, "lines", x=x)
 
 
+def test_one_seed_has_no_bars_and_says_so(world: Callable[..., World]) -> None:
+    made = world({"Rein": ({}, 2_990_000, 0.5)}, (0,), **{"tuning.token_length": [50, 100, 150]})
+    made.finish_all()
+    drawn = picture(gather(made.report(), made.runs), "lines", x="tuning.token_length")
+    assert drawn.canvas.axes[0].get_xscale() == "linear"
+    assert [point.text for point in drawn.points][1] == "Rein, token length 100: 48.0 (n 1), 2.99 M"
+    assert "One run each: there is no spread to show." in drawn.caption
+
+
 def test_without_runs_nothing_is_drawn(world: Callable[..., World]) -> None:
     made = world({"lora": POINTS["lora"]}, (0,))
     empty = gather(made.report(), made.runs)

@@ -269,7 +269,7 @@ def test_other_sources_are_another_row(tmp_path: Path) -> None:
         tmp_path, {"rein": ({"backbone.name": DINO, "data.sources": ["synthia"]}, 7, 0.6)}, (0,), ("bdd100k",)
     )
     grid = table(gather(world.report(), world.runs), BESIDE)
-    assert [row[0].text for row in grid.rows] == ["Full", "Freeze", "Rein", "rein"]
+    assert [row[0].text for row in grid.rows] == ["Full (GTAV)", "Freeze (GTAV)", "Rein (GTAV)", "rein"]
 
 
 def test_classes_have_published_and_difference_below(tmp_path: Path) -> None:
@@ -322,3 +322,44 @@ def test_a_row_that_prints_no_rank_is_of_the_one_that_the_method_has_by_itself(t
     report = Report(title="t", sweep=sweep(tmp_path, points, {"optim.lr": [1e-4, 1e-3]}))
     grid = table(gather(report, tmp_path), Table(name="t", published="Rein T2", rows=("name", "optim.lr")))
     assert [row[0].text for row in grid.rows][-3:] == ["Rein (DINOv2-L)", "rein", "rein"]
+
+
+def test_a_published_row_without_a_number_that_is_shown_is_left_out_with_its_notes(tmp_path: Path) -> None:
+    points = {"rein": {"data.sources": ["cityscapes"], "data.targets": ["cityscapes-c"]}}
+    report = Report(title="t", sweep=sweep(tmp_path, points, {}))
+    wanted = Table(name="t", published="Rein README", rows=("name",), domains=("cityscapes-c",),
+                   filter={"data.sources": "cityscapes"})  # fmt: skip
+    grid = table(gather(report, tmp_path), wanted)
+    assert [row[0].text for row in grid.rows] == ["rein"] and "60.0" in [cell.text for cell in grid.rows[0]]
+    assert [group for group, _ in grid.groups()] == ["", "Cityscapes-C", "source val"]
+    assert "4k fine-tuning" not in grid.markdown(), "a note on another row"
+
+
+def test_what_is_published_of_a_source_stands_beside_its_val_split(tmp_path: Path) -> None:
+    sources = ["urbansyn", "gta", "synthia", "cityscapes"]
+    report = Report(title="t", sweep=sweep(tmp_path, {"rein": {"data.sources": sources}}, {}))
+    wanted = Table(name="t", published="Rein README", rows=("name",), filter={"data.sources": "urbansyn"})
+    grid = table(gather(report, tmp_path), wanted)
+    row = next(row for row in grid.rows if row[0].text == "rein")
+    assert cell_of(grid, row, "Cityscapes, source val").text == "82.5"
+
+
+def test_a_family_is_the_mean_over_its_members(tmp_path: Path) -> None:
+    world = World(tmp_path, {"rein": ({}, 7, 0.6)}, (0,), ("toy-c-fog", "toy-day"))
+    members = [f"toy-c-fog-{severity}" for severity in (1, 3, 5)]
+    for item in world.planned:
+        run = world.finish(item)
+        lines = (run.path / "scores.csv").read_text().splitlines()
+        of_family = [line for line in lines if "toy-c-fog," in line]
+        kept = [line for line in lines if line not in of_family]
+        kept += [line.replace("toy-c-fog", member) for line in of_family for member in members]
+        kept = [
+            line.replace("all,miou,0.6", "all,miou,0.9") if line.startswith("200,toy-c-fog-5") else line
+            for line in kept
+        ]
+        (run.path / "scores.csv").write_text("\n".join(kept) + "\n")
+    grid = table(gather(world.report(), world.runs), Table(name="t", domains=("toy-c-fog", "toy-day")))
+    row = dict(zip((column.title for column in grid.columns), grid.rows[0], strict=True))
+    assert row["toy-c-fog"].text == "70.0" and row["toy-day"].text == "58.0"
+    with pytest.raises(ConfigError, match=r"'toy-c-frog' is no target of the sweep \(did you mean `toy-c-fog-"):
+        table(gather(world.report(), world.runs), Table(name="t", domains=("toy-c-frog",)))

@@ -46,8 +46,8 @@ def test_what_listens_but_is_no_head_is_not_waited_for_long(port: int, monkeypat
 def test_the_answer_alone_is_timed_and_not_how_long_ray_takes_to_be_imported(
     port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slow = "import time; time.sleep(1); print(flush=True)"
-    monkeypatch.setattr(address, "ANSWER", 0.5)
+    slow = "import os, time; time.sleep(3.2); print(flush=True); os._exit(0)"
+    monkeypatch.setattr(address, "ANSWER", 3.0)
     monkeypatch.setattr(address, "HELLO", [sys.executable, "-c", slow])
     check_address(f"127.0.0.1:{port}")
 

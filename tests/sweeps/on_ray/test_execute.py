@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import psutil
@@ -33,6 +34,7 @@ from rein.sweeps.queue import Queue
 from rein.sweeps.resources import Allotment, Node
 from rein.training import checkpoint, train
 from tests.processes import alive
+from tests.waiting import comes
 
 Tiny = Callable[..., Experiment]
 
@@ -65,7 +67,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory, toy_data: Path, tiny: Tiny) 
 
     def rein(*words: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-c", "from rein.cli import main; main()", *words]
-        return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=root, timeout=240)
+        return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=root, timeout=600)
 
     first = rein("sweep", str(root / "sweep.yaml"), "--json", "--jobs", "1")
     assert first.stdout, first.stderr
@@ -140,11 +142,9 @@ def test_ctrl_c_leaves_runs_that_can_be_gone_on_with(tmp_path: Path, toy_data: P
         command, stderr=subprocess.PIPE, text=True, env=environment, cwd=tmp_path, start_new_session=True
     )
     run = Run(tmp_path / "runs" / run_id(experiment))
-    deadline = time.monotonic() + 120
-    while not run.status().get("loss") and time.monotonic() < deadline:
-        time.sleep(0.2)
+    assert comes(lambda: run.status().get("loss"), 600)
     os.killpg(driver.pid, signal.SIGINT)
-    stderr = driver.communicate(timeout=60)[1]
+    stderr = driver.communicate(timeout=600)[1]
     assert driver.returncode == 130, stderr
     assert run.state == "preempted", "not pruned: that would count as its end"
     assert "the same command is given again" in stderr and "Traceback" not in stderr
@@ -163,11 +163,13 @@ def test_nodes_that_join_meanwhile_are_waited_for(
         looks.append(len(looks))
         return [Node(0, 0)] if len(looks) < 3 or not joins else [Node(0, 0), Node(8, 0)]
 
+    slept: list[float] = []
+    clock = SimpleNamespace(monotonic=lambda: sum(slept), sleep=slept.append)
     monkeypatch.setattr(execute_module, "nodes", nodes)
-    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(execute_module, "time", clock)
     with contextlib.nullcontext() if joins else pytest.raises(ConfigError, match="no node has"):
-        execute_module._check_room(planned, Allotment(sweep, planned), 5.0 if joins else 0.05)
-    assert len(looks) >= 3
+        execute_module._check_room(planned, Allotment(sweep, planned), 5.0)
+    assert len(looks) >= 3 and sum(slept) <= 5.0
 
 
 def test_runs_are_asked_to_end_and_waited_for_but_not_for_ever(tmp_path: Path, tiny: Tiny) -> None:
@@ -183,9 +185,9 @@ def test_runs_are_asked_to_end_and_waited_for_but_not_for_ever(tmp_path: Path, t
 
     thread = threading.Thread(target=work)
     thread.start()
-    claimed.wait(10)
+    assert claimed.wait(120)
     cut(plans, tmp_path)
-    thread.join(10)
+    thread.join(120)
     asked = held.asked_to_stop()
     assert asked and asked.state == "preempted" and free.asked_to_stop() is None and held.holder() is None
 
@@ -246,16 +248,15 @@ def test_a_sweep_killed_with_all_its_processes_ends_as_if_it_had_never_been_cut(
     command = [sys.executable, "-c", "from rein.cli import main; main()", *words]
     driver = subprocess.Popen(command, env=environment, cwd=tmp_path, start_new_session=True)
     run = Run(tmp_path / "runs" / run_id(experiment))
-    deadline = time.monotonic() + 120
-    while run.status().get("step", 0) < 9 and time.monotonic() < deadline:
-        time.sleep(0.02)
+    assert comes(lambda: run.status().get("step", 0) >= 9, 600)
+    os.kill(run.status()["pid"], signal.SIGSTOP)  # until all are found, it would go on
     for process in [psutil.Process(driver.pid), *psutil.Process(driver.pid).children(recursive=True)]:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
     driver.wait()
     assert run.state == "running" and 9 <= run.status()["step"] < 40, "it was cut in the middle"
 
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=240)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=600)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert (result["done"], result["failed"]) == (2, 0) and run.status()["attempt"] == 2
@@ -281,23 +282,20 @@ def test_a_driver_that_is_killed_leaves_no_process(tmp_path: Path, toy_data: Pat
     environment = {**os.environ, "REIN_DATA": str(toy_data), "REIN_RUNS": str(tmp_path / "runs")}
     driver = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=environment, cwd=tmp_path, start_new_session=True)
     run = Run(tmp_path / "runs" / run_id(experiment))
-    deadline = time.monotonic() + 120
-    while not run.status().get("loss") and time.monotonic() < deadline:
-        time.sleep(0.2)
+    assert comes(lambda: run.status().get("loss"), 600)
     ours = psutil.Process(driver.pid).children(recursive=True)
     assert run.status()["pid"] in {process.pid for process in ours}
     driver.kill()
     driver.wait()
     killed = time.monotonic()
-    while (left := [process for process in ours if alive(process)]) and time.monotonic() < killed + 30:
-        if all(is_agent(process) for process in left):
-            break
-        time.sleep(0.5)
+    assert comes(lambda: all(is_agent(process) for process in ours if alive(process))), [
+        process.cmdline() for process in ours if alive(process)
+    ]
     print(f"none was left after {time.monotonic() - killed:.1f} s")
-    assert [process.cmdline() for process in left if not is_agent(process)] == []
     assert run.holder() is None
-    for process in left:
-        process.kill()
+    for process in ours:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 def is_agent(process: psutil.Process) -> bool:
@@ -317,9 +315,15 @@ def test_a_cluster_behind_a_clients_door(tmp_path: Path, toy_data: Path, tiny: T
     with a_cluster(tmp_path, environment) as address:
         words = ("sweep", "sweep.yaml", "--no-track", "--json", "--address", address)
         command = [sys.executable, "-c", "from rein.cli import main; main()", *words]
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=240)
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=600)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {"runs": 2, "already done": 0, "done": 2, "failed": 0}
+
+
+def takes_connections(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
 
 
 @contextlib.contextmanager
@@ -334,11 +338,7 @@ def a_cluster(folder: Path, environment: dict[str, str]) -> Iterator[str]:
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", *options, *ports]
     node = subprocess.Popen(command, env=environment, cwd=folder, stdout=subprocess.DEVNULL, start_new_session=True)
     try:
-        deadline = time.monotonic() + 90
-        while time.monotonic() < deadline:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", door), timeout=1):
-                break
-            time.sleep(0.5)
+        assert comes(lambda: takes_connections(door), 600)
         yield f"ray://127.0.0.1:{door}"
     finally:
         processes = [psutil.Process(node.pid), *psutil.Process(node.pid).children(recursive=True)]

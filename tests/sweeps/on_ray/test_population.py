@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from dataclasses import replace
@@ -24,6 +23,7 @@ from rein.sweeps.on_ray import population
 from rein.sweeps.on_ray.population import evolve, new_root, outcome, schedule, take_over
 from rein.sweeps.plan import Planned
 from rein.sweeps.resources import Allotment, Node
+from tests.waiting import comes
 
 MUTATE: dict[str, Any] = {"optim.lr": {"loguniform": [1e-5, 1e-2]}}
 
@@ -167,7 +167,7 @@ def test_a_member_whose_process_was_lost_has_failed(member: Run, tmp_path: Path)
 @pytest.mark.slow
 def test_a_population_is_trained_on_ray_and_no_table_sees_it(tmp_path: Path, tiny_file: Path, toy_data: Path) -> None:
     driver = started(tmp_path, tiny_file, toy_data, steps=8, every=4)
-    stdout, stderr = driver.communicate(timeout=400)
+    stdout, stderr = driver.communicate(timeout=600)
     assert driver.returncode == 0, stderr
     said, root = json.loads(stdout), tmp_path / "runs/pbt/s/1"
     assert said["stretches"] > 2 and said["done"] >= 2 and said["schedule"].startswith("0: optim.lr=")
@@ -177,13 +177,12 @@ def test_a_population_is_trained_on_ray_and_no_table_sees_it(tmp_path: Path, tin
 @pytest.mark.slow
 def test_a_member_whose_process_is_killed_is_counted(tmp_path: Path, tiny_file: Path, toy_data: Path) -> None:
     driver = started(tmp_path, tiny_file, toy_data, steps=12, every=6)
-    deadline = time.monotonic() + 100
-    while not (statuses := list(tmp_path.glob("runs/pbt/s/1/*/status.json"))) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert list(tmp_path.glob("runs/pbt/s/1/.ray-*")), "Tune's own files, where all nodes see them"
-    os.kill(Run(statuses[0].parent).status()["pid"], signal.SIGKILL)
+    root = tmp_path / "runs/pbt/s/1"
+    assert comes(lambda: list(root.glob("*/status.json")), 600)
+    assert list(root.glob(".ray-*")), "Tune's own files, where all nodes see them"
+    os.kill(Run(next(root.glob("*/status.json")).parent).status()["pid"], signal.SIGKILL)
     try:
-        stdout, stderr = driver.communicate(timeout=100)
+        stdout, stderr = driver.communicate(timeout=600)
     finally:
         with suppress(ProcessLookupError):
             os.killpg(driver.pid, signal.SIGKILL)

@@ -169,7 +169,8 @@ def test_what_cannot_be_marked_yet_keeps_neither_tune_nor_its_bracket_waiting(
     for one in trials:
         asking.on_trial_add(controller, one)
     worst = Run(tmp_path / planned[0].id)
-    began = time.monotonic()
+    slept: list[float] = []
+    monkeypatch.setattr("rein.ledger.lease.time", SimpleNamespace(sleep=slept.append, time=time.time))
     with ExitStack() as stack:
         if trouble == "a full disk":
             stack.enter_context(monkeypatch.context()).setattr(Run, "finish", full)
@@ -184,7 +185,7 @@ def test_what_cannot_be_marked_yet_keeps_neither_tune_nor_its_bracket_waiting(
         assert trials[0] not in bracket.current_trials()
     asking.choose_trial_to_run(controller)
     assert trials[0] in stopped and worst.state == "pruned" and trials[1] not in stopped
-    assert time.monotonic() - began < 10, "Tune does nothing else meanwhile"
+    assert not slept, "Tune does nothing else meanwhile"
 
 
 @pytest.mark.parametrize(("evaluations", "factor"), [(729, 3), (81, 3), (4, 2), (1000, 10), (10, 3)])
@@ -260,7 +261,7 @@ def test_a_search_on_ray_ends_with_all_runs_done_or_pruned(
     environment = {**os.environ, "REIN_DATA": str(toy_data), "REIN_RUNS": str(tmp_path / "runs")}
     words = ("sweep", "s.yaml", "--no-track", "--json")
     command = [sys.executable, "-c", "from rein.cli import main; main()", *words]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=600)
     assert done.returncode == 0, done.stderr
     counts = json.loads(done.stdout)
     assert counts["failed"] == 0 and counts["done"] + counts["pruned"] == counts["runs"] == 2 * len(rates)

@@ -73,14 +73,14 @@ def test_the_runs_of_a_sweep_spread_over_all_nodes(
 def test_a_driver_without_the_token_is_refused(raylets: Raylets, tmp_path: Path, toy_data: Path, tiny: Tiny) -> None:
     stranger = {"RAY_AUTH_TOKEN": "guessed", "HOME": str(tmp_path), "RAY_gcs_server_port_wait_time_s": "1"}
     driver = sweep(raylets, tmp_path, toy_data, tiny, given=stranger)
-    stderr = driver.communicate(timeout=240)[1]
+    stderr = driver.communicate(timeout=600)[1]
     assert driver.returncode == 2 and "asks for its token" in stderr and "RAY_AUTH_TOKEN" in stderr, stderr
 
 
 def test_the_doctor_asks_every_node(raylets: Raylets, tmp_path: Path, toy_data: Path) -> None:
     command = [*REIN, "check", "toy-day", "--address", "auto", "--json", "--files", "1"]
     environment = {**raylets.environment, "REIN_DATA": str(toy_data), "REIN_RUNS": str(tmp_path / "runs")}
-    asked = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=240)
+    asked = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=600)
     rows = [row for row in json.loads(asked.stdout)["machine"] if row["what"] == "node"]
     assert sorted(row["found"] for row in rows) == sorted(f"{node.address}, 1 CPU, 0 GPU" for node in raylets.nodes)
     assert not any(row["problems"] for row in rows), rows

@@ -21,6 +21,7 @@ from rein.config import Experiment, Machine, run_id, to_dict
 from rein.ledger import Run
 from rein.sweeps.on_ray.trainer import _follow
 from rein.training import train
+from tests.waiting import comes
 
 Tiny = Callable[..., Experiment]
 STEPS = {"steps": 20, "data.batch_size": 4, "optim.lr": 1e-4, "optim.backbone_lr": 1e-5}
@@ -48,7 +49,7 @@ def sweep(folder: Path, data: Path, experiment: Experiment) -> subprocess.Popen[
 @pytest.mark.slow
 def test_two_workers_give_the_losses_of_one_process(tmp_path: Path, toy_data: Path, tiny: Tiny) -> None:
     experiment = tiny(STEPS)
-    out, err = sweep(tmp_path, toy_data, experiment).communicate(timeout=400)
+    out, err = sweep(tmp_path, toy_data, experiment).communicate(timeout=600)
     assert out and json.loads(out)["done"] == 1, err
     machine = Machine(data=toy_data, runs=tmp_path / "alone", weights=tmp_path, device="cpu", threads=1)
     one, two = train(experiment, machine), Run(tmp_path / "runs" / run_id(experiment))
@@ -64,14 +65,13 @@ def test_a_worker_that_is_killed_costs_a_checkpoint_interval(tmp_path: Path, toy
     driver = sweep(tmp_path, toy_data, experiment)
     run = Run(tmp_path / "runs" / run_id(experiment))
     try:
-        deadline = time.monotonic() + 200
-        while run.status().get("step", 0) < 8 and time.monotonic() < deadline:
-            time.sleep(0.05)
+        assert comes(lambda: run.status().get("step"), 600)
         workers = [process for process in psutil.Process(driver.pid).children(recursive=True) if _trains(process)]
         victim = next(process for process in workers if process.pid != run.status()["pid"])
         assert len(workers) == 2
+        assert comes(lambda: run.status()["step"] >= 8)
         victim.send_signal(signal.SIGKILL)
-        out, err = driver.communicate(timeout=350)
+        out, err = driver.communicate(timeout=600)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(driver.pid, signal.SIGKILL)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-import threading
-import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -52,24 +51,40 @@ def test_it_stays_bounded(run: Run) -> None:
     assert logs.lines(run, 1)[0].endswith("line 499")
 
 
-def test_it_is_followed_until_the_run_ends_through_a_change_of_files(run: Run) -> None:
+@pytest.mark.parametrize("reading", [False, True], ids=["between two looks", "while it is read"])
+def test_it_is_followed_until_the_run_ends_through_a_change_of_files(run: Run, reading: bool) -> None:
     log = RunLog(run.path, limit=400)
     log.say("begun")
 
-    def work() -> None:
+    def work() -> Iterator[None]:
+        """A line a time, as the reader goes: who is two changes of files behind has lost some."""
         with run.claimed():
-            ready.set()
             for number in range(60):
+                yield
                 log.say(f"line {number}")
-                time.sleep(0.005)
 
-    ready = threading.Event()
-    thread = threading.Thread(target=work)
-    thread.start()
-    assert ready.wait(10)
-    seen = [line.partition("  ")[2] for line in logs.follow(run, None, wait=lambda _: time.sleep(0.002))]
-    thread.join()
+    seen, working = [], work()
+    next(working)
+    for line in logs.follow(run, None, wait=lambda _: next(working, None)):
+        seen.append(line.partition("  ")[2])
+        if reading:
+            next(working, None)
     assert seen == ["begun", *(f"line {number}" for number in range(60))]
+    assert (run.path / OLD).is_file()
+
+
+def test_files_that_change_as_a_log_begins_to_be_followed_say_nothing_twice(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, read = RunLog(run.path, limit=10), logs._lines
+    log.say("first")
+
+    def late(path: Path) -> list[str]:
+        log.say("second")
+        return read(path)
+
+    monkeypatch.setattr(logs, "_lines", late)
+    assert [line.partition("  ")[2] for line in logs.follow(run, None)] == ["first", "second"]
 
 
 def test_nothing_is_waited_for_where_nobody_works(run: Run) -> None:

@@ -57,10 +57,10 @@ class Driver(threading.Thread):
 def test_a_stopped_sweep_lets_go_and_starts_no_further_run(tmp_path: Path) -> None:
     driver = Driver(tmp_path)
     driver.start()
-    assert driver.begun.wait(10)
+    assert driver.begun.wait(120)
     said: list[str] = []
-    (row,) = stop(["ranks"], tmp_path, patience=20, say=said.append)
-    driver.join(10)
+    (row,) = stop(["ranks"], tmp_path, patience=120, say=said.append)
+    driver.join(120)
     assert (row["run"], row["variant"], row["outcome"]) == (PLANS[0].id, "rein, seed 0", "stopped")
     assert "step 0 of 9" in row["state"]
     assert driver.worked == [PLANS[0].id] and Run(tmp_path / PLANS[0].id).state == "preempted"
@@ -79,11 +79,11 @@ def test_a_driver_that_had_no_run_at_work_is_said_to_have_let_go(tmp_path: Path)
 
     driver = threading.Thread(target=drive)
     driver.start()
-    assert begun.wait(10)
-    (row,) = stop(["ranks"], tmp_path, patience=20)
-    driver.join(10)
+    assert begun.wait(120)
+    (row,) = stop(["ranks"], tmp_path, patience=120)
+    driver.join(120)
     assert (row["variant"], row["outcome"]) == ("its driver", "stopped") and "let go" in row["state"]
-    (row,) = stop(["ranks"], tmp_path, patience=20)
+    (row,) = stop(["ranks"], tmp_path, patience=120)
     assert row["outcome"] == "idle"
 
 
@@ -144,9 +144,9 @@ def test_a_run_that_ends_by_itself_meanwhile_was_not_stopped(tmp_path: Path, end
 
     worker = threading.Thread(target=work)
     worker.start()
-    assert begun.wait(10)
-    (row,) = stop([run.id], tmp_path, patience=20)
-    worker.join(10)
+    assert begun.wait(120)
+    (row,) = stop([run.id], tmp_path, patience=120)
+    worker.join(120)
     assert row["outcome"] == "ended by itself" and word in row["state"]
     assert ("no room" in row["state"]) == (end == "failed")
 

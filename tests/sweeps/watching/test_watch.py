@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import re
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from rein.sweeps.clock import clock
 from rein.sweeps.plan import Planned
 from rein.sweeps.watching.screen import chosen
 from rein.sweeps.watching.watch import Watch, failures
+from tests.waiting import comes
 
 
 def plan(seed: int = 0, point: str = "rein", axes: dict[str, object] | None = None) -> Planned:
@@ -44,10 +44,33 @@ def watch(plans: list[Planned], runs: Path, sink: Sink | None, work: Callable[[]
     return out.getvalue()
 
 
-def finish(runs: Path, item: Planned, state: Any, error: Exception | None = None) -> None:
+LOOKED = threading.Condition()
+
+
+@pytest.fixture(autouse=True)
+def _heard_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each look of a watch is heard of by who waits for it."""
+    look = Watch._tick
+
+    def told(watch: Watch) -> None:
+        look(watch)
+        with LOOKED:
+            LOOKED.notify_all()
+
+    monkeypatch.setattr(Watch, "_tick", told)
+
+
+def seen() -> None:
+    """Return when a watch has looked at what is there now: with its second look, the first may have been begun."""
+    with LOOKED:
+        assert LOOKED.wait(120) and LOOKED.wait(120)
+
+
+def finish(runs: Path, item: Planned, state: Any, error: Exception | None = None, watched: bool = True) -> None:
     run = Run.create(runs, item.experiment)
     run.start(step=0, steps=9)
-    time.sleep(0.05)
+    if watched:
+        seen()
     run.update(step=9, loss=1.25)
     run.finish(state, error)
 
@@ -65,18 +88,19 @@ def test_starts_and_ends_are_said_in_lines(tmp_path: Path) -> None:
 
 
 def test_a_long_silence_is_broken_by_how_far_things_are(tmp_path: Path) -> None:
+    said = r"1 of 3 ended, ≈ \d+:\d\d left; rein, seed 1 3/9"
+
     def work() -> None:
         finish(tmp_path, plan(0), "done")
         run = Run.create(tmp_path, plan(1).experiment)
         run.start(step=0, steps=9)
         run.update(step=3)
-        time.sleep(0.2)
+        assert comes(lambda: re.search(said, out.getvalue()))
 
     out = io.StringIO()
     plans = [plan(seed, axes={"seed": seed}) for seed in (0, 1, 2)]
     with Watch(plans, tmp_path, None, Console(file=out, width=120), interval=0.01, silence=0.1):
         work()
-    assert re.search(r"1 of 3 ended, ≈ \d+:\d\d left; rein, seed 1 3/9", out.getvalue())
 
 
 def test_a_screen_too_small_shows_what_runs_or_went_wrong(tmp_path: Path) -> None:
@@ -87,7 +111,7 @@ def test_a_screen_too_small_shows_what_runs_or_went_wrong(tmp_path: Path) -> Non
         finish(tmp_path, plans[1], "failed")
         for item in plans[2:4]:
             Run.create(tmp_path, item.experiment).start(step=0, steps=9)
-        time.sleep(0.1)
+        seen()
 
     out = io.StringIO()
     with Watch(plans, tmp_path, None, Console(file=out, width=120, height=10, force_terminal=True), interval=0.01) as w:
@@ -123,7 +147,7 @@ def test_the_sink_gets_the_last_state_of_every_run(tmp_path: Path) -> None:
 
 
 def test_what_an_earlier_attempt_left_is_not_news(tmp_path: Path) -> None:
-    finish(tmp_path, plan(), "failed", ValueError("long ago"))
+    finish(tmp_path, plan(), "failed", ValueError("long ago"), watched=False)
     sink = Sink()
     assert watch([plan()], tmp_path, sink, lambda: None) == ""
     assert sink.seen == []
@@ -135,7 +159,7 @@ def test_what_a_worker_warned_of_is_said_once(tmp_path: Path) -> None:
         run.start(step=0, steps=9)
         run.update(pid=1)
         run.note("a checkpoint is damaged")
-        time.sleep(0.1)
+        seen()
 
     assert watch([plan()], tmp_path, None, work).count("note      rein  a checkpoint is damaged") == 1
 
@@ -152,7 +176,8 @@ def test_a_disk_that_fails_for_a_moment_costs_nothing(tmp_path: Path, monkeypatc
     def work() -> None:
         monkeypatch.setattr(Run, "status", stale)
         finish(tmp_path, plan(), "preempted")
-        time.sleep(0.1)
+        assert comes(lambda: len(failed) == 3)
+        seen()
         finish(tmp_path, plan(), "done")
 
     assert "done" in watch([plan()], tmp_path, None, work) and len(failed) == 3
@@ -175,5 +200,5 @@ def test_clocks(seconds: float, text: str) -> None:
 
 def test_failures_are_the_runs_that_did_not_end_well(tmp_path: Path) -> None:
     for seed, state in enumerate(("done", "pruned", "failed", "diverged")):
-        finish(tmp_path, plan(seed), state)
+        finish(tmp_path, plan(seed), state, watched=False)
     assert [p.experiment.seed for p, _ in failures([plan(seed) for seed in range(5)], tmp_path)] == [2, 3, 4]
