@@ -21,7 +21,7 @@ SWEEPS = sorted(path.stem for path in (ROOT / "sweeps").glob("paper_*.yaml"))
 SMALLER = {
     "tuning.token_length": 5, "head.width": 16, "head.decoder_layers": 1, "head.heads": 2, "head.queries": 5,
     "head.encoder_ffn": 16, "head.decoder_ffn": 16, "head.points": 16,
-    "evaluation.every": 1, "evaluation.images": 1, "steps": 2,
+    "evaluation.every": None, "evaluation.images": 1, "steps": 2,
 }  # fmt: skip
 
 
