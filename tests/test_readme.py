@@ -13,6 +13,7 @@ from rein.cli import app
 from rein.config import Experiment, Report, Sweep
 from rein.config_io import check_domain, load
 from rein.data import domains
+from rein.reports.write import write
 from rein.sweeps.plan import expand
 from rein.sweeps.search.members import is_adaptive
 from rein.trained.importing import experiment_and_changes
@@ -69,3 +70,14 @@ def test_the_five_lines_of_an_own_data_set_are_a_domain(tmp_path: Path, monkeypa
     monkeypatch.setattr(domains, "DOMAINS", dict(domains.DOMAINS))
     check_domain("mine", "train")
     assert set(domains.find("mine").splits) == {"train", "val"}
+
+
+def test_the_report_of_the_docs_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    block = re.search(r"```yaml\n(# reports/rank\.yaml.*?)```", TEXT, re.DOTALL)
+    assert block
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports/rank.yaml").write_text(block[1])
+    monkeypatch.chdir(tmp_path)
+    write(load(Report, "rank"), tmp_path / "runs", tmp_path / "out")
+    main = (tmp_path / "out/tables/main.md").read_text()
+    assert main.index("DINOv2-L") < main.index("EVA02-L") and "| r |" in main and "Published: " in main
