@@ -34,13 +34,14 @@ def report(
     out: Annotated[Path | None, typer.Option(help="Where the document goes; default reports/out/NAME.")] = None,
     domains: Domains = None,
     runs: Runs = Path("runs"),
+    pdf: Annotated[bool, typer.Option("--pdf/--no-pdf", help="Whether latexmk, where installed, makes a PDF.")] = True,
     track: Annotated[
         bool, typer.Option("--track/--no-track", help="Attach it to the sweep in MLflow, where the sweep is there.")
     ] = True,
 ) -> None:
     """Write a report of what the ledger holds.
 
-    Markdown, LaTeX, HTML and figures.
+    Markdown, LaTeX, HTML, PDF and figures.
     """
     from rein.config import Report
     from rein.config_io import load
@@ -49,7 +50,7 @@ def report(
 
     called, wanted = name_in(name, domains), load(Report, name, overrides or ())
     target = out or Path("reports/out") / called
-    paths = write(wanted, runs.absolute(), target, Path(name).stem, domains)
+    paths = write(wanted, runs.absolute(), target, Path(name).stem, domains, pdf)
     for path in paths:
         typer.echo(path)
     if track:

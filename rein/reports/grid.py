@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import pandas as pd
 
 from rein.reports.markup import Format, emphasise, escape, raised, slug
 
 MISSING = "–"
+Role = Literal["", "sub", "group"]
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,8 @@ class Cell:
     value: float | None = None
     #: The marks of the notes that the cell has below the table.
     notes: str = ""
+    #: Pages about what the cell rests on, as (what, URL): runs in MLflow.
+    links: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,8 @@ class Column:
     group: str = ""
     #: Names are left-aligned, numbers right.
     name: bool = False
+    #: Whether the HTML page colours its cells by their value, as a heat map does.
+    shaded: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,16 +52,23 @@ class Grid:
     values: pd.DataFrame
     #: What stands below the table: (mark, text), without a mark where it is about all of it.
     notes: tuple[tuple[str, str], ...] = ()
+    #: What every row is: a row of its own (empty), `sub` to the row above, or a `group`, the heading of those below in
+    #: its first cell. Empty where all are rows of their own.
+    roles: tuple[Role, ...] = ()
 
     @property
     def label(self) -> str:
         """The LaTeX label, `tab:main`."""
         return f"tab:{slug(self.name)}"
 
-    def groups(self) -> list[tuple[str, int]]:
-        """Runs of neighbouring columns of one group: (group, number of columns)."""
+    @property
+    def every_role(self) -> tuple[Role, ...]:
+        return self.roles or ("",) * len(self.rows)
+
+    def groups(self, columns: Sequence[Column] | None = None) -> list[tuple[str, int]]:
+        """Runs of neighbouring columns, of all or of these, of one group: (group, number of columns)."""
         runs: list[tuple[str, int]] = []
-        for column in self.columns:
+        for column in columns or self.columns:
             if runs and runs[-1][0] == column.group:
                 runs[-1] = (column.group, runs[-1][1] + 1)
             else:
@@ -67,68 +81,30 @@ class Grid:
 
     def markdown(self) -> str:
         """A pipe table, the group behind the title, and the caption in italics below."""
-        titles = [escape(f"{c.title} ({c.group})" if c.group else c.title, "md") for c in self.columns]
+        titles = [escape(f"{c.title} ({c.group})" if c.group else c.title, "md", cell=True) for c in self.columns]
         rules = [":--" if column.name else "--:" for column in self.columns]
-        lines = [titles, rules, *([_text(cell, "md") for cell in row] for row in self.rows)]
+        lines = [titles, rules, *([shown(cell, "md") for cell in row] for row in self.rows)]
         table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-        notes = "".join(f"\n{note}\n" for note in self._notes("md"))
+        notes = "".join(f"\n{note}\n" for note in self.below("md"))
         return f"{table}\n\n{escape(self.caption, 'md')}\n{notes}"
 
     def latex(self) -> str:
-        r"""A `table` environment to \input, with caption and label; needs booktabs and graphicx."""
-        # A rule between groups would fight with booktabs; a wider gap sets the source apart.
-        gaps = [r"@{\hspace{1.8em}}" if start else "" for start in self.starts()]
-        spec = "".join(gap + ("l" if column.name else "r") for gap, column in zip(gaps, self.columns, strict=True))
-        heads, rules, at = [], [], 1
-        for group, size in self.groups():
-            heads.append(rf"\multicolumn{{{size}}}{{c}}{{{escape(group, 'tex')}}}")
-            if group:
-                rules.append(rf"\cmidrule(lr){{{at}-{at + size - 1}}}")
-            at += size
-        lines = [
-            r"\begin{table}[htbp]", r"\centering",
-            rf"\caption{{{escape(self.caption, 'tex')}}}", rf"\label{{{self.label}}}",
-            r"\par\medskip\small", r"\setlength{\tabcolsep}{4pt}",
-        ]  # fmt: skip
-        body = [rf"\begin{{tabular}}{{@{{}}{spec}@{{}}}}", r"\toprule"]
-        if rules:
-            body += [" & ".join(heads) + r" \\", " ".join(rules)]
-        body += [" & ".join(escape(column.title, "tex") for column in self.columns) + r" \\", r"\midrule"]
-        body += [" & ".join(_text(cell, "tex") for cell in row) + r" \\" for row in self.rows]
-        # Scaled down to the text's width where it is wider, never up.
-        fit = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
-        notes = [rf"\par\smallskip\footnotesize\raggedright {note}" for note in self._notes("tex")]
-        return "\n".join([*lines, fit, *body, r"\bottomrule", r"\end{tabular}}", *notes, r"\end{table}", ""])
+        r"""One or more floats with the table, to \input; needs booktabs and graphicx."""
+        from rein.reports.latex import table
+
+        return table(self)
 
     def html(self) -> str:
         """A `figure` with a table and its caption."""
-        classes = [
-            " ".join(["name"] * column.name + ["start"] * start)
-            for column, start in zip(self.columns, self.starts(), strict=True)
-        ]
-        heads, at = [], 0
-        for group, size in self.groups():
-            heads.append(f'<th colspan="{size}" scope="colgroup" class="{classes[at]}">{escape(group, "html")}</th>')
-            at += size
-        top = f"<tr class=groups>{''.join(heads)}</tr>\n" if any(column.group for column in self.columns) else ""
-        pairs = list(zip(self.columns, classes, strict=True))
-        titles = "".join(f'<th scope="col" class="{c}">{escape(column.title, "html")}</th>' for column, c in pairs)
-        rows = []
-        for row in self.rows:
-            cells = []
-            for cell, (column, c) in zip(row, pairs, strict=True):
-                tag = 'th scope="row"' if column.name else "td"
-                cells.append(f'<{tag} class="{c}">{_text(cell, "html")}</{tag[:2]}>')
-            rows.append(f"<tr>{''.join(cells)}</tr>")
-        return (
-            f'<figure id="{self.label}"><div class=scroll><table>\n<thead>\n{top}<tr>{titles}</tr>\n</thead>\n'
-            f"<tbody>\n{chr(10).join(rows)}\n</tbody></table></div>\n"
-            f"<figcaption>{'<br>'.join([escape(self.caption, 'html'), *self._notes('html')])}</figcaption></figure>\n"
-        )
+        from rein.reports.html_table import html
 
-    def _notes(self, format: Format) -> list[str]:
+        return html(self)
+
+    def below(self, format: Format) -> list[str]:
+        """The notes, as they stand below the table."""
         return [" ".join(filter(None, (raised(mark, format), escape(text, format)))) for mark, text in self.notes]
 
 
-def _text(cell: Cell, format: Format) -> str:
-    return emphasise(escape(cell.text, format), cell.mark, format) + raised(cell.notes, format)
+def shown(cell: Cell, format: Format) -> str:
+    """A cell with its mark and the marks of its notes."""
+    return emphasise(escape(cell.text, format, cell=True), cell.mark, format) + raised(cell.notes, format)

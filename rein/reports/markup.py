@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import html as _html
 import re
+import unicodedata
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Literal
 
 Format = Literal["md", "tex", "html"]
@@ -14,23 +16,55 @@ class Raw(str):
     """Text that is markup already and must not be escaped again."""
 
 
+_GREEK = (
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau phi chi psi omega "
+    "Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega"
+)
+
+
+def _greek(name: str) -> str:
+    case, name = "CAPITAL" if name[0].isupper() else "SMALL", name.upper().replace("LAMBDA", "LAMDA")
+    return unicodedata.lookup(f"GREEK {case} LETTER {name}")
+
+
 _LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "|": r"\textbar{}", '"': "''", "±": r"$\pm$", "−": r"$-$", "–": "--", "—": "---", "…": r"\ldots{}",
-    "→": r"$\rightarrow$", "×": r"$\times$", "≥": r"$\geq$", "≤": r"$\leq$", "≈": r"$\approx$", "\u00a0": "~",
-    "Δ": r"$\Delta$", "†": r"\dag{}",
+    "|": r"\textbar{}", '"': "''", "`": r"\textasciigrave{}", "±": r"$\pm$", "−": r"$-$", "–": "--", "—": "---",
+    "…": r"\ldots{}", "→": r"$\rightarrow$", "×": r"$\times$", "≥": r"$\geq$", "≤": r"$\leq$", "≈": r"$\approx$",
+    "\u00a0": "~", "‘": "`", "’": "'", "“": "``", "”": "''", "°": r"$^\circ$", "·": r"$\cdot$", "²": r"$^2$",
+    "³": r"$^3$", "†": r"\dag{}", "‡": r"\ddag{}", "§": r"\S{}", "∞": r"$\infty$", "µ": r"$\mu$",
+    **{_greek(name): rf"$\{name}$" for name in _GREEK.split()},
 }  # fmt: skip
+#: What pdflatex sets as it is, beside ASCII and the accented letters of Latin-1 and Latin Extended-A.
+_LETTERS = "ßæøåÆØÅœŒłŁı¡¿"
+#: Of two of them in a row TeX would make one dash, quotation mark or comma.
+_LIGATURES = "-,'"
 
+#: Characters of a word that must fit into a line.
+_LONG = 20
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~$])")
 
 
-def escape(text: object, format: Format) -> str:
-    """Text as it must stand in a document of that format; `Raw` text passes."""
+def escape(text: object, format: Format, cell: bool = False) -> str:
+    """Text as it must stand in a document of that format; `Raw` text passes. `cell`: in a table, on one line."""
     if isinstance(text, Raw):
         return text
-    parts = re.split(r"`([^`]*)`", str(text))
-    return "".join(_CODE[format](part) if odd % 2 else _PLAIN[format](part) for odd, part in enumerate(parts))
+    plain = _CONTROL.sub("", str(text).replace("\r\n", "\n").replace("\r", "\n"))
+    plain = " ".join(plain.split()) if cell else plain
+    parts = [
+        _CODE[format](part) if odd % 2 else _PLAIN[format](part)
+        for odd, part in enumerate(re.split(r"`([^`]+)`", plain))
+    ]
+    if cell and format == "md":  # a table ends a cell at a pipe, in code too
+        parts[1::2] = [part.replace("|", r"\|") for part in parts[1::2]]
+    return "".join(parts)
+
+
+def attribute(text: object) -> str:
+    """Text as it must stand in an attribute of HTML, where there is no place for <code>."""
+    return _html.escape(str(text).replace("`", ""))
 
 
 def emphasise(text: str, mark: str, format: Format) -> str:
@@ -54,18 +88,44 @@ def slug(name: str) -> str:
 
 
 def _latex(text: str) -> str:
-    return "".join(_LATEX.get(character, character) for character in text)
+    # An empty line ends a paragraph, which no caption may contain.
+    text = re.sub(r"\s*\n\s*", "\n", unicodedata.normalize("NFC", text))
+    return "".join(_word(part) if len(part) > _LONG else _letters(part) for part in re.split(r"(\s+)", text))
+
+
+def _word(text: str) -> str:
+    """A word too long to be left in one piece, such as a backbone's name: it may break behind punctuation."""
+    return r"\allowbreak{}".join(_letters(part) for part in re.split(r"(?<=[_./=:,-])(?=\w)", text))
+
+
+def _letters(text: str) -> str:
+    pairs = pairwise([*text, ""])
+    return "".join(_letter(one) + "{}" * (one == following and one in _LIGATURES) for one, following in pairs)
+
+
+def _letter(letter: str) -> str:
+    """What pdflatex cannot set is named by its code point: a document with a gap in it would be worse."""
+    if letter in _LATEX:
+        return _LATEX[letter]
+    accented = letter <= "\u017f" and unicodedata.decomposition(letter)[:1].isdigit()
+    return letter if letter.isascii() or accented or letter in _LETTERS else f"[U+{ord(letter):04X}]"
 
 
 def _markdown(text: str) -> str:
-    # Some viewers read & as the start of an entity; a line must not begin a list or a heading by accident.
+    # Some viewers read & as the start of an entity; a line must not begin a list or a heading, nor end in a break.
     text = _MARKDOWN.sub(r"\\\1", text.replace("&", "&amp;"))
-    return re.sub(r"(?m)^(\s*\d+)([.)])(?=\s)", r"\1\\\2", re.sub(r"(?m)^(\s*)([-+])(?=\s)", r"\1\\\2", text))
+    text = re.sub(r"(?m)[ \t]+$", "", text) if "\n" in text else text
+    return re.sub(r"(?m)^(\s*\d+)([.)])(?=\s|$)", r"\1\\\2", re.sub(r"(?m)^(\s*)([-+=])", r"\1\\\2", text))
+
+
+def _code(text: str) -> str:
+    # One space at both ends would be taken for padding.
+    return f"` {text} `" if text[:1] == text[-1:] == " " and text.strip() else f"`{text}`"
 
 
 _PLAIN: dict[str, Callable[[str], str]] = {"md": _markdown, "tex": _latex, "html": _html.escape}
 _CODE: dict[str, Callable[[str], str]] = {
-    "md": lambda text: f"`{text.replace('|', chr(92) + '|')}`",
+    "md": _code,
     "tex": lambda text: rf"\texttt{{{_latex(text)}}}",
     "html": lambda text: f"<code>{_html.escape(text)}</code>",
 }

@@ -19,8 +19,12 @@ import pandas as pd
 from rein.config import ConfigError, Report
 from rein.config_io import load
 from rein.reports.figures import draw
+from rein.reports.figures.picture import DPI, Spot
+from rein.reports.gallery import BUDGET, Gallery, gallery
 from rein.reports.grid import Grid
-from rein.reports.markup import Format, Raw, escape, slug
+from rein.reports.latex import figure
+from rein.reports.latex_pdf import compile_pdf
+from rein.reports.markup import Format, Raw, attribute, escape, slug
 from rein.reports.missing import hours_to_fill
 from rein.reports.notes import files_mark, files_note
 from rein.reports.statistics import Verdict
@@ -47,6 +51,10 @@ class Drawn:
     name: str
     caption: str
     files: tuple[Path, ...] = ()
+    #: Where on the PNG its points lie.
+    spots: tuple[Spot, ...] = ()
+    #: What the HTML page shows in its place.
+    gallery: Gallery | None = None
 
     @property
     def slug(self) -> str:
@@ -60,10 +68,17 @@ class Drawn:
     @property
     def width(self) -> int:
         """CSS pixels at which the page shows it: text a little smaller than the page's, sharp on dense screens."""
+        return round(self._pixels * 0.6)
+
+    def latex(self) -> str:
+        return figure(self.slug, self.caption, self._pixels / DPI)
+
+    @property
+    def _pixels(self) -> int:
         from PIL import Image
 
         with Image.open(self.files[0]) as image:
-            return round(image.width * 0.6)
+            return image.width
 
 
 @dataclass(frozen=True)
@@ -83,20 +98,18 @@ class Chapter:
         return paragraphs(self.report.text)
 
     @property
-    def slug(self) -> str:
-        return slug(self.report.title)
-
-    @property
     def progress(self) -> str:
         return progress([self.study])
 
 
-def write(report: Report, runs_root: Path, out: Path, name: str = "", world: str | None = None) -> list[Path]:
+def write(
+    report: Report, runs_root: Path, out: Path, name: str = "", world: str | None = None, pdf: bool = False
+) -> list[Path]:
     """Write a report of the runs that are there into `out` and return its files, the documents first.
 
-    `name` is what `rein report` was given, for the command lines in the text; `world` is that of the sweeps. Works at
-    any stage of a sweep, from no run to all; what is not done is marked. Raises ConfigError where the report names what
-    does not exist.
+    `name` is what `rein report` was given, for the command lines in the text; `world` is that of the sweeps; with `pdf`
+    latexmk makes report.pdf, where it is installed. Works at any stage of a sweep, from no run to all; what is not done
+    is marked. Raises ConfigError where the report names what does not exist.
     """
     parts = {part: load(Report, part) for part in report.parts}
     if nested := [part for part, one in parts.items() if one.parts]:
@@ -108,8 +121,10 @@ def write(report: Report, runs_root: Path, out: Path, name: str = "", world: str
     for folder in ("tables", "figures"):
         (out / folder).mkdir(parents=True, exist_ok=True)
     chapters, files = [], []
+    galleries = sum(wanted.kind == "predictions" for one in reports.values() for wanted in one.figures)
+    budget = BUDGET // max(galleries, 1)
     for given, one in reports.items():
-        chapters.append(_chapter(one, runs_root, out, given, world, files))
+        chapters.append(_chapter(one, runs_root, out, given, world, files, budget))
         of = "" if one is report else f"-{slug(given)}"
         chapters[-1].study.results.to_csv(out / f"results{of}.csv", index=False)
         chapters[-1].study.runs.drop(columns="path").to_csv(out / f"runs{of}.csv", index=False)
@@ -127,11 +142,17 @@ def write(report: Report, runs_root: Path, out: Path, name: str = "", world: str
         documents[-1].write_text(
             _environment(format).get_template(f"report.{format}.j2").render(context), encoding="utf-8"
         )
+    (out / "report.pdf").unlink(missing_ok=True)  # nor may a PDF outlive what it was made from
+    if pdf and (made := compile_pdf(out / "report.tex")) is not None:
+        documents.append(made)
     return [*documents, *files]
 
 
-def _chapter(report: Report, runs_root: Path, out: Path, name: str, world: str | None, files: list[Path]) -> Chapter:
-    """Draw a report's tables and figures; their files go into `out`, and are added to `files`."""
+def _chapter(
+    report: Report, runs_root: Path, out: Path, name: str, world: str | None, files: list[Path], budget: int
+) -> Chapter:
+    """Draw a report's tables and figures; their files go into `out`, and are added to `files`. `budget`: bytes of a
+    gallery."""
     study = gather(report, runs_root, world)
     grids = [table(study, wanted) for wanted in report.tables]
     files += [file for grid in grids for file in _write_table(grid, out / "tables")]
@@ -141,13 +162,17 @@ def _chapter(report: Report, runs_root: Path, out: Path, name: str, world: str |
         stem = out / "figures" / slug(wanted.name)
         if isinstance(picture, str):
             # A picture of an earlier state must not outlive the runs it showed.
-            for suffix in (".png", ".pdf"):
+            for suffix in (".png", ".pdf", ".tex"):
                 stem.with_suffix(suffix).unlink(missing_ok=True)
             figures.append(Drawn(wanted.name, f"Not drawn: {picture}."))
             continue
         said = files_note(study) if wanted.kind != "predictions" else ""
-        figures.append(Drawn(wanted.name, f"{picture.caption} {said}".strip(), tuple(picture.save(stem))))
-        files += figures[-1].files
+        saved = picture.save(stem)
+        looked_through = gallery(study, wanted, budget) if wanted.kind == "predictions" else None
+        caption = f"{picture.caption} {said}".strip()
+        figures.append(Drawn(wanted.name, caption, saved.files, saved.spots, looked_through))
+        stem.with_suffix(".tex").write_text(figures[-1].latex(), encoding="utf-8")
+        files += [*saved.files, stem.with_suffix(".tex")]
         verdicts += picture.verdicts
     return Chapter(report, study, grids, figures, verdicts, provenance(study, name, world))
 
@@ -283,6 +308,6 @@ def _environment(format: Format) -> jinja2.Environment:
         **(tex if format == "tex" else {}),
     )
     environment.filters["raw"] = Raw
-    # Inside an attribute there is no place for <code>.
-    environment.filters["plain"] = lambda text: str(text).replace("`", "")
+    environment.filters["line"] = lambda text: " ".join(str(text).split())
+    environment.filters["plain"] = lambda text: Raw(attribute(text))
     return environment

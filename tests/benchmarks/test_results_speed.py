@@ -127,7 +127,9 @@ def test_a_report_of_10000_runs_is_written_in_thirty_seconds(study: Path) -> Non
     wall, seconds, memory = cost("-m", "rein", "report", "report.yaml", "--out", "out", folder=study.parent)
     print(f"{wall:.1f} s, {seconds:.1f} s of one CPU, {memory:,.0f} MiB at most")
     assert seconds < 30
-    scores, runs = (pd.read_csv(study.parent / "out" / name) for name in ("results.csv", "runs.csv"))
+    scores, runs = (
+        pd.read_csv(study.parent / "out" / name, usecols=["run_id"]) for name in ("results.csv", "runs.csv")
+    )
     assert (len(scores), len(runs)) == (1_300_000, 10_000)
 
 

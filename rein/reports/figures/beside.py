@@ -3,41 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields
-from typing import get_args
-
-import pandas as pd
+from collections.abc import Iterable, Sequence
 
 from rein import published
-from rein.config.tunings import Tuning
+from rein.config import ConfigError, Figure
 from rein.published import Published
 from rein.reports.study import Study
-from rein.reports.tables.beside import matches
-
-#: What a row may say of a tuning beside its method, and the method's own values, which a row does not print.
-_SETTINGS = {"tuning.rank": "rank", "tuning.token_length": "token_length"}
-_DEFAULTS = {
-    kind.method: {field.name: field.default for field in fields(kind)} for kind in get_args(get_args(Tuning)[0])
-}
+from rein.reports.tables.beside import variants_of
 
 
-def beside(study: Study, table: str, rename: Mapping[str, str]) -> dict[str, Published]:
-    """Variant of the sweep -> the row of a published table that is of the same; none for no table.
+def rows(wanted: Figure) -> tuple[Published, ...]:
+    """The rows of the published table that a figure names; none where it names none."""
+    try:
+        return published.rows(wanted.published) if wanted.published else ()
+    except ConfigError as error:
+        raise ConfigError(f"figure {wanted.name!r}: {error}") from error
 
-    A row that fits several variants, since it does not print rank or tokens, is that of the one with the method's own,
-    and of none where that leaves a choice.
-    """
-    if not table:
-        return {}
-    variants = {str(point): runs for point, runs in study.runs.groupby("point", sort=False)}
+
+def beside(study: Study, wanted: Figure) -> dict[str, Published]:
+    """Variant of the sweep -> the first row of the published table that is of the same."""
     found: dict[str, Published] = {}
-    for row in published.rows(table):
-        fitting = [point for point, runs in variants.items() if matches(row, study, runs, rename)]
-        if len(fitting) > 1:
-            fitting = [point for point in fitting if _is_plain(row, variants[point].iloc[0])]
-        if len(fitting) == 1:
-            found.setdefault(fitting[0], row)
+    for row in rows(wanted):
+        for point in variants_of(row, study, wanted.rename):
+            found.setdefault(point, row)
     return found
 
 
@@ -69,10 +57,3 @@ def remarks(rows: Sequence[Published], about: Sequence[str]) -> str:
     """What must be said of the published numbers of these domains, or of the mean over them (`avg`)."""
     notes = [(row, note) for row in rows for note in {row.note_of(name): None for name in about} if note]
     return " ".join(f"On {row.method}, {row.short_backbone}: {note}." for row, note in notes)
-
-
-def _is_plain(row: Published, run: pd.Series) -> bool:
-    """Whether what the row does not say of the tuning is as the method has it by itself."""
-    defaults = _DEFAULTS[run["tuning.method"]]
-    unsaid = [(key, name) for key, name in _SETTINGS.items() if getattr(row, name) is None and name in defaults]
-    return all(run[key] == defaults[name] for key, name in unsaid)

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from rein import published
 from rein.config import Figure
-from rein.reports.figures.beside import about
+from rein.reports.figures.beside import about, rows
 from rein.reports.figures.picture import TEXT, Picture, Point, folded, join
 from rein.reports.figures.variants import left_out, published_note, variants
 from rein.reports.names import written
@@ -34,18 +33,18 @@ def heatmap(study: Study, wanted: Figure) -> Picture | str:
     found = [one for one in every if wide.index.isin(one.scores.index).any()]
     if not classes or not found:
         return "no finished run has scores of classes"
-    names, rows, said, there = [], [], [], []
+    names, numbers, said, there = [], [], [], []
     for one in found:
         own = wide.loc[wide.index.isin(one.scores.index)]
         names.append(one.label)
-        rows.append(own.mean().tolist())
+        numbers.append(own.mean().tolist())
         said.append(f"{one.label} (n {len(own)})")
         if one.row and one.row.classes and math.isfinite(one.published):
             names.append(f"{one.label}, published")
-            rows.append([*(one.row.classes.get(name, np.nan) for name in classes), one.published])
+            numbers.append([*(one.row.classes.get(name, np.nan) for name in classes), one.published])
             said.append(f"{one.label} (published, {one.row.table})")
             there.append(one.row)
-    values = pd.DataFrame(rows, names, [*classes, MEAN])
+    values = pd.DataFrame(numbers, names, [*classes, MEAN])
     canvas, points = _draw(values, [written(name, wanted.rename) for name in (*classes, MEAN)], said)
     domains = ", ".join(written(name, wanted.rename) for name in study.targets)
     drawn = (
@@ -58,8 +57,7 @@ def heatmap(study: Study, wanted: Figure) -> Picture | str:
 
 def _of_published(study: Study, wanted: Figure) -> Study:
     """The study of the targets that the published classes are of, if it has them."""
-    rows = published.rows(wanted.published) if wanted.published else ()
-    domains = {name for row in rows if row.classes for name in row.domains}
+    domains = {name for row in rows(wanted) if row.classes for name in row.domains}
     targets = [name for name in study.targets if study.original(name) in domains]
     return study.on(targets) if targets else study
 

@@ -153,7 +153,12 @@ def _name(axes: Axes, panel: _Panel, wanted: Figure, width: float, narrow: bool)
     if panel.title:
         axes.set_title(panel.title, pad=above, fontweight="bold")
     column = target_column(panel.study)
-    return [Point(axes, x, one.mean(column), one.said(column)) for one, x in shown if one.scores[column].notna().any()]
+    where = f"{panel.title}: " if panel.title else ""
+    return [
+        Point(axes, x, one.mean(column), where + one.said(column))
+        for one, x in shown
+        if one.scores[column].notna().any()
+    ]
 
 
 def _verdict(panel: _Panel, wanted: Figure) -> tuple[Verdict, statistics.Peak | None]:

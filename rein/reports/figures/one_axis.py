@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from rein.config import Figure
-from rein.reports.figures.variants import label
+from rein.reports.figures.variants import labels
 from rein.reports.study import Study
 
 
@@ -45,6 +45,5 @@ def caveat(study: Study, runs: pd.DataFrame) -> str:
 
 
 def _names(study: Study, wanted: Figure, points: list[str]) -> str:
-    runs = study.runs.drop_duplicates("point")
-    names = {run["point"]: label(study, run, wanted.rename, wanted.panels) for _, run in runs.iterrows()}
-    return ", ".join(names[point] for point in points)
+    names = labels(study, wanted.rename, wanted.panels)
+    return ", ".join(names[point] or point for point in points)

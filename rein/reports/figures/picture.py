@@ -15,9 +15,12 @@ from rein.reports.statistics import Verdict
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Canvas
+    from matplotlib.transforms import Bbox
 
 #: Widths of a paper in inches: one of two columns, and the text.
 COLUMN, TEXT = 3.25, 6.9
+#: Of a saved PNG.
+DPI = 200
 
 STYLE: dict[Any, Any] = {
     "font.size": 8, "axes.titlesize": 8, "axes.labelsize": 8, "xtick.labelsize": 7, "ytick.labelsize": 7,
@@ -40,6 +43,23 @@ class Point:
 
 
 @dataclass(frozen=True)
+class Spot:
+    """A point's place on the saved PNG, in percent of its width from the left and of its height from the top."""
+
+    left: float
+    top: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A picture's files, the PNG first, and where on the PNG its points lie."""
+
+    files: tuple[Path, ...]
+    spots: tuple[Spot, ...]
+
+
+@dataclass(frozen=True)
 class Picture:
     """A drawn figure: its caption in full, and the sentences that it supports where it supports any."""
 
@@ -48,17 +68,34 @@ class Picture:
     verdicts: tuple[Verdict, ...] = ()
     points: tuple[Point, ...] = ()
 
-    def save(self, stem: Path) -> list[Path]:
+    def save(self, stem: Path) -> Saved:
         """Write PNG (200 dpi) and PDF (fonts as TrueType, which publishers ask for); closes the canvas."""
         import matplotlib.pyplot as plt
 
-        files = [stem.with_suffix(".png"), stem.with_suffix(".pdf")]
+        files = (stem.with_suffix(".png"), stem.with_suffix(".pdf"))
         with plt.rc_context(STYLE):
-            self.canvas.savefig(files[0], dpi=200)
+            # The box that is saved is measured here, not in savefig: the points' places are relative to it.
+            self.canvas.set_dpi(DPI)
+            self.canvas.draw_without_rendering()
+            self.canvas.set_layout_engine("none")  # measured and laid out once: a second layout could move the axes
+            box = self.canvas.get_tightbbox().padded(plt.rcParams["savefig.pad_inches"])
+            spots = self._spots(box)
+            self.canvas.savefig(files[0], dpi=DPI, bbox_inches=box)
             # No creation date: the same results give the same bytes.
             self.canvas.savefig(files[1], metadata={"CreationDate": None})
         plt.close(self.canvas)
-        return files
+        return Saved(files, spots)
+
+    def _spots(self, box: Bbox) -> tuple[Spot, ...]:
+        """The points within their axes; `box` is the saved part of the canvas in inches."""
+        spots = []
+        for point in self.points:
+            x, y = point.axes.transData.transform((point.x, point.y))
+            if not point.axes.bbox.padded(1).contains(x, y):  # nan, or outside of what is drawn
+                continue
+            left, top = (x / DPI - box.x0) / box.width, (box.y1 - y / DPI) / box.height
+            spots.append(Spot(round(100 * left, 2), round(100 * top, 2), point.text))
+        return tuple(spots)
 
 
 def colours(number: int) -> list[tuple[float, float, float]]:

@@ -35,21 +35,18 @@ def colourise(ids: np.ndarray, classes: Sequence[str] = CLASSES) -> np.ndarray:
 def predictions(study: Study, wanted: Figure) -> Picture | str:
     """A few images of every domain: image, label and every variant's prediction, with a legend of what occurs."""
     points = list(wanted.points) or study.points
-    # The lowest seed stands for a variant: a fixed choice cannot be the prettiest one.
-    runs = study.done.sort_values("seed").drop_duplicates("point")
-    paths: dict[str, Path] = dict(zip(runs["point"], runs["path"], strict=True))
-    folders = {point: paths[point] / "predictions" for point in points if point in paths}
-    domains = _domains(study, folders)
-    each = max(1, min(3, MOST // max(len(domains), 1)))
-    rows = [(domain, stem) for domain in domains for stem in _common(domain, folders)[:each]]
+    folders = kept(study, points)
+    names = domains(study, folders)
+    each = max(1, min(3, MOST // max(len(names), 1)))
+    rows = [(domain, stem) for domain in names for stem in common(domain, folders)[:each]]
     if not rows:
         return "no finished run has kept predictions"
     drawn = (
         f"{'One image' if each == 1 else f'Up to {each} images'} a domain, the first in the order of names that most "
         f"variants have kept; of each variant the run with the lowest seed."
     )
-    names = {one.point: one.label for one in variants(study, wanted)}
-    return Picture(join(wanted.caption, drawn), _panel(names, folders, rows, study.classes, wanted.rename))
+    labels = {one.point: one.label for one in variants(study, wanted)}
+    return Picture(join(wanted.caption, drawn), _panel(labels, folders, rows, study.classes, wanted.rename))
 
 
 def _panel(
@@ -62,7 +59,7 @@ def _panel(
     titles = ["image", "label", *names.values()]
     margin, above, below = 0.3, 0.4, 0.6  # the domains' names, the titles, the legend
     side = (TEXT - margin) / len(titles)
-    images = [_image(_file(folders, row, "image")) for row in rows]
+    images = [_image(file_of(folders, row, "image")) for row in rows]
     heights = [side * image.shape[0] / image.shape[1] for image in images]
     total = sum(heights) + above + below
     places = {"left": margin / TEXT, "right": 1, "top": 1 - above / total, "bottom": below / total}
@@ -77,7 +74,7 @@ def _panel(
         if domain not in named:  # once for its rows
             line[0].set_ylabel(folded(written(domain, rename), round(height * 15)), fontsize=7)
         named.add(domain)
-        present |= _show(line[1], _file(folders, (domain, stem), "label"), classes)
+        present |= _show(line[1], file_of(folders, (domain, stem), "label"), classes)
         for axes, point in zip(line[2:], names, strict=True):
             file = folders[point] / domain / f"{stem}_prediction.png" if point in folders else None
             present |= _show(axes, file, classes)
@@ -115,24 +112,32 @@ def _legend(canvas: Canvas, present: set[int], classes: list[str], top: float) -
     )  # fmt: skip
 
 
-def _domains(study: Study, folders: dict[str, Path]) -> list[str]:
+def kept(study: Study, points: Sequence[str]) -> dict[str, Path]:
+    """Of every finished variant the folder of its predictions. The lowest seed stands for it: a fixed choice cannot be
+    the prettiest one."""
+    runs = study.done.sort_values("seed").drop_duplicates("point")
+    paths: dict[str, Path] = dict(zip(runs["point"], runs["path"], strict=True))
+    return {point: paths[point] / "predictions" for point in points if point in paths}
+
+
+def domains(study: Study, folders: dict[str, Path]) -> list[str]:
     """Targets first, then sources, where any variant has kept a prediction."""
     names = dict.fromkeys([*study.targets, *study.sources])
     return [name for name in names if any((folder / name).is_dir() for folder in folders.values())]
 
 
-def _common(domain: str, folders: dict[str, Path]) -> list[str]:
+def common(domain: str, folders: dict[str, Path]) -> list[str]:
     """The images that most variants have predicted (all of them, as a rule), in the order of names."""
-    kept: dict[str, int] = {}
+    found: dict[str, int] = {}
     for folder in folders.values():
         for file in (folder / domain).glob("*_prediction.png"):
             stem = file.name.removesuffix("_prediction.png")
             if all((file.parent / f"{stem}_{kind}.png").is_file() for kind in ("image", "label")):
-                kept[stem] = kept.get(stem, 0) + 1
-    return sorted(stem for stem, number in kept.items() if number == max(kept.values()))
+                found[stem] = found.get(stem, 0) + 1
+    return sorted(stem for stem, number in found.items() if number == max(found.values()))
 
 
-def _file(folders: dict[str, Path], row: tuple[str, str], kind: str) -> Path:
+def file_of(folders: dict[str, Path], row: tuple[str, str], kind: str) -> Path:
     """An image or label from any variant that has it; it is the same in all."""
     files = (folder / row[0] / f"{row[1]}_{kind}.png" for folder in folders.values())
     return next(file for file in files if file.is_file())

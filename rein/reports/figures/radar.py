@@ -104,7 +104,7 @@ class _Web:
         """Straight grid lines, since the lines are straight, and their values along the first axis."""
         from matplotlib.patheffects import withStroke
 
-        axes.set_aspect("equal")
+        axes.set_aspect("equal", anchor="S")  # what is left over is above, where saving cuts it off
         axes.axis("off")
         levels = np.arange(self.start, self.stop + self.step / 2, self.step)
         for level in levels[1:]:

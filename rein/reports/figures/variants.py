@@ -73,36 +73,37 @@ def variants(study: Study, wanted: Figure, without: Collection[str] = ()) -> lis
         raise ConfigError(
             f"figure {wanted.name!r}: `hue`: `{wanted.hue}` is no column of the results{nearest(wanted.hue, known)}"
         )
-    scores, rows = miou(study), beside(study, wanted.published, wanted.rename)
+    scores, rows = miou(study), beside(study, wanted)
+    names = labels(study, wanted.rename)
+    rests = labels(study, wanted.rename, {wanted.hue, *without} - {""})
+    by_point = {str(point): runs for point, runs in study.runs.groupby("point", sort=False)}
     found = []
     for point in wanted.points or study.points:
-        runs = study.runs[study.runs["point"] == point]
         # A run that has recorded its parameters tells them for all.
-        run = runs.sort_values("parameters.backbone_trainable", kind="stable").iloc[0]
-        rest = label(study, run, wanted.rename, {wanted.hue, *without} if wanted.hue else without)
-        hue = setting(wanted.hue, run[wanted.hue], wanted.rename) if wanted.hue not in ("", "point") else rest
+        run = by_point[point].sort_values("parameters.backbone_trainable", kind="stable").iloc[0]
+        hue = setting(wanted.hue, run[wanted.hue], wanted.rename) if wanted.hue not in ("", "point") else rests[point]
+        own = scores[scores.index.isin(by_point[point]["run_id"])]
         row = rows.get(point)
-        found.append(
-            Variant(
-                point, label(study, run, wanted.rename), rest, hue, run, scores[scores.index.isin(runs["run_id"])],
-                len(runs), row, mean(row, study) if row else math.nan,
-            )
-        )  # fmt: skip
+        published = mean(row, study) if row else math.nan
+        found.append(Variant(point, names[point], rests[point], hue, run, own, len(by_point[point]), row, published))
     return found
 
 
-def label(study: Study, run: pd.Series, rename: Mapping[str, str], without: Collection[str] = ()) -> str:
-    """A variant's name as it is written, `rein, DINOv2-L, rank 4`, from any of its runs.
+def labels(study: Study, rename: Mapping[str, str], without: Collection[str] = ()) -> dict[str, str]:
+    """Point -> its name as it is written, `Rein, DINOv2-L, rank 4`, of what differs between the study's variants.
 
-    Empty where nothing is left without the keys.
+    Without keys that a figure shows otherwise the name may be empty.
     """
-    point = run["point"]
-    if point in rename:
-        return rename[point]
-    parts = [written(run["name"], rename)] if run["name"] in study.sweep.points and "name" not in without else []
-    axes = [key for key in study.sweep.vary if f"{key}=" in point]
-    parts += [setting(key, run[key], rename) for key in axes if key not in without]
-    return ", ".join(parts) if parts or without else written(point, rename)
+    keys = ["name", *(key for key in study.sweep.vary if key != "seed" and key in study.runs)]
+    differing = [key for key in keys if key not in without and study.runs[key].astype(str).nunique() > 1]
+    found = {}
+    for _, run in study.runs.drop_duplicates("point").iterrows():
+        point = run["point"]
+        # An axis that a variant's tuning does not have is none of its name.
+        axes = [key for key in differing if key == "name" or f"{key}=" in point]
+        text = ", ".join(setting(key, run[key], rename) for key in axes)
+        found[point] = rename.get(point, text if text or without else written(run["name"], rename))
+    return found
 
 
 def setting(key: str, value: Any, rename: Mapping[str, str]) -> str:

@@ -36,7 +36,9 @@ def classes(study: Study, wanted: Table) -> Grid:
     wide[MEAN] = miou(study)[target_column(study)]
     targets = {study.original(target) for target in study.targets}
     measures = [
-        Measure(Column(name(study, title, wanted)), spread=False, best="max", printed=_printed(title, targets))
+        Measure(
+            Column(name(study, title, wanted), shaded=True), spread=False, best="max", printed=_printed(title, targets)
+        )
         for title in wide.columns
     ]
     what = (

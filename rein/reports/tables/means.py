@@ -11,7 +11,8 @@ import pandas as pd
 
 from rein.config import Table
 from rein.published import Published
-from rein.reports.grid import MISSING, Cell, Column, Grid
+from rein.reports.grid import MISSING, Cell, Column, Grid, Role
+from rein.reports.links import links
 from rein.reports.names import written
 from rein.reports.notes import files_note
 from rein.reports.statistics import count
@@ -89,11 +90,9 @@ def grid(
     beside, below = bool(wanted.published) and not below, bool(wanted.published) and below
     lead = wanted.kind in ("domains", "resources") or bool(wanted.published)
     share = lead and not wanted.published
-    cells = (
-        [cells for line in lines for cells in _stacked(line)]
-        if below
-        else [_in_a_row(line, measures if beside else [], lead, share) for line in lines]
-    )
+    stacks = [_stacked(line) if below else [_in_a_row(line, measures if beside else [], lead, share)] for line in lines]
+    cells = [cells for stack in stacks for cells in stack]
+    roles: list[Role] = ["sub" if below_it else "" for stack in stacks for below_it in range(len(stack))]
     head = [Column(written(key, wanted.rename), name=True) for key in wanted.rows]
     head += [Column("", name=True)] if below else []
     head += [Column("trainable")] if lead else []
@@ -101,9 +100,8 @@ def grid(
     head += [Column("n"), *_columns(measures, beside)]
     text = [wanted.caption, *caption, *_explained(study, wanted, cells, lead)]
     joined = " ".join(note.strip() for note in text if note.strip())
-    return Grid(
-        wanted.name, joined, tuple(head), tuple(cells), _values(rows, wanted.rows, blocks, measures), notes.lines()
-    )
+    values = _values(rows, wanted.rows, blocks, measures)
+    return Grid(wanted.name, joined, tuple(head), tuple(cells), values, notes.lines(), tuple(roles))
 
 
 def _told(row: Row, measures: list[Measure]) -> bool:
@@ -227,7 +225,7 @@ def _n(block: pd.DataFrame, runs: pd.DataFrame, across: str) -> Cell:
     filled = filled[filled > 0]  # a column that the row lacks altogether shows that by itself
     low, high = (int(filled.min()), int(filled.max())) if len(filled) else (0, 0)
     text = str(high) if low == high else f"{low}–{high}"
-    return Cell(text if low == high == planned else f"{text} of {planned}", value=float(high))
+    return Cell(text if low == high == planned else f"{text} of {planned}", value=float(high), links=links(runs))
 
 
 def _trainable(row: Row) -> Cell:

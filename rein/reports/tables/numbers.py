@@ -36,7 +36,7 @@ def digits_for(values: Iterable[float], least: int = 1) -> int:
 
 def cell(value: float, text: str, mark: str = "", notes: str = "") -> Cell:
     """A cell that a table can be sorted by: nan is no value."""
-    return Cell(text, mark, None if math.isnan(value) else float(value), notes)
+    return Cell(text, mark, None if math.isnan(value) else float(value), notes=notes)
 
 
 def ranks(means: Iterable[float], best: Best = "max") -> list[str]:

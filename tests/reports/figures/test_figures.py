@@ -43,7 +43,7 @@ def test_every_kind_is_of_print_quality_and_the_same_each_time(study: Study, tmp
 
 
 def test_the_same_results_give_the_same_bytes(finished: World, study: Study, tmp_path: Path) -> None:
-    files = picture(study, "curves").save(tmp_path / "again")
+    files = picture(study, "curves").save(tmp_path / "again").files
     assert [file.read_bytes() for file in files] == [
         (finished.out / "figures/curves").with_suffix(file.suffix).read_bytes() for file in files
     ]

@@ -77,7 +77,7 @@ def test_one_seed_has_no_bars_and_says_so(world: Callable[..., World]) -> None:
     made.finish_all()
     drawn = picture(gather(made.report(), made.runs), "lines", x="tuning.token_length")
     assert drawn.canvas.axes[0].get_xscale() == "linear"
-    assert [point.text for point in drawn.points][1] == "Rein, token length 100: 48.0 (n 1), 2.99 M"
+    assert [point.text for point in drawn.points][1] == "token length 100: 48.0 (n 1), 2.99 M"
     assert "One run each: there is no spread to show." in drawn.caption
 
 

@@ -35,7 +35,7 @@ def test_losses_have_one_scale(paper: Study) -> None:
     losses = [axes for axes in drawn.canvas.axes if not axes.get_title()]
     assert len(losses) == 2
     assert losses[0].get_ylim() == losses[1].get_ylim()
-    assert "Rein, EVA02-L: 44.5 ± 0.7 (n 2), 2.99 M" in said(drawn)
+    assert "EVA02-L: Rein: 44.5 ± 0.7 (n 2), 2.99 M" in said(drawn)
     assert len(drawn.verdicts) == 2
 
 

@@ -41,7 +41,7 @@ def test_published_lines_are_dotted_and_hollow(paper: Study) -> None:
     assert lines["DINOv2-L, published"].get_markerfacecolor() == "white"
     assert lines["DINOv2-L, published"].get_linestyle() != lines["DINOv2-L"].get_linestyle() == "-"
     assert lines["DINOv2-L"].get_marker() != lines["EVA02-L"].get_marker()
-    assert "BDD100K: Rein, EVA02-L: 60.5 (published, Rein T2)" in said(drawn)
+    assert "BDD100K: EVA02-L: 60.5 (published, Rein T2)" in said(drawn)
     assert "Rein T2: arXiv" in drawn.caption
 
 
@@ -73,3 +73,8 @@ def test_fewer_than_three_targets_have_no_radar(world: Callable[..., World]) -> 
 def test_without_runs_nothing_is_drawn(world: Callable[..., World]) -> None:
     made = world(seeds=(0,))
     assert draw(gather(made.report(), made.runs), Figure(name="f", kind="radar")) == "no run has finished"
+
+
+def test_a_single_variant_has_its_name(study: Study) -> None:
+    drawn = picture(study, "radar", filter={"point": "rein"})
+    assert legend(drawn.canvas) == ["rein"]

@@ -84,3 +84,8 @@ def test_runs_that_are_missing_are_said(world: Callable[..., World]) -> None:
 def test_an_unknown_hue_is_refused(paper: Study) -> None:
     with pytest.raises(ConfigError, match=r"did you mean `backbone.name`"):
         picture(paper, "scatter", hue="backbone.nam")
+
+
+def test_an_unknown_table_is_refused(paper: Study) -> None:
+    with pytest.raises(ConfigError, match=r"figure 'f': `published`: no table 'Rein T22' \(did you mean `Rein T2`"):
+        picture(paper, "scatter", published="Rein T22")

@@ -342,6 +342,7 @@ def test_what_is_published_of_a_source_stands_beside_its_val_split(tmp_path: Pat
     grid = table(gather(report, tmp_path), wanted)
     row = next(row for row in grid.rows if row[0].text == "rein")
     assert cell_of(grid, row, "Cityscapes, source val").text == "82.5"
+    assert "Cityscapes" not in [group for group, _ in grid.groups()], "no target of this sweep"
 
 
 def test_a_family_is_the_mean_over_its_members(tmp_path: Path) -> None:

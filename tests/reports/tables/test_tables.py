@@ -183,7 +183,7 @@ def test_convergence(world: Make) -> None:
 
 def test_latex_is_a_fragment_to_input(study: Study) -> None:
     text = table(study, TABLES[0]).latex()
-    assert text.count(r"\begin{table}") == text.count(r"\end{table}") == 1
+    assert text.count(r"\begin{table*}") == text.count(r"\end{table*}") == 1
     for part in (r"\toprule", r"\midrule", r"\bottomrule", r"\label{tab:main}", r"\multicolumn{4}{c}{targets}",
                  r"\cmidrule(lr){5-8}", r"\textbf{46.0 $\pm$ 1.0}", r"\underline{43.0 $\pm$ 1.0}",
                  r"\% of backbone"):  # fmt: skip
