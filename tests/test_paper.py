@@ -64,7 +64,7 @@ def test_every_table_and_figure_of_the_paper_comes_out_of_real_runs(ledger: Path
         assert chapter.title in texts["md"] and chapter.title in texts["html"]
         for figure in chapter.figures:
             assert all((out / "figures" / f"{figure.name}.{suffix}").is_file() for suffix in ("png", "pdf"))
-            assert f"figures/{figure.name}.p" in texts["md"] and f"figures/{figure.name}.p" in texts["tex"]
+            assert f"figures/{figure.name}.png" in texts["md"] and f"figures/{figure.name}.tex" in texts["tex"]
         for wanted in chapter.tables:
             values = pd.read_csv(out / "tables" / f"{wanted.name}.csv")
             assert len(values) and f"{wanted.name}" in texts["tex"]
