@@ -64,11 +64,11 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_sound_domains_have_a_row_per_split_and_no_finding(copied: Path) -> None:
-    rows = check(["toy-game", "toy-day"], copied)
+    rows = check(["toy-game", "toy-night"], copied)
     assert [(row["domain"], row["split"], row["counts"]["images"]) for row in rows] == [
         ("toy-game", "train", 7),
         ("toy-game", "val", 2),
-        ("toy-day", "val", 2),
+        ("toy-night", "val", 2),
     ]
     for row in rows:
         assert row["problems"] == row["remarks"] == []
@@ -142,7 +142,7 @@ def test_whatever_else_a_file_does_to_its_decoder_is_told_too(copied: Path, monk
         raise MemoryError(f"no room for {path.name}")
 
     monkeypatch.setattr("rein.check.pair.read_image", fail)
-    first, second = kinds(check(["toy-day"], copied)[0])["unusable"]["files"]
+    first, second = kinds(check(["toy-night"], copied)[0])["unusable"]["files"]
     assert first["reason"].startswith("MemoryError: no room for 000000.png") and "000001" in second["reason"]
 
 
