@@ -185,6 +185,7 @@ def test_a_document_names_the_software_of_its_runs_once(world: Make) -> None:
     write(a_document(made), made.runs, made.out)
     for text in documents(made).values():
         assert text.count("2.14") == 1 and "1 of 2 runs" in text, "a run of two chapters is one"
+    assert "\n# Software of the runs\n" in documents(made)["md"]
 
 
 def test_nothing_heavy_is_imported(world: Make) -> None:
