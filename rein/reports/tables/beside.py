@@ -58,8 +58,8 @@ def matches(entry: Published, study: Study, runs: pd.DataFrame, rename: Mapping[
     """Whether a published row is of what the runs of one variant are of.
 
     Backbone, head and sources decide, the method by the sweep's name of the variant (or, where it names none, by how it
-    tunes), rank, number of tokens and crops where they are printed. Domains and backbones of a world are what they stand
-    for, its crops are smaller.
+    tunes), rank, number of tokens and crops where they are printed. Domains and backbones of a world are what they
+    stand for, its crops are smaller.
     """
     run = runs.iloc[0]
     method = run["name"] if run["name"] in study.sweep.points else run["tuning.method"]
