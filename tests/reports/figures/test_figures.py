@@ -89,7 +89,7 @@ def test_a_control_is_no_point_of_the_axis(study: Study) -> None:
     assert "frozen, untrained" not in texts(drawn.canvas)
     assert "differ: frozen, untrained." in drawn.caption
     named = picture(study, "inverted_u", points=("rein", "full"))
-    assert "Not drawn: frozen, lora, frozen, untrained." in named.caption
+    assert "Not drawn: frozen; lora; frozen, untrained." in named.caption
     assert "too little data" in named.verdicts[0].claim
 
 
@@ -167,3 +167,21 @@ def test_nothing_to_draw_is_said(world: Make) -> None:
 def test_an_unknown_point_is_refused_with_the_nearest(study: Study) -> None:
     with pytest.raises(ConfigError, match="did you mean `lora`"):
         picture(study, "curves", points=("lorra",))
+
+
+def test_a_point_that_the_filter_takes_away_is_refused(study: Study) -> None:
+    with pytest.raises(ConfigError, match=r"figure 'f': no point 'full'; its `filter` leaves: lora"):
+        picture(study, "ranks", points=("full",), filter={"tuning.method": "lora"})
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "value"),
+    [
+        ("curves", "x", "nonsense"), ("curves", "panels", ("head.method",)), ("heatmap", "hue", "seed"),
+        ("inverted_u", "published", "Rein T2"), ("lines", "panels", ("head.method",)),
+    ],
+)  # fmt: skip
+def test_a_key_that_a_kind_does_not_know_is_refused(study: Study, kind: str, key: str, value: object) -> None:
+    said = rf"figure 'f': a figure of kind `{kind}` has no `{key}`; it has name, kind, caption, filter, points"
+    with pytest.raises(ConfigError, match=said):
+        picture(study, kind, **{key: value})
