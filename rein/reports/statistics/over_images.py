@@ -17,6 +17,11 @@ MIN_IMAGES = 8
 BLOCK = 250
 
 
+def draws_for(comparisons: int) -> int:
+    """So many draws that a p of none beyond zero, about 2 / draws, is clear still when corrected after Holm."""
+    return max(1000, 100 * comparisons)
+
+
 def over_images(
     first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray], draws: int = 1000, seed: int = 0
 ) -> Difference:
