@@ -52,7 +52,8 @@ def classes(study: Study, wanted: Table) -> Grid:
 
 def iou(study: Study) -> pd.DataFrame:
     """IoU in percent at the selected checkpoint: a row a run (index run_id), a column a class, means over targets."""
-    frame = results.select(study.results[study.results["state"] == "done"], study.report.selection)
+    done = study.results[study.results["state"] == "done"]
+    frame = results.select(done, study.report.selection, study.targets)
     chosen = frame[(frame["metric"] == "iou") & frame["domain"].isin(study.targets)]
     chosen = chosen.astype({"run_id": "str", "class": "str"})
     wide = 100 * chosen.pivot_table(index="run_id", columns="class", values="value", aggfunc="mean")
