@@ -148,17 +148,19 @@ def facts_of(statuses: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame([facts(status) for status in statuses], columns=list(FACTS)).apply(pd.to_numeric)
 
 
-def select(frame: pd.DataFrame, rule: Selection) -> pd.DataFrame:
+def select(frame: pd.DataFrame, rule: Selection, targets: Iterable[str] | None = None) -> pd.DataFrame:
     """Keep one checkpoint step a run: the `last` scored, the best on the sources' val split, or the best on test.
 
-    `oracle` chooses with the test labels: it flatters a method, and a table that uses it must say so. Ties go to the
-    earlier step.
+    `oracle` chooses with the test labels, of all targets or of those named: it flatters a method, and a table that uses
+    it must say so. Ties go to the earlier step.
     """
     scores = frame[frame["metric"] != "loss"]
     if rule == "last":
         return scores[scores["step"] == scores.groupby("run_id", observed=True)["step"].transform("max")]
     role = "source" if rule == "source_val" else "target"
     judge = scores[(scores["role"] == role) & (scores["metric"] == "miou")]
+    if rule == "oracle" and targets is not None:
+        judge = judge[judge["domain"].isin([*targets])]
     mean = judge.groupby(["run_id", "step"], observed=True)["value"].mean().reset_index()
     best = mean.sort_values(["value", "step"], ascending=[False, True]).drop_duplicates("run_id")
     chosen = dict(zip(best["run_id"], best["step"], strict=True))

@@ -133,7 +133,10 @@ def test_the_oracle_judges_by_the_mean_over_targets(tmp_path: Path) -> None:
             {"step": step, "domain": d, "role": "target", "class": "all", "metric": "miou", "value": v}
             for d, v in zip(("kitti", "carla"), values, strict=True)
         )
-    assert set(results.select(results.load(tmp_path), "oracle")["step"]) == {2}
+    frame = results.load(tmp_path)
+    assert set(results.select(frame, "oracle")["step"]) == {2}
+    assert set(results.select(frame, "oracle", ["carla"])["step"]) == {1}
+    assert set(results.select(frame, "last", ["carla"])["step"]) == {2}
 
 
 def test_source_val_drops_a_run_that_has_no_source_score(tmp_path: Path) -> None:
