@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
-.PHONY: demo test faults lint types clean
+.PHONY: demo test faults tools lint types clean
 
 demo: .venv/.runtime
 	$(BIN)/rein sweep demo
@@ -14,6 +14,12 @@ test: lint types
 
 faults: .venv/.dev
 	$(BIN)/python -m tests.faults --seed 0 --faults 51
+
+# LaTeX and a browser, for the tests that compile a report and click through its page; they skip where these are not.
+tools:
+	apt-get update -qq
+	DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium poppler-utils latexmk lmodern \
+	    texlive-latex-base texlive-latex-recommended texlive-fonts-recommended
 
 lint: .venv/.dev
 	$(BIN)/ruff check .

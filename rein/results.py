@@ -51,7 +51,7 @@ import numpy as np
 import pandas as pd
 
 from rein import image_counts
-from rein.config import ConfigError
+from rein.config import ConfigError, nearest
 from rein.config_columns import Configs, categorical, columns
 from rein.image_counts import ImageCounts
 from rein.ledger import Run, runs
@@ -82,9 +82,15 @@ _TYPES: dict[str, Any] = {
 def load(root: str | Path = "runs", ids: Iterable[str] | None = None, *, losses: bool = False) -> pd.DataFrame:
     """Every score of every run (or of those named) below a runs folder, and with `losses` the training losses.
 
-    A run whose config this code cannot read is left out, and the log says which.
+    A run whose config this code cannot read is left out, and the log says which. Raises ConfigError where there is no
+    such folder, or no run of a name in it.
     """
-    chosen = runs(Path(root)) if ids is None else (Run(Path(root) / id) for id in ids)
+    if not Path(root).is_dir():
+        raise ConfigError(f"there is no runs folder {Path(root).absolute()}")
+    chosen = list(runs(Path(root))) if ids is None else [Run(Path(root) / id) for id in ids]
+    for run in chosen:
+        if not run.path.is_dir():
+            raise ConfigError(f"no run {run.id} in {root}{nearest(run.id, (one.id for one in runs(Path(root))))}")
     statuses = {run.id: run.status() for run in chosen}
     frame = scores(root, statuses, losses=losses)
     configs, found, read = Configs(), [], []

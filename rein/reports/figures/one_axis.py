@@ -54,4 +54,4 @@ def caveat(study: Study, runs: pd.DataFrame) -> str:
 
 def _names(study: Study, wanted: Figure, points: list[str]) -> str:
     names = labels(study, wanted.rename, wanted.panels)
-    return ", ".join(names[point] or point for point in points)
+    return "; ".join(names[point] or point for point in points)  # a name may have commas
