@@ -41,7 +41,8 @@ class Table:
     value: str = "miou"
     #: What follows a mean after ±: the sample standard deviation over seeds, or nothing.
     spread: Literal["sd", "none"] = "sd"
-    #: What is marked in a column: its highest value, its lowest, or nothing. None: what the kind marks.
+    #: What is marked in a column (of a `pivot` over a key: in a row): its highest value, its lowest, or nothing. None:
+    #: what the kind marks.
     best: Literal["max", "min", "none"] | None = None
     #: Keep runs that have these values: dotted key (or `point`, `name`) -> a value, a list of values, or text with `*`.
     filter: dict[str, Any] = field(default_factory=dict)

@@ -156,7 +156,9 @@ def _chapter(
     """Draw a report's tables and figures; their files go into `out`, and are added to `files`. `budget`: bytes of a
     gallery."""
     study = gather(report, runs_root, world)
+    there = study.moved.world.caption if study.moved.world else ""
     grids = [replace(table(study, wanted), title=headline(wanted.caption, wanted.name)) for wanted in report.tables]
+    grids = [replace(grid, caption=f"{grid.caption} {there}".strip()) for grid in grids]
     files += [file for grid in grids for file in _write_table(grid, out / "tables")]
     figures, verdicts = [], []
     for wanted in report.figures:
@@ -171,7 +173,7 @@ def _chapter(
         said = files_note(study) if wanted.kind != "predictions" else ""
         saved = picture.save(stem)
         looked_through = gallery(study, wanted, budget) if wanted.kind == "predictions" else None
-        caption = f"{picture.caption} {said}".strip()
+        caption = " ".join(filter(None, (picture.caption, there, said)))
         figures.append(Drawn(wanted.name, title, caption, saved.files, saved.spots, looked_through))
         stem.with_suffix(".tex").write_text(figures[-1].latex(), encoding="utf-8")
         files += [*saved.files, stem.with_suffix(".tex")]

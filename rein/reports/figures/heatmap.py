@@ -52,7 +52,7 @@ def heatmap(study: Study, wanted: Figure) -> Picture | str:
         f"IoU in percent: a run's mean over the targets that have the class, then the mean over seeds. {MEAN} is over "
         f"all classes. Target: {domains}."
     )
-    italic = published_note(wanted, there, about(study), "In italics")
+    italic = published_note(study, wanted, there, about(study), "In italics")
     return Picture(join(wanted.caption, drawn, italic, left_out(every)), canvas, points=tuple(points))
 
 

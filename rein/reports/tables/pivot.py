@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -14,7 +14,7 @@ from rein.reports.names import written
 from rein.reports.study import Study, final_loss, miou, target_column, trajectory
 from rein.reports.tables.classes import iou
 from rein.reports.tables.means import Measure, grid
-from rein.reports.tables.numbers import Best, digits_for
+from rein.reports.tables.numbers import Best, digits_for, ranks
 from rein.reports.tables.rows import SELECTION, name
 from rein.reports.tables.targets import of_targets
 from rein.results import FACTS
@@ -58,17 +58,28 @@ def pivot(study: Study, wanted: Table) -> Grid:
     wide = _across(study, wanted) if across else _scored(study, wanted, where)
     group = written(wanted.columns, wanted.rename) if across else ""
     digits = digits_for(wide.to_numpy(float).ravel(), least=0) if value.digits is None else value.digits
+    best = wanted.best or value.best
     measures = [
-        Measure(Column(name(study, column, wanted), group), digits, best=wanted.best or value.best) for column in wide
+        Measure(Column(name(study, column, wanted), group), digits, best="none" if across else best) for column in wide
     ]
     of = f", the mean over {len(study.targets)} targets" if value.scored and across and len(study.targets) > 1 else ""
     of += f" (IoU of {', '.join(wanted.classes)} alone)" if wanted.classes and wanted.columns != "class" else ""
     rule = SELECTION[study.report.selection] if value.scored else ""
-    best = wanted.best or value.best
-    marks = {"max": "highest", "min": "lowest"}.get(best, "")
-    marked = f"The {marks} mean of a column in bold, the next underlined; no test is implied." if marks else ""
+    marks, line = {"max": "highest", "min": "lowest"}.get(best, ""), "row" if across else "column"
+    marked = f"The {marks} mean of a {line} in bold, the next underlined; no test is implied." if marks else ""
     wide.columns = [f"{wanted.columns}={column}" for column in wide]
-    return grid(study, wanted, wide, measures, [f"{value.what}{of}.", marked, rule], across=across)
+    made = grid(study, wanted, wide, measures, [f"{value.what}{of}.", marked, rule], across=across)
+    return _marked_along_rows(made, len(measures), best) if across else made
+
+
+def _marked_along_rows(made: Grid, numbers: int, best: Best) -> Grid:
+    """The best of every row marked: which value of a key serves a row best. Rows of unlike heads do not compare."""
+    rows = []
+    for row in made.rows:
+        names, cells = row[:-numbers], row[-numbers:]
+        marks = ranks((math.nan if cell.value is None else cell.value for cell in cells), best)
+        rows.append((*names, *(replace(cell, mark=mark) for cell, mark in zip(cells, marks, strict=True))))
+    return replace(made, rows=tuple(rows))
 
 
 def _scored(study: Study, wanted: Table, where: str) -> pd.DataFrame:
@@ -82,7 +93,8 @@ def _scored(study: Study, wanted: Table, where: str) -> pd.DataFrame:
     if wanted.value == "miou":
         wide = miou(study)["target"]
         return pd.DataFrame(wide)
-    frame = results.select(study.results[study.results["state"] == "done"], study.report.selection)
+    done = study.results[study.results["state"] == "done"]
+    frame = results.select(done, study.report.selection, study.targets)
     chosen = frame[(frame["metric"] == "iou") & frame["domain"].isin(study.targets)]
     chosen = chosen[chosen["class"].isin(wanted.classes or study.classes)]
     wide = 100 * chosen.pivot_table(index="run_id", columns="domain", values="value", aggfunc="mean")

@@ -47,7 +47,7 @@ def test_rows_by_columns_of_any_key(by_rank: Study) -> None:
         "rein": ["2", "48.5 ± 0.7", "48.5 ± 0.7", "48.5 ± 0.7"],
         "lora": ["2", "38.5 ± 0.7", "38.5 ± 0.7", MISSING],
     }
-    assert grid.rows[0][2].mark == "best" and grid.rows[0][2].value == pytest.approx(48.5)
+    assert grid.rows[0][2].value == pytest.approx(48.5)
     assert "the mean over 3 targets" in grid.caption
     assert {"tuning.method", "tuning.rank=64 mean"} <= set(grid.values), "the file keeps the keys"
 
@@ -58,6 +58,17 @@ def test_facts_and_losses_are_values_too(by_rank: Study) -> None:
     grid = build(by_rank, rows=("tuning.rank",), columns="name", value="loss", spread="none")
     assert titles(grid)[2:] == ["rein", "lora"] and all("±" not in text for row in texts(grid).values() for text in row)
     assert float(texts(grid)["4"][1]) == pytest.approx(20.5 + 40 * 0.0076, abs=0.05)
+
+
+def test_the_best_value_of_a_key_is_marked_along_its_row(by_rank: Study) -> None:
+    grid = build(by_rank, rows=("tuning.method",), columns="tuning.rank", value="seconds", best="min")
+    assert {row[0].text: [cell.mark for cell in row[2:]] for row in grid.rows} == {
+        "rein": ["second", "best", ""],
+        "lora": ["", "best", ""],
+    }
+    assert "The lowest mean of a row in bold" in grid.caption
+    grid = build(by_rank, columns="domain", filter={"tuning.rank": 16}, rows=("tuning.method",))
+    assert [row[2].mark for row in grid.rows] == ["best", ""] and "mean of a column in bold" in grid.caption
 
 
 @pytest.mark.parametrize(
