@@ -13,7 +13,6 @@ import typer
 from rein.cli.options import Domains, Json, Runs, SweepOverrides
 from rein.cli.output import print_result
 
-
 #: The folders of what stands in a report, beside its documents.
 _BESIDE = ("tables", "figures")
 
