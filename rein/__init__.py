@@ -1,6 +1,7 @@
 """Rein and its rivals: how should a vision foundation model be tuned to segment domains it has never seen?
 
-`from rein import Experiment, load, build_model, train, evaluate, load_model`; `import rein` imports nothing heavy.
+`from rein import Experiment, load, build_model, train, evaluate, load_model, results`; `import rein` imports nothing
+heavy.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rein import results
     from rein.config import Experiment, Machine, Report, Sweep
     from rein.config_io import load
     from rein.evaluation import evaluate
@@ -30,10 +32,14 @@ _HOMES = {
     "load_model": "rein.trained.inference",
 }
 
-__all__ = ["Experiment", "Machine", "Report", "Sweep", "build_model", "evaluate", "load", "load_model", "train"]
+__all__ = [
+    "Experiment", "Machine", "Report", "Sweep", "build_model", "evaluate", "load", "load_model", "results", "train",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
+    if name == "results":
+        return importlib.import_module("rein.results")
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'rein' has no attribute {name!r}")

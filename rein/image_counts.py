@@ -22,6 +22,20 @@ def iou(hits: np.ndarray, labelled: np.ndarray, predicted: np.ndarray) -> np.nda
     return np.divide(hits, union, out=np.full(union.shape, np.nan), where=union > 0)
 
 
+def miou(counts: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Mean IoU in 0..1, over the classes that occur, of counts (N, 3, K) where image i is there `weights[i]` times.
+
+    A number; of weights (N, B) an array (B,), of B draws at once. nan where no class has a pixel.
+    """
+    images, *each = counts.shape
+    summed = weights.T @ counts.reshape(images, -1).astype(np.float64)  # (3 K,) or (B, 3 K)
+    per_class = iou(*np.moveaxis(summed.reshape(*summed.shape[:-1], *each), -2, 0))  # (K,) or (B, K)
+    occur = ~np.isnan(per_class)
+    number = occur.sum(-1)
+    mean = np.full(number.shape, np.nan)
+    return np.divide(per_class.sum(-1, where=occur), number, out=mean, where=number > 0)[()]
+
+
 @dataclass(frozen=True, eq=False)
 class ImageCounts:
     """Pixels of the images of one domain that one run was scored on; what is labelled void counts nowhere.
@@ -34,35 +48,9 @@ class ImageCounts:
     #: (N, 3, K), int64: of every image and class the pixels `hits`, `labelled` and `predicted`.
     counts: np.ndarray
 
-    @property
-    def hits(self) -> np.ndarray:
-        """(N, K): pixels of a class that were predicted as that."""
-        return self.counts[:, 0]
-
-    @property
-    def labelled(self) -> np.ndarray:
-        """(N, K): pixels of a class."""
-        return self.counts[:, 1]
-
-    @property
-    def predicted(self) -> np.ndarray:
-        """(N, K): pixels that were predicted as a class."""
-        return self.counts[:, 2]
-
-    def iou(self, weights: np.ndarray | None = None) -> np.ndarray:
-        """IoU per class in 0..1, (K,), as if image i were there `weights[i]` times; once without weights.
-
-        Weights (N, B) give (K, B): B draws at once. A class that has no pixels in a draw is nan.
-        """
-        weights = np.ones(len(self.names)) if weights is None else np.asarray(weights, np.float64)
-        return iou(*np.tensordot(self.counts.astype(np.float64), weights, (0, 0)))  # (3, K) or (3, K, B)
-
     def miou(self, weights: np.ndarray | None = None) -> np.ndarray:
-        """The mean of `iou` over the classes that occur: a number, or (B,) of weights (N, B); nan where none does."""
-        each = self.iou(weights)
-        occur = ~np.isnan(each)
-        number = occur.sum(0)
-        return np.divide(each.sum(0, where=occur), number, out=np.full(each.shape[1:], np.nan), where=number > 0)[()]
+        """mIoU in 0..1 as if image i were there `weights[i]` times; once without weights. As `miou`."""
+        return miou(self.counts, np.ones(len(self.names)) if weights is None else weights)
 
 
 def pack(domains: Mapping[str, ImageCounts]) -> bytes:

@@ -55,6 +55,10 @@ class Published:
     note: str = ""
     #: The metric that the note is about; empty: the whole row.
     note_on: str = ""
+    #: Whether a difference to it says something; where not, the note says why, and the number stands without one.
+    compares: bool = True
+    #: The side of the training crops where tables have rows that differ in nothing else.
+    crop: int | None = None
     source: str
     #: `verified`: two independent sources agree; `single-source`: seen once.
     confidence: str
@@ -93,9 +97,16 @@ class Published:
         return {_CLASSES.get(name, name): value for name, value in printed.items()}
 
     def note_of(self, domain: str) -> str:
-        """The note on the mIoU of a domain or on `avg`; empty where there is none."""
-        about = {**DOMAINS, "avg": "avg"}.get(self.note_on)
-        return self.note if about in (None, domain) else ""
+        """The note on the mIoU of a domain, on `avg`, or on another metric; empty where there is none."""
+        crop = f"crops of {self.crop}" if self.crop else ""
+        return "; ".join(filter(None, (self.note if self._noted(domain) else "", crop)))
+
+    def compares_on(self, domain: str) -> bool:
+        """Whether a difference to that number says something."""
+        return self.compares or not self._noted(domain)
+
+    def _noted(self, domain: str) -> bool:
+        return not self.note_on or DOMAINS.get(self.note_on, self.note_on) == domain
 
 
 def _domains(side: str) -> tuple[str, ...]:

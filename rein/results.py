@@ -51,7 +51,7 @@ import numpy as np
 import pandas as pd
 
 from rein import image_counts
-from rein.config import ConfigError
+from rein.config import ConfigError, nearest
 from rein.config_columns import Configs, categorical, columns
 from rein.image_counts import ImageCounts
 from rein.ledger import Run, runs
@@ -82,9 +82,15 @@ _TYPES: dict[str, Any] = {
 def load(root: str | Path = "runs", ids: Iterable[str] | None = None, *, losses: bool = False) -> pd.DataFrame:
     """Every score of every run (or of those named) below a runs folder, and with `losses` the training losses.
 
-    A run whose config this code cannot read is left out, and the log says which.
+    A run whose config this code cannot read is left out, and the log says which. Raises ConfigError where there is no
+    such folder, or no run of a name in it.
     """
-    chosen = runs(Path(root)) if ids is None else (Run(Path(root) / id) for id in ids)
+    if not Path(root).is_dir():
+        raise ConfigError(f"there is no runs folder {Path(root).absolute()}")
+    chosen = list(runs(Path(root))) if ids is None else [Run(Path(root) / id) for id in ids]
+    for run in chosen:
+        if not run.path.is_dir():
+            raise ConfigError(f"no run {run.id} in {root}{nearest(run.id, (one.id for one in runs(Path(root))))}")
     statuses = {run.id: run.status() for run in chosen}
     frame = scores(root, statuses, losses=losses)
     configs, found, read = Configs(), [], []
@@ -142,17 +148,19 @@ def facts_of(statuses: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame([facts(status) for status in statuses], columns=list(FACTS)).apply(pd.to_numeric)
 
 
-def select(frame: pd.DataFrame, rule: Selection) -> pd.DataFrame:
+def select(frame: pd.DataFrame, rule: Selection, targets: Iterable[str] | None = None) -> pd.DataFrame:
     """Keep one checkpoint step a run: the `last` scored, the best on the sources' val split, or the best on test.
 
-    `oracle` chooses with the test labels: it flatters a method, and a table that uses it must say so. Ties go to the
-    earlier step.
+    `oracle` chooses with the test labels, of all targets or of those named: it flatters a method, and a table that uses
+    it must say so. Ties go to the earlier step.
     """
     scores = frame[frame["metric"] != "loss"]
     if rule == "last":
         return scores[scores["step"] == scores.groupby("run_id", observed=True)["step"].transform("max")]
     role = "source" if rule == "source_val" else "target"
     judge = scores[(scores["role"] == role) & (scores["metric"] == "miou")]
+    if rule == "oracle" and targets is not None:
+        judge = judge[judge["domain"].isin([*targets])]
     mean = judge.groupby(["run_id", "step"], observed=True)["value"].mean().reset_index()
     best = mean.sort_values(["value", "step"], ascending=[False, True]).drop_duplicates("run_id")
     chosen = dict(zip(best["run_id"], best["step"], strict=True))

@@ -13,6 +13,7 @@ from typing import Any
 
 from rein.config import ConfigError, Experiment, Sweep, World, nearest
 from rein.config.keys import fits
+from rein.config.mappings import dotted
 from rein.config_io import find, load, override, read_yaml
 from rein.data.domains import FAMILIES, expand
 
@@ -48,7 +49,7 @@ def move(sweep: Sweep, name: str | None) -> Moved:
     points = {
         point: {
             key: there.value(key, value)
-            for key, value in _dotted(override(base, changes)).items()
+            for key, value in dotted(override(base, changes))
             if key in changes or key not in sweep.vary  # a point's own values win over the axes, the base's do not
         }
         for point, changes in (sweep.points or {"": {}}).items()
@@ -110,13 +111,5 @@ class _There:
 
 def _asked(values: Mapping[str, Any]) -> dict[str, Any]:
     """The part of an experiment's YAML that is the question."""
-    kept = {key: value for key, value in _dotted(values).items() if key in ASKED or key.startswith("tuning.")}
+    kept = {key: value for key, value in dotted(values) if key in ASKED or key.startswith("tuning.")}
     return override({}, kept)
-
-
-def _dotted(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    """Nested groups as dotted keys."""
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        found |= _dotted(value, f"{above}{key}.") if isinstance(value, dict) else {f"{above}{key}": value}
-    return found

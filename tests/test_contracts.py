@@ -118,12 +118,17 @@ def test_no_file_is_named_for_nothing() -> None:
 
 def test_the_public_names_are_these() -> None:
     assert set(rein.__all__) == {
-        "Experiment", "Machine", "Report", "Sweep", "build_model", "evaluate", "load", "load_model", "train",
+        "Experiment", "Machine", "Report", "Sweep", "build_model", "evaluate", "load", "load_model", "results",
+        "train",
     }  # fmt: skip
     for name in rein.__all__:
-        assert getattr(rein, name).__name__ == name
+        assert getattr(rein, name).__name__.removeprefix("rein.") == name
     with pytest.raises(AttributeError, match="nonsense"):
         rein.nonsense  # noqa: B018
+
+
+def test_results_are_there_where_nothing_but_the_package_is_imported() -> None:
+    assert "function load" in modules_after("import rein; print(rein.results.load)")[0]
 
 
 def test_import_linters_contracts_are_kept() -> None:

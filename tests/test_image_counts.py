@@ -33,7 +33,6 @@ def test_weighted_images_score_as_their_summed_matrices(matrices: np.ndarray, da
     expected = [metrics.miou(matrix) for matrix in summed]
     assert images.miou(draws).tolist() == pytest.approx(expected, rel=1e-12, nan_ok=True)
     assert [images.miou(draw) for draw in draws.T] == pytest.approx(expected, rel=1e-12, nan_ok=True)
-    np.testing.assert_array_equal(images.iou(draws), np.stack([metrics.iou(matrix) for matrix in summed], 1))
     assert images.miou() == pytest.approx(metrics.miou(matrices.sum(0)), rel=1e-12, nan_ok=True)
 
 
@@ -46,7 +45,7 @@ def test_what_is_packed_is_read_again(tmp_path: Path) -> None:
     for name, expected in {"toy-day": images, "a.b": other}.items():
         assert found[name].names == expected.names and found[name].counts.dtype == np.int64
         np.testing.assert_array_equal(found[name].counts, expected.counts)
-    np.testing.assert_array_equal(found["toy-day"].hits, [[0, 3.2e8, 6.4e8], [7.2e8, 10.4e8, 13.6e8]])
+    np.testing.assert_array_equal(found["toy-day"].counts[:, 0], [[0, 3.2e8, 6.4e8], [7.2e8, 10.4e8, 13.6e8]])
 
 
 def test_a_run_of_before_has_no_images(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from rein import results
-from rein.config import Experiment
+from rein.config import ConfigError, Experiment
 from rein.config_io import build
 from rein.ledger import Run
 
@@ -93,8 +93,16 @@ def test_load_takes_only_the_runs_named(tmp_path: Path) -> None:
 
 def test_load_of_nothing_is_an_empty_frame_with_the_columns(tmp_path: Path) -> None:
     Run.create(tmp_path, Experiment())
-    frame = results.load(tmp_path)
-    assert frame.empty and set(results.COLUMNS) <= set(frame.columns)
+    for frame in (results.load(tmp_path), results.load(tmp_path, [])):
+        assert frame.empty and {*results.COLUMNS, *results.FACTS} <= set(frame.columns)
+
+
+def test_a_folder_or_run_that_is_not_there_is_named(tmp_path: Path) -> None:
+    run = record(tmp_path, 0, {1: (0.1, 0.1)})
+    with pytest.raises(ConfigError, match=r"there is no runs folder .*nowhere"):
+        results.load(tmp_path / "nowhere")
+    with pytest.raises(ConfigError, match=rf"no run {run.id}x in .*did you mean `{run.id}`"):
+        results.load(tmp_path, [run.id, f"{run.id}x"])
 
 
 SCORES = {10: (0.5, 0.1), 20: (0.9, 0.2), 30: (0.9, 0.7), 40: (0.1, 0.3)}
@@ -125,7 +133,10 @@ def test_the_oracle_judges_by_the_mean_over_targets(tmp_path: Path) -> None:
             {"step": step, "domain": d, "role": "target", "class": "all", "metric": "miou", "value": v}
             for d, v in zip(("kitti", "carla"), values, strict=True)
         )
-    assert set(results.select(results.load(tmp_path), "oracle")["step"]) == {2}
+    frame = results.load(tmp_path)
+    assert set(results.select(frame, "oracle")["step"]) == {2}
+    assert set(results.select(frame, "oracle", ["carla"])["step"]) == {1}
+    assert set(results.select(frame, "last", ["carla"])["step"]) == {2}
 
 
 def test_source_val_drops_a_run_that_has_no_source_score(tmp_path: Path) -> None:

@@ -26,3 +26,5 @@ class World:
     resources: Resources = field(default_factory=Resources)
     #: Opens every report: what numbers of this world say and what they do not.
     text: str = ""
+    #: Stands in the caption of every table and figure, which may be read without the report.
+    caption: str = "Measured in another world, whose domains and backbones stand for those of the sweep."

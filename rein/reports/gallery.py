@@ -16,6 +16,7 @@ from rein.config import Figure
 from rein.data.classes import VOID, colours
 from rein.reports.figures.picture import join
 from rein.reports.figures.predictions import common, domains, file_of, kept
+from rein.reports.figures.variants import variants
 from rein.reports.study import Study
 
 if TYPE_CHECKING:
@@ -75,13 +76,15 @@ class Gallery:
 
 def gallery(study: Study, wanted: Figure, budget: int = BUDGET) -> Gallery:
     """What the finished runs have kept: the first image of every domain, then the second, as far as the budget goes."""
-    folders = kept(study.only(wanted.filter, f"figure {wanted.name!r}"), wanted.points or study.points)
+    study = study.only(wanted.filter, f"figure {wanted.name!r}")
+    folders = kept(study, wanted.points or study.points)
+    names = {one.point: one.label for one in variants(study, wanted)}
     scenes, spent, present, total = [], 0, set[int](), 0
-    for domain, stem, first in _in_turn({name: common(name, folders) for name in domains(study, folders)}):
+    for domain, stem, first in _in_turn({one: common(one, folders) for one in domains(study, folders)}):
         total += 1
         if spent > budget:
             continue
-        panels, ids = _panels(folders, domain, stem, study.classes)
+        panels, ids = _panels(folders, names, domain, stem, study.classes)
         spent += sum(len(panel.url) for panel in panels)
         if spent <= budget:
             scenes.append(Scene(domain, stem, first, panels))
@@ -89,7 +92,11 @@ def gallery(study: Study, wanted: Figure, budget: int = BUDGET) -> Gallery:
     colour = [f"#{bytes(one).hex()}" for one in colours(study.classes)]
     named = [*zip(count(), study.classes, colour), (VOID, "void", "#000")]
     return Gallery(
-        scenes, list(folders), total, wanted.caption, [(name, shown) for id, name, shown in named if id in present]
+        scenes,
+        [names[point] for point in folders],
+        total,
+        wanted.caption,
+        [(name, shown) for id, name, shown in named if id in present],
     )
 
 
@@ -101,7 +108,7 @@ def _in_turn(stems: dict[str, list[str]]) -> Iterator[tuple[str, str, bool]]:
 
 
 def _panels(
-    folders: dict[str, Path], domain: str, stem: str, classes: Sequence[str]
+    folders: dict[str, Path], names: dict[str, str], domain: str, stem: str, classes: Sequence[str]
 ) -> tuple[tuple[Panel, ...], set[int]]:
     """An image's pictures, and the train ids that its masks hold."""
     row = (domain, stem)
@@ -111,7 +118,7 @@ def _panels(
         file = folder / domain / f"{stem}_prediction.png"
         if file.is_file():
             url, ids = _mask(file, classes)
-            panels.append(Panel(point, url))
+            panels.append(Panel(names[point], url))
             present |= ids
     return tuple(panels), present
 

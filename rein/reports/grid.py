@@ -8,7 +8,7 @@ from typing import Literal
 
 import pandas as pd
 
-from rein.reports.markup import Format, emphasise, escape, raised, slug
+from rein.reports.markup import Format, after, emphasise, escape, raised, slug
 
 MISSING = "–"
 Role = Literal["", "sub", "group"]
@@ -55,6 +55,11 @@ class Grid:
     #: What every row is: a row of its own (empty), `sub` to the row above, or a `group`, the heading of those below in
     #: its first cell. Empty where all are rows of their own.
     roles: tuple[Role, ...] = ()
+    #: What stands over it in a document; the name where nothing else is given. A caption may begin with it.
+    title: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "title", self.title or self.name)
 
     @property
     def label(self) -> str:
@@ -79,14 +84,15 @@ class Grid:
         """For every column whether a new group begins with it (never the first)."""
         return [i > 0 and self.columns[i - 1].group != column.group for i, column in enumerate(self.columns)]
 
-    def markdown(self) -> str:
-        """A pipe table, the group behind the title, and the caption in italics below."""
+    def markdown(self, whole: bool = True) -> str:
+        """A pipe table, the group behind the title, and the caption below, `whole` or without the title."""
         titles = [escape(f"{c.title} ({c.group})" if c.group else c.title, "md", cell=True) for c in self.columns]
         rules = [":--" if column.name else "--:" for column in self.columns]
         lines = [titles, rules, *([shown(cell, "md") for cell in row] for row in self.rows)]
         table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        caption = self.caption if whole else after(self.caption, self.title)
         notes = "".join(f"\n{note}\n" for note in self.below("md"))
-        return f"{table}\n\n{escape(self.caption, 'md')}\n{notes}"
+        return f"{table}\n\n{escape(caption, 'md')}\n{notes}"
 
     def latex(self) -> str:
         r"""One or more floats with the table, to \input; needs booktabs and graphicx."""

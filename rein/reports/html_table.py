@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import re
 
-from rein.reports.grid import Cell, Column, Grid, shown
-from rein.reports.markup import attribute, escape
+from rein.reports.grid import MISSING, Cell, Column, Grid, shown
+from rein.reports.markup import after, attribute, escape
 
 _MULTIPLES = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
 _NUMBER = re.compile(r"([−-]?\d[\d,]*(?:\.\d+)?)(?: ([kMG])\b)?")
 
 
 def html(grid: Grid) -> str:
-    """A `figure` with the table and its caption.
+    """A `figure` with the table and what its caption says after the title, which stands above it.
 
     A row that belongs to the one above has the class `sub` and moves with it; a heading over rows opens a `tbody`, in
     which alone they are sorted.
     """
     classes = [
-        " ".join(["name"] * column.name + ["start"] * start)
-        for column, start in zip(grid.columns, grid.starts(), strict=True)
+        " ".join(["name"] * column.name + ["text"] * _wordy(grid, at) + ["start"] * start)
+        for at, (column, start) in enumerate(zip(grid.columns, grid.starts(), strict=True))
     ]
     heads, at = [], 0
     for group, size in grid.groups():
-        heads.append(f'<th colspan="{size}" scope="colgroup" class="{classes[at]}">{escape(group, "html")}</th>')
+        if group:
+            start = "start" if at else ""
+            heads.append(f'<th colspan="{size}" scope="colgroup" class="{start}">{escape(group, "html")}</th>')
+        else:  # cell by cell: those above names stay with them, the others scroll
+            heads += [f'<td class="{one}"></td>' for one in classes[at : at + size]]
         at += size
     top = f"<tr class=groups>{''.join(heads)}</tr>\n" if any(column.group for column in grid.columns) else ""
     pairs = list(zip(grid.columns, classes, strict=True))
@@ -39,12 +43,19 @@ def html(grid: Grid) -> str:
         cells = "".join(_cell(cell, column, c, shade) for cell, (column, c) in zip(row, pairs, strict=True))
         lines.append(f"<tr{' class=sub' if role == 'sub' else ''}>{cells}</tr>")
     body = f"<tbody>\n{chr(10).join(lines)}\n</tbody>".replace("<tbody>\n</tbody>\n", "")
-    caption = "<br>".join([escape(grid.caption, "html"), *grid.below("html")])
+    caption = "<br>".join(filter(None, [escape(after(grid.caption, grid.title), "html"), *grid.below("html")]))
     return (
         f'<figure id="{grid.label}">{shades.switch}<div class=scroll tabindex=0 role=region '
         f'aria-label="{attribute(grid.name)}"><table class=sorts>\n<thead>\n{top}<tr>{titles}</tr>\n</thead>\n'
         f"{body}</table></div>\n<figcaption>{caption}</figcaption></figure>\n"
     )
+
+
+def _wordy(grid: Grid, at: int) -> bool:
+    """Whether a column that has no names has words and no number, as the letters of groups."""
+    texts = [row[at] for row, role in zip(grid.rows, grid.every_role, strict=True) if role == "" and at < len(row)]
+    said = [cell for cell in texts if cell.text not in ("", MISSING)]
+    return not grid.columns[at].name and bool(said) and all(sort_value(cell) is None for cell in said)
 
 
 def sort_value(cell: Cell) -> float | None:

@@ -12,7 +12,7 @@ from itertools import pairwise, takewhile
 from math import ceil
 
 from rein.reports.grid import Cell, Grid, shown
-from rein.reports.markup import escape
+from rein.reports.markup import after, escape
 
 #: Inches. A column of CVPR; the text of ICLR, the narrowest that a wide table must be readable in.
 COLUMN, PAGE = 3.25, 5.5
@@ -33,7 +33,7 @@ LINES, _HEAD = 42, 4
 _FIT = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
 
 
-def figure(slug: str, caption: str, inches: float) -> str:
+def figure(slug: str, caption: str, inches: float, title: str = "") -> str:
     r"""A float with the figure of the file figures/SLUG.pdf, `inches` wide; needs graphicx."""
     # In a column a picture may shrink by a seventh: its letters have seven or eight points.
     kind = "figure" if inches <= COLUMN * 7 / 6 else "figure*"
@@ -42,10 +42,18 @@ def figure(slug: str, caption: str, inches: float) -> str:
         r"\centering" + "\n"
         f"{_FIT}\n"
         rf"\includegraphics{{figures/{slug}.pdf}}}}" + "\n"
-        rf"\caption{{{escape(caption, 'tex')}}}" + "\n"
+        f"{_caption(caption, title)}\n"
         rf"\label{{fig:{slug}}}" + "\n"
         rf"\end{{{kind}}}" + "\n"
     )
+
+
+def _caption(text: str, title: str) -> str:
+    """The caption, the title in bold where it begins with that."""
+    rest = after(text, title)
+    if title and rest != text:
+        return rf"\caption{{\textbf{{{escape(title, 'tex')}.}} {escape(rest, 'tex')}}}"
+    return rf"\caption{{{escape(text, 'tex')}}}"
 
 
 def table(grid: Grid) -> str:
@@ -69,7 +77,7 @@ def table(grid: Grid) -> str:
     for number, tabulars in enumerate(floats):
         caption = rf"\par Table~\ref{{{grid.label}}}, continued"
         if number == 0:
-            caption = rf"\caption{{{escape(grid.caption, 'tex')}}}" + "\n" + rf"\label{{{grid.label}}}"
+            caption = _caption(grid.caption, grid.title) + "\n" + rf"\label{{{grid.label}}}"
         body = (r"\par\medskip" + "\n").join(tabulars) + notes * (number == len(floats) - 1)
         texts.append(
             rf"\begin{{{kind}}}[htbp]" + "\n"

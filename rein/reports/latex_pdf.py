@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from pathlib import Path
@@ -30,11 +32,8 @@ def compile_pdf(document: Path) -> Path | None:
         command = ["latexmk", *flags, f"-outdir={scratch}", document.name]
         why = f"LaTeX stopped; its log: {kept}"
         try:
-            done = subprocess.run(
-                command, cwd=document.parent, stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE
-            )
-            made = Path(scratch, pdf.name)
-            if done.returncode == 0 and made.is_file():
+            code, made = _run(command, document.parent), Path(scratch, pdf.name)
+            if code == 0 and made.is_file():
                 shutil.copyfile(made, pdf)
                 return pdf
         except subprocess.TimeoutExpired:
@@ -45,3 +44,18 @@ def compile_pdf(document: Path) -> Path | None:
         kept.write_bytes(found.read_bytes() if found.is_file() else b"LaTeX wrote no log\n")
         log.warning("no PDF was made of %s: %s", document, why)
     return None
+
+
+def _run(command: list[str], folder: Path) -> int:
+    """The exit code of a command, in a session of its own: with it ends whatever it has started, come what may.
+
+    Raises subprocess.TimeoutExpired after `PATIENCE`.
+    """
+    quiet = subprocess.DEVNULL
+    process = subprocess.Popen(command, cwd=folder, stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True)
+    try:
+        return process.wait(PATIENCE)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()

@@ -76,6 +76,18 @@ def emphasise(text: str, mark: str, format: Format) -> str:
     return text
 
 
+def headline(caption: str, name: str) -> str:
+    """The first sentence of what a report says of a table or figure, without its full stop; the name where it says
+    nothing."""
+    found = re.match(r"(.+?)\.(?=\s+[^a-z\s]|\s*$)", caption.strip(), re.DOTALL)
+    return (found[1] if found else caption.strip()) or name
+
+
+def after(caption: str, title: str) -> str:
+    """What a caption says after its title."""
+    return caption.strip().removeprefix(title).lstrip(". \n") if caption.strip().startswith(title) else caption
+
+
 def raised(text: str, format: Format) -> str:
     """A footnote's mark as it stands behind what it is about; empty for none."""
     marked = escape(text, format)

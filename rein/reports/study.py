@@ -177,10 +177,11 @@ def miou(study: Study, states: tuple[str, ...] = ("done",), rule: Selection | No
     """mIoU in percent at the selected checkpoint: a row a run (index run_id), a column a (role, domain).
 
     Targets come first, then their mean `AVERAGE` (only where there are several), then the sources' val splits. The
-    mean is a run's own, and missing where one of its targets is. `rule` selects in place of the report's.
+    mean is a run's own, and missing where one of its targets is. `rule` selects in place of the report's; `oracle`
+    judges by the targets of the study.
     """
     frame = study.results[study.results["state"].isin(states)]
-    return _wide(results.select(frame, rule or study.report.selection), study)
+    return _wide(results.select(frame, rule or study.report.selection, study.targets), study)
 
 
 def miou_by_step(study: Study) -> pd.DataFrame:

@@ -11,7 +11,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ from rein.reports.gallery import BUDGET, Gallery, gallery
 from rein.reports.grid import Grid
 from rein.reports.latex import figure
 from rein.reports.latex_pdf import compile_pdf
-from rein.reports.markup import Format, Raw, attribute, escape, slug
+from rein.reports.markup import Format, Raw, after, attribute, escape, headline, slug
 from rein.reports.missing import hours_to_fill
 from rein.reports.notes import files_mark, files_note
 from rein.reports.statistics import Verdict
@@ -51,6 +51,8 @@ class Drawn:
     """A figure as a document needs it; without files, `caption` says why there is none."""
 
     name: str
+    #: What stands over it; the caption may begin with it.
+    title: str
     caption: str
     files: tuple[Path, ...] = ()
     #: Where on the PNG its points lie.
@@ -73,7 +75,7 @@ class Drawn:
         return round(self._pixels * 0.6)
 
     def latex(self) -> str:
-        return figure(self.slug, self.caption, self._pixels / DPI)
+        return figure(self.slug, self.caption, self._pixels / DPI, self.title)
 
     @property
     def _pixels(self) -> int:
@@ -167,23 +169,25 @@ def _chapter(
     """Draw a report's tables and figures; their files go into `out`, and are added to `files`. `budget`: bytes of a
     gallery."""
     study = gather(report, runs_root, world)
-    grids = [table(study, wanted) for wanted in report.tables]
+    there = study.moved.world.caption if study.moved.world else ""
+    grids = [replace(table(study, wanted), title=headline(wanted.caption, wanted.name)) for wanted in report.tables]
+    grids = [replace(grid, caption=f"{grid.caption} {there}".strip()) for grid in grids]
     files += [file for grid in grids for file in _write_table(grid, out / "tables")]
     figures, verdicts = [], []
     for wanted in report.figures:
-        picture = draw(study, wanted)
+        picture, title = draw(study, wanted), headline(wanted.caption, wanted.name)
         stem = out / "figures" / slug(wanted.name)
         if isinstance(picture, str):
             # A picture of an earlier state must not outlive the runs it showed.
             for suffix in (".png", ".pdf", ".tex"):
                 stem.with_suffix(suffix).unlink(missing_ok=True)
-            figures.append(Drawn(wanted.name, f"Not drawn: {picture}."))
+            figures.append(Drawn(wanted.name, title, f"Not drawn: {picture}."))
             continue
         said = files_note(study) if wanted.kind != "predictions" else ""
         saved = picture.save(stem)
         looked_through = gallery(study, wanted, budget) if wanted.kind == "predictions" else None
-        caption = f"{picture.caption} {said}".strip()
-        figures.append(Drawn(wanted.name, caption, saved.files, saved.spots, looked_through))
+        caption = " ".join(filter(None, (picture.caption, there, said)))
+        figures.append(Drawn(wanted.name, title, caption, saved.files, saved.spots, looked_through))
         stem.with_suffix(".tex").write_text(figures[-1].latex(), encoding="utf-8")
         files += [*saved.files, stem.with_suffix(".tex")]
         verdicts += picture.verdicts
@@ -321,6 +325,7 @@ def _environment(format: Format) -> jinja2.Environment:
         **(tex if format == "tex" else {}),
     )
     environment.filters["raw"] = Raw
+    environment.filters["after"] = after
     environment.filters["line"] = lambda text: " ".join(str(text).split())
     environment.filters["plain"] = lambda text: Raw(attribute(text))
     return environment

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from rein import published
 from rein.config import ConfigError, Figure, nearest
@@ -17,15 +18,35 @@ from rein.reports.figures.ranks import ranks
 from rein.reports.figures.scatter import scatter
 from rein.reports.figures.selection import selection
 from rein.reports.study import Study
+from rein.reports.takes import check_keys
 
-KINDS: dict[str, Callable[[Study, Figure], Picture | str]] = {
-    "inverted_u": inverted_u, "curves": curves, "predictions": predictions, "radar": radar, "scatter": scatter,
-    "lines": lines, "heatmap": heatmap, "ranks": ranks, "selection": selection,
-}  # fmt: skip
+
+@dataclass(frozen=True)
+class Kind:
+    """How a kind of figure is drawn, and which of a figure's fields it knows beside `name`, `caption` and `filter`."""
+
+    draw: Callable[[Study, Figure], Picture | str]
+    takes: str
+
+
+KINDS = {
+    "inverted_u": Kind(inverted_u, "points rename panels"),
+    "curves": Kind(curves, "points rename"),
+    "predictions": Kind(predictions, "points rename"),
+    "radar": Kind(radar, "points rename published hue"),
+    "scatter": Kind(scatter, "points rename published hue"),
+    "lines": Kind(lines, "points rename published hue x"),
+    "heatmap": Kind(heatmap, "points rename published"),
+    "ranks": Kind(ranks, "points rename"),
+    "selection": Kind(selection, "points rename"),
+}
 
 
 def draw(study: Study, wanted: Figure) -> Picture | str:
-    """Draw a figure, or say in a sentence why there is nothing to draw yet."""
+    """Draw a figure, or say in a sentence why there is nothing to draw yet.
+
+    Raises ConfigError for what its kind does not know, and for points that are not there.
+    """
     import matplotlib
 
     matplotlib.use("agg")
@@ -33,19 +54,20 @@ def draw(study: Study, wanted: Figure) -> Picture | str:
     import seaborn as sns
     from cycler import cycler
 
+    where, kind = f"figure {wanted.name!r}", KINDS[wanted.kind]
+    check_keys(wanted, kind.takes)
+    study = study.only(wanted.filter, where)
     for point in wanted.points:
         if point not in study.points:
+            there = "the sweep has" if not wanted.filter else "its `filter` leaves"
             known = ", ".join(study.points)
-            raise ConfigError(
-                f"figure {wanted.name!r}: no point {point!r}{nearest(point, study.points)}; the sweep has: {known}"
-            )
+            raise ConfigError(f"{where}: no point {point!r}{nearest(point, study.points)}; {there}: {known}")
     try:
         if wanted.published:
             published.rows(wanted.published)
     except ConfigError as error:
-        raise ConfigError(f"figure {wanted.name!r}: {error}") from error
+        raise ConfigError(f"{where}: {error}") from error
     if wanted.kind != "predictions" and not study.targets:
         return "the sweep has no target domain"
-    study = study.only(wanted.filter, f"figure {wanted.name!r}")
     with plt.rc_context({**STYLE, "axes.prop_cycle": cycler(color=sns.color_palette("colorblind"))}):
-        return KINDS[wanted.kind](study, wanted)
+        return kind.draw(study, wanted)

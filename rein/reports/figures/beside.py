@@ -8,32 +8,30 @@ from collections.abc import Iterable, Mapping, Sequence
 from rein import published
 from rein.published import Published
 from rein.reports.study import Study
-from rein.reports.tables.beside import variants_of
+from rein.reports.tables.beside import mean_key, over, variants_of
 
 
 def beside(study: Study, table: str, rename: Mapping[str, str]) -> dict[str, Published]:
-    """Variant of the sweep -> the row of a published table that is of the same; none for no table."""
+    """Variant of the sweep -> the row of a published table that is of the same; none for no table.
+
+    In a world there is none: on one axis with its own numbers a published one would be read as one of them.
+    """
     found: dict[str, Published] = {}
-    for row in published.rows(table) if table else ():
+    for row in published.rows(table) if table and study.moved.world is None else ():
         for point in variants_of(row, study, rename):
             found.setdefault(point, row)
     return found
 
 
 def mean(row: Published, study: Study) -> float:
-    """The row's mIoU over the sweep's targets, as printed where it is; nan where it has other domains."""
-    targets = [study.original(name) for name in study.targets]
-    printed = row.miou.get("avg")
-    # A row of an average alone, as of a figure, has its targets in its setting.
-    alone = not row.domains and len(row.setting.rpartition("->")[2].split("+")) == len(targets)
-    if printed is not None and (set(targets) == set(row.domains) or alone):
-        return printed
-    return sum(row.miou[name] for name in targets) / len(targets) if set(targets) <= set(row.domains) else math.nan
+    """The row's printed mIoU over the sweep's targets; nan where it has none of just these."""
+    printed = over(row, study.targets)
+    return math.nan if printed is None else printed
 
 
 def about(study: Study) -> list[str]:
     """What of a row its mean over the targets rests on, as notes on it name it."""
-    return ["avg"] if len(study.targets) > 1 else [study.original(study.targets[0])]
+    return [mean_key(study.targets)]
 
 
 def source(rows: Iterable[Published]) -> str:

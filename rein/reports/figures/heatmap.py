@@ -56,7 +56,7 @@ def heatmap(study: Study, wanted: Figure) -> Picture | str:
     if len(names) > 1:
         most = f"{_most(values):.1f}"
         drawn += f" Colours: the difference to the first row, {names[0]}; blue is more, red less, to {most} points."
-    italic = published_note(wanted, there, about(study), "In italics")
+    italic = published_note(study, wanted, there, about(study), "In italics")
     return Picture(join(wanted.caption, drawn, italic, left_out(every)), canvas, points=tuple(points))
 
 

@@ -62,7 +62,7 @@ def lines(study: Study, wanted: Figure) -> Picture | str:
     if len(handles) > 1 or texts != ["measured"]:
         canvas.legend(handles, texts, loc="outside lower center", ncols=columns(len(texts), 2))
     drawn = f"Means over seeds. {spread_note(found)}"
-    hollow = published_note(wanted, [one.row for one in there if one.row], about(study), "Hollow and dashed")
+    hollow = published_note(study, wanted, [one.row for one in there if one.row], about(study), "Hollow and dashed")
     return Picture(join(wanted.caption, drawn, hollow, left_out(every)), canvas, points=tuple(points))
 
 

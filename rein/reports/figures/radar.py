@@ -68,7 +68,7 @@ def radar(study: Study, wanted: Figure) -> Picture | str:
     start = "" if web.start == 0 else ": it does not start at zero, so that areas say nothing"
     drawn = f"mIoU in percent, means over seeds. All axes have one scale, {web.start:g} to {web.stop:g}{start}."
     rows = [one.row for one in found if one.row and one.point in printed]
-    hollow = published_note(wanted, rows, [study.original(name) for name in study.targets], "Hollow and dotted")
+    hollow = published_note(study, wanted, rows, [study.original(name) for name in study.targets], "Hollow and dotted")
     return Picture(join(wanted.caption, drawn, hollow, left_out(every)), canvas, points=tuple(points))
 
 

@@ -11,9 +11,9 @@ import pandas as pd
 
 from rein.config import Figure
 from rein.reports.figures.picture import COLUMN, Picture, Point, folded, join
-from rein.reports.figures.variants import left_out, variants
+from rein.reports.figures.variants import Variant, left_out, variants
 from rein.reports.names import written
-from rein.reports.statistics import ALPHA, Ranking, probability, ranking
+from rein.reports.statistics import ALPHA, Ranking, over_shared_seeds, probability, ranking
 from rein.reports.study import Study
 
 if TYPE_CHECKING:
@@ -29,11 +29,13 @@ def ranks(study: Study, wanted: Figure) -> Picture | str:
 
     every = variants(study, wanted)
     found = [one for one in every if len(one.scores)]
-    scores = pd.DataFrame(
-        {one.point: [one.mean(("target", name)) for name in study.targets] for one in found}, index=study.targets
-    ).dropna()
+    own = {one.point: _scores(study, one) for one in found}
+    targets = [name for name in study.targets if all(one[name].notna().any() for one in own.values())]
+    scores, seeds = over_shared_seeds({point: one[targets] for point, one in own.items()})
+    if found and targets and not seeds:
+        return f"the {len(found)} variants with runs share no seed, so that they cannot be ranked against each other"
     if min(scores.shape) < 2:
-        return f"ranks need two variants on two targets, and there are {scores.shape[1]} on {scores.shape[0]}"
+        return f"ranks need two variants on two targets, and there are {len(own)} on {len(targets)}"
     ranked = ranking(scores)
     names = {one.point: folded(one.label, 24) for one in found}
     side = 0.075 + 0.062 * (max(len(line) for name in names.values() for line in name.split("\n")) + 7)
@@ -45,14 +47,30 @@ def ranks(study: Study, wanted: Figure) -> Picture | str:
     count = len(ranked.blocks)
     domains = ", ".join(written(name, wanted.rename) for name in ranked.blocks)
     drawn = (
-        f"Mean ranks over {count} targets ({domains}), 1 is best; every target ranks the means over seeds. A bar joins "
-        f"variants whose ranks differ by no more than the critical difference ({ranked.critical_difference:.2f}, "
+        f"Mean ranks over {count} targets ({domains}), 1 is best; every target ranks the means over {_seeds(own, seeds)}. A bar "
+        f"joins variants whose ranks differ by no more than the critical difference ({ranked.critical_difference:.2f}, "
         f"Nemenyi at {100 * ALPHA:g} %): they are not told apart. Friedman's test that all rank alike: "
         f"p {probability(ranked.p)}."
     )
     if ranked.critical_difference >= len(names) - 1:
         drawn += f" {count} targets are too few to tell any of {len(names)} variants apart, whatever their ranks."
     return Picture(join(wanted.caption, drawn, left_out(every)), canvas, points=tuple(points))
+
+
+def _scores(study: Study, one: Variant) -> pd.DataFrame:
+    """Its mIoU, a row a seed and a column a target."""
+    wide = one.scores[[("target", name) for name in study.targets]].set_axis(study.targets, axis=1)
+    return wide.set_axis(study.runs.set_index("run_id")["seed"][wide.index].to_numpy())
+
+
+def _seeds(own: Mapping[str, pd.DataFrame], seeds: list[int]) -> str:
+    """`3 seeds`; `the 2 seeds that all have (of 2–4)`."""
+    numbers = [len(one) for one in own.values()]
+    text = f"{len(seeds)} seed{'' if len(seeds) == 1 else 's'}"
+    if max(numbers) == len(seeds):
+        return text
+    low, high = min(numbers), max(numbers)
+    return f"the {text} that all have (of {high if low == high else f'{low}–{high}'})"
 
 
 def diagram(axes: Axes, ranked: Ranking, names: Mapping[str, str]) -> list[Point]:

@@ -65,7 +65,7 @@ def scatter(study: Study, wanted: Figure) -> Picture | str:
     labels.name(axes, named, bars)
     zero = "A frozen backbone trains 0 parameters, drawn one decade below the smallest other count."
     drawn = f"Filled: means over seeds. {spread_note(found)}"
-    hollow = published_note(wanted, [one.row for one in there if one.row], about(study))
+    hollow = published_note(study, wanted, [one.row for one in there if one.row], about(study))
     caption = join(wanted.caption, drawn, hollow, zero if 0 in counts else "", left_out(every))
     return Picture(caption, canvas, points=tuple(points))
 

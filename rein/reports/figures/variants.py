@@ -149,12 +149,15 @@ def measured_first(handles: Sequence[Any], texts: Sequence[str]) -> tuple[list[A
     return [handles[one] for one in order], [texts[one] for one in order]
 
 
-def published_note(wanted: Figure, rows: Sequence[Published], about: Sequence[str], mark: str = "Hollow") -> str:
-    """Where the published values come from, and what is known to be amiss with them; empty where none was asked for.
+def published_note(
+    study: Study, wanted: Figure, rows: Sequence[Published], about: Sequence[str], mark: str = "Hollow"
+) -> str:
+    """Where the published values come from, and what is known to be amiss with them; empty where none was asked for,
+    and in a world, which has none.
 
     `about` are the domains that are drawn, or `avg` for their mean.
     """
-    if not wanted.published:
+    if not wanted.published or study.moved.world is not None:
         return ""
     if not rows:
         return f"No row of {wanted.published} is about one of these variants and targets."

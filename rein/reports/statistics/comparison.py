@@ -28,8 +28,9 @@ class Comparison:
 
     seeds: Difference
     images: Difference | None = None
-    #: The seeds' p corrected over the comparisons of a table; None until `corrected`, or where nothing was tested.
+    #: Each p corrected over the comparisons of a table; None until `corrected`, or where nothing was tested.
     p: float | None = None
+    p_images: float | None = None
 
     @property
     def difference(self) -> float:
@@ -38,14 +39,24 @@ class Comparison:
 
     @property
     def significant(self) -> bool:
-        """The star: enough seeds, their corrected p under ALPHA, and images, where known, clear of zero likewise."""
+        """The star: the corrected p under ALPHA, over seeds and, where images are known, over them the same way."""
         if self.p is None or self.p >= ALPHA:
             return False
-        return self.images is None or (self.images.clear and self.images.value * self.seeds.value > 0)
+        if self.images is None:
+            return True
+        return self.p_images is not None and self.p_images < ALPHA and self.images.value * self.seeds.value > 0
 
 
 def corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    """The comparisons of one table, each with its p corrected after Holm over all that were tested."""
-    raw = [math.nan if one.seeds.p is None else one.seeds.p for one in comparisons]
-    ps = holm(raw)
-    return [replace(one, p=None if math.isnan(p) else float(p)) for one, p in zip(comparisons, ps, strict=True)]
+    """The comparisons of one table, each with its p corrected after Holm over all that were tested.
+
+    Seeds and images are a family of their own each: a star asks for both, so that it is as rare as the rarer one.
+    """
+    seeds = _holm([one.seeds.p for one in comparisons])
+    images = _holm([one.images.p if one.images else None for one in comparisons])
+    return [replace(one, p=p, p_images=q) for one, p, q in zip(comparisons, seeds, images, strict=True)]
+
+
+def _holm(ps: Sequence[float | None]) -> list[float | None]:
+    found = holm([math.nan if p is None else p for p in ps])
+    return [None if math.isnan(p) else float(p) for p in found]

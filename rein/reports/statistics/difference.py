@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,6 @@ class Difference:
     p: float | None = None
 
     @property
-    def clear(self) -> bool:
-        """Tested, and the interval leaves out zero."""
-        return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
+    def untested(self) -> Difference:
+        """The number alone, without interval and p."""
+        return replace(self, low=None, high=None, p=None)

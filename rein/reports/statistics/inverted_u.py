@@ -7,7 +7,8 @@ of a claimed inverted U lies.
 What the test cannot know: runs count as independent. Where every point is off the trend for reasons of its own, as
 unlike methods are, all seeds repeat that offset; with offsets as large as the noise between seeds (9 points, 5 seeds,
 no trend) a rise and fall is claimed in 12 % of simulated sweeps, with twice that in 24 %, without any in under 1 %. Of
-3 seeds at 8 points it is 5, 12 and under 1 %: more seeds do not help against it.
+3 seeds at 8 points it is 5, 12 and under 1 %: more seeds do not help against it. On a curve that saturates it is more:
+`figures.one_axis.caveat` says how much.
 """
 
 from __future__ import annotations

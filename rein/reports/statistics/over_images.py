@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from rein.image_counts import miou
 from rein.reports.statistics.difference import Difference
 from rein.reports.statistics.limits import ALPHA
 
@@ -14,6 +15,11 @@ MIN_IMAGES = 8
 
 #: Draws that are weighed at once: 2,000 images make 4 MB of weights.
 BLOCK = 250
+
+
+def draws_for(comparisons: int) -> int:
+    """So many draws that a p of none beyond zero, about 2 / draws, is clear still when corrected after Holm."""
+    return max(1000, 100 * comparisons)
 
 
 def over_images(
@@ -39,7 +45,7 @@ def over_images(
     value, drawn, sizes = 0.0, np.zeros(draws), []
     for domain in sorted(first):
         pair = first[domain], second[domain]
-        ones = np.ones((1, pair[0].shape[1]))
+        ones = np.ones((pair[0].shape[1], 1))
         value += float(_difference(ones, *pair)[0]) / len(first)
         weights = _weights(generator, pair[0].shape[1], draws)
         drawn += np.concatenate([_difference(block, *pair) for block in weights]) / len(first)
@@ -63,27 +69,16 @@ def _judged(value: float, drawn: np.ndarray, sizes: list[int]) -> Difference:
 
 
 def _weights(generator: np.random.Generator, images: int, draws: int) -> Iterator[np.ndarray]:
-    """How often each draw takes each image, (draws, images), in blocks."""
+    """How often each draw takes each image, (images, draws), in blocks."""
     for start in range(0, draws, BLOCK):
         size = min(BLOCK, draws - start)
-        yield generator.multinomial(images, np.full(images, 1 / images), size=size).astype(float)
+        yield generator.multinomial(images, np.full(images, 1 / images), size=size).T.astype(float)
 
 
 def _difference(weights: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Difference of the mean mIoU over seeds in every draw of weights (draws, images); of shape (draws,)."""
-    mean = [sum(_miou(weights, counts) for counts in variant) / len(variant) for variant in (first, second)]
-    return np.asarray(mean[0] - mean[1])
-
-
-def _miou(weights: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """mIoU in percent in every draw, (draws,), of one run's counts (images, 3, K)."""
-    images, planes, classes = counts.shape
-    summed = weights @ counts.reshape(images, planes * classes).astype(float)
-    hits, labelled, predicted = summed.reshape(-1, planes, classes).transpose(1, 0, 2)  # each (draws, classes)
-    union = labelled + predicted - hits
-    iou = np.divide(hits, union, out=np.zeros_like(hits), where=union > 0)
-    with np.errstate(invalid="ignore"):  # nan where no class occurs at all
-        return 100 * iou.sum(1) / (union > 0).sum(1)
+    """Difference of the mean mIoU over seeds, in percent, in every draw of weights (images, draws); (draws,)."""
+    mean = [sum(miou(counts, weights) for counts in variant) / len(variant) for variant in (first, second)]
+    return 100 * np.asarray(mean[0] - mean[1])
 
 
 def _check(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray]) -> None:

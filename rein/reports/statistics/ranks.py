@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pandas as pd
@@ -26,8 +27,19 @@ class Ranking:
     groups: tuple[tuple[str, ...], ...]
 
 
+def over_shared_seeds(scores: Mapping[str, pd.DataFrame]) -> tuple[pd.DataFrame, list[int]]:
+    """What `ranking` takes, means over the seeds that all variants have, and those seeds.
+
+    Of every variant come its scores, a row a seed and a column a domain; a seed that lacks one (nan) is left out. Over
+    unlike seeds a variant could rank high by its luck, or by one seed more. Where none is shared all means are nan.
+    """
+    whole = {name: one.dropna() for name, one in scores.items()}
+    seeds = sorted(set.intersection(*({*one.index} for one in whole.values()))) if whole else []
+    return pd.DataFrame({name: one.loc[seeds].mean() for name, one in whole.items()}), seeds
+
+
 def ranking(scores: pd.DataFrame) -> Ranking:
-    """Rank variants (columns) by their scores, higher is better, on every domain (rows): the mean over its seeds.
+    """Rank variants (columns) by their scores, higher is better, on every domain (rows), as `over_shared_seeds`.
 
     A block is a domain, not a domain and seed. The seeds of a domain meet the same images and the same shift, and
     mostly repeat one order of the variants; counted as blocks they would pass for new domains. What the test knows of a

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass
 
 from rein.config import ConfigError, Table
 from rein.reports.grid import Grid
@@ -17,6 +17,7 @@ from rein.reports.tables.pivot import pivot
 from rein.reports.tables.resources import resources
 from rein.reports.tables.searches import cost, trials
 from rein.reports.tables.selection import selection
+from rein.reports.takes import check_keys
 
 
 @dataclass(frozen=True)
@@ -44,16 +45,10 @@ KINDS = {
 def table(study: Study, wanted: Table) -> Grid:
     """Build the table that a report asks for, of the runs that it is about.
 
-    Raises ConfigError for what its kind does not know: nothing that a table asks for is passed over.
+    Raises ConfigError for what its kind does not know.
     """
     where, kind = f"table {wanted.name!r}", KINDS[wanted.kind]
-    takes = ["name", "kind", "caption", "filter", *kind.takes.split()]
-    for field in fields(Table):
-        unset = field.default if field.default is not MISSING else {}
-        if field.name not in takes and getattr(wanted, field.name) != unset:
-            raise ConfigError(
-                f"{where}: a table of kind `{wanted.kind}` has no `{field.name}`; it has {', '.join(takes)}"
-            )
+    check_keys(wanted, kind.takes)
     study = study.only(wanted.filter, where)
     if not study.targets and wanted.kind in ("selection", "comparisons", "ranks"):
         raise ConfigError(f"{where}: no run has a target, which a table of kind `{wanted.kind}` is about")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, get_args
 
@@ -58,7 +58,8 @@ def matches(entry: Published, study: Study, runs: pd.DataFrame, rename: Mapping[
     """Whether a published row is of what the runs of one variant are of.
 
     Backbone, head and sources decide, the method by the sweep's name of the variant (or, where it names none, by how it
-    tunes), rank and number of tokens where they are printed. Domains and backbones of a world are what they stand for.
+    tunes), rank, number of tokens and crops where they are printed. Domains and backbones of a world are what they
+    stand for, its crops are smaller.
     """
     run = runs.iloc[0]
     method = run["name"] if run["name"] in study.sweep.points else run["tuning.method"]
@@ -68,6 +69,7 @@ def matches(entry: Published, study: Study, runs: pd.DataFrame, rename: Mapping[
         and _plain(entry.method) in {_plain(name) for name in _written(method, rename)}
         and all(size is None or size == run.get(key) for key, size in _sizes(entry).items())
         and set(entry.sources) == set(study.original(run["data.sources"]))
+        and (entry.crop in (None, run["data.crop_size"]) or study.moved.world is not None)
     )
 
 
@@ -75,15 +77,29 @@ def row_names(entry: Published, keys: Sequence[str], apart: Sequence[str]) -> tu
     """What stands in the columns of a published row that nobody has run; its method tells what sets it `apart`."""
     more = [entry.venue] if entry.venue else []
     more += [entry.short_backbone] if "backbone.name" in apart and entry.short_backbone else []
-    more += [written(entry.sources, {})] if "data.sources" in apart else []
+    more += [_trained_on(entry)] if "data.sources" in apart else []
     texts = {
         **dict.fromkeys(METHOD, f"{entry.method} ({', '.join(more)})" if more else entry.method),
         "backbone.name": entry.short_backbone,
         "head.method": entry.head,
-        "data.sources": written(entry.sources, {}),
+        "data.sources": _trained_on(entry),
         **_sizes(entry),
     }
     return tuple(MISSING if (text := texts.get(key)) is None else str(text) for key in keys)
+
+
+def over(entry: Published, targets: Collection[str]) -> float | None:
+    """The printed mIoU of one target, or the printed mean over several; other targets, no number.
+
+    A mean over some of a row's targets is one that nobody has printed.
+    """
+    about = mean_key(targets)
+    return entry.miou.get(about) if about != "avg" or set(entry.targets) == set(targets) else None
+
+
+def mean_key(targets: Collection[str]) -> str:
+    """What a published row calls the mIoU over these targets: the only one, or `avg`."""
+    return "avg" if len(targets) > 1 else "".join(targets)
 
 
 def printed(value: float) -> str:
@@ -120,6 +136,18 @@ class Footnotes:
             *single,
             ("", sources + once),
         )
+
+
+def _trained_on(entry: Published) -> str:
+    """The sources as people read them, with shares and later stages: `GTAV + SYNTHIA → 1/16 Cityscapes`."""
+    stages = entry.setting.split(",")[0].split("->")
+    return " → ".join(" + ".join(map(_share, stage.split("+"))) for stage in stages[:-1] or stages)
+
+
+def _share(source: str) -> str:
+    """`1/16 Citys train` as `1/16 Cityscapes`."""
+    words = source.removesuffix(" train").split()
+    return " ".join(written(published.SETTING.get(word, word), {}) for word in words)
 
 
 def _sizes(entry: Published) -> dict[str, int | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import pandas as pd
 
@@ -11,7 +12,7 @@ from rein.config import ConfigError, Table, nearest
 from rein.published import Published
 from rein.reports.grid import Column, Grid
 from rein.reports.study import Study, miou, target_column
-from rein.reports.tables.beside import entries
+from rein.reports.tables.beside import entries, mean_key, over
 from rein.reports.tables.means import Measure, Printed, grid
 from rein.reports.tables.rows import SELECTION, name
 from rein.reports.tables.targets import of_targets
@@ -51,7 +52,8 @@ def classes(study: Study, wanted: Table) -> Grid:
 
 def iou(study: Study) -> pd.DataFrame:
     """IoU in percent at the selected checkpoint: a row a run (index run_id), a column a class, means over targets."""
-    frame = results.select(study.results[study.results["state"] == "done"], study.report.selection)
+    done = study.results[study.results["state"] == "done"]
+    frame = results.select(done, study.report.selection, study.targets)
     chosen = frame[(frame["metric"] == "iou") & frame["domain"].isin(study.targets)]
     chosen = chosen.astype({"run_id": "str", "class": "str"})
     wide = 100 * chosen.pivot_table(index="run_id", columns="class", values="value", aggfunc="mean")
@@ -70,14 +72,9 @@ def _shown(study: Study, wanted: Table, found: list[str]) -> list[str]:
 
 
 def _printed(title: str, targets: set[str]) -> Printed:
-    """What is published of a class, or of their mean; it compares where it is of the same targets."""
+    """What is published of a class, or of their mean, over these targets."""
 
-    def key(entry: Published) -> str:
-        return "avg" if len(entry.domains) > 1 else "".join(entry.domains)
+    def of_class(entry: Published) -> float | None:
+        return entry.classes.get(title) if set(entry.domains) == targets else None
 
-    def value(entry: Published) -> float | None:
-        return entry.miou.get(key(entry)) if title == MEAN else entry.classes.get(title)
-
-    return Printed(
-        value, lambda entry: entry.note_of(key(entry)) if title == MEAN else "", lambda e: set(e.domains) == targets
-    )
+    return Printed(partial(over, targets=targets), mean_key(targets)) if title == MEAN else Printed(of_class, title)

@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from rein import results
 from rein.config import ConfigError, Table, nearest
+from rein.image_counts import ImageCounts
 from rein.reports.grid import MISSING, Cell, Column, Grid
 from rein.reports.names import written
-from rein.reports.notes import files_note
-from rein.reports.statistics import MIN_SEEDS, Comparison, Difference, corrected, over_images, over_seeds, probability
+from rein.reports.notes import files_note, unlike_domains
+from rein.reports.statistics import (
+    ALPHA,
+    MIN_SEEDS,
+    Comparison,
+    Difference,
+    corrected,
+    draws_for,
+    over_images,
+    over_seeds,
+    probability,
+)
 from rein.reports.study import Study, miou, target_column
 from rein.reports.tables.numbers import cell, difference, number
 from rein.reports.tables.rows import SELECTION, Row, name, name_cells, rows_of
 from rein.reports.tables.targets import of_targets
 
 STAR = "*"
+
+#: Why there is no p.
+FEW, UNLIKE = f"n < {MIN_SEEDS}", "other images"
 
 
 def comparisons(study: Study, wanted: Table) -> Grid:
@@ -27,19 +42,19 @@ def comparisons(study: Study, wanted: Table) -> Grid:
     rows = rows_of(study, wanted)
     base = _against(study, wanted, rows)
     others = [row for row in rows if row is not base]
-    found = corrected([_compare(study, row, base) for row in others])
+    found = corrected([_compare(study, row, base, len(others)) for row in others])
     lines = [(base, None), *zip(others, found, strict=True)]
     columns = [Column(written(key, wanted.rename), name=True) for key in wanted.rows]
     columns += [Column("mIoU"), Column("difference", "over seeds"), Column("95 % interval", "over seeds")]
     columns += [Column("n", "over seeds"), Column("p (Holm)", "over seeds")]
     images = any(one.images for one in found)
-    columns += [Column("difference", "over images"), Column("95 % interval", "over images")] if images else []
+    columns += [Column(title, "over images") for title in ("difference", "95 % interval", "p (Holm)") if images]
     cells = []
     for row, one in lines:
         mean = _scores(study, row)
         line = [*name_cells(study, wanted, row), cell(mean.mean(), number(mean.mean(), mean.std(), 1))]
         line += _of_seeds(one) if one else [Cell("against"), *[Cell(MISSING)] * 3]
-        line += _of_images(one.images if one else None) if images else []
+        line += _of_images(one) if images else []
         cells.append(tuple(line))
     text = " ".join(filter(None, (wanted.caption.strip(), *_explained(study, wanted, base, found), files_note(study))))
     return Grid(wanted.name, text, tuple(columns), tuple(cells), _values(wanted, lines))
@@ -48,7 +63,10 @@ def comparisons(study: Study, wanted: Table) -> Grid:
 def _against(study: Study, wanted: Table, rows: list[Row]) -> Row:
     if not wanted.against:
         return rows[0]
-    texts = [{*row.names, ", ".join(row.names), *(name(study, value, wanted) for value in row.values)} for row in rows]
+    told = [[name(study, value, wanted) for value in row.values] for row in rows]
+    texts = [
+        {*row.names, ", ".join(row.names), *names, ", ".join(names)} for row, names in zip(rows, told, strict=True)
+    ]
     same = [row for row, text in zip(rows, texts, strict=True) if wanted.against in text]
     if len(same) != 1:
         known = {one for text in texts for one in text}
@@ -59,8 +77,18 @@ def _against(study: Study, wanted: Table, rows: list[Row]) -> Row:
     return same[0]
 
 
-def _compare(study: Study, row: Row, base: Row) -> Comparison:
-    return Comparison(over_seeds(_scores(study, row), _scores(study, base)), _over_images(study, row, base))
+def _compare(study: Study, row: Row, base: Row, comparisons: int) -> Comparison:
+    """Nothing is tested where the runs of the shared seeds were not all scored on the same images."""
+    ours, theirs = _scores(study, row), _scores(study, base)
+    found, seeds = over_seeds(ours, theirs), sorted({*ours.index} & {*theirs.index})
+    runs = pd.concat([row.runs, base.runs])
+    runs = runs[runs["seed"].isin(seeds)]
+    if {*unlike_domains(replace(study, runs=runs))} & {*study.targets}:
+        return Comparison(found.untested)
+    try:
+        return Comparison(found, _over_images(study, row, base, seeds, comparisons))
+    except ValueError:  # the same names, but not the same images
+        return Comparison(found.untested)
 
 
 def _scores(study: Study, row: Row) -> pd.Series:
@@ -71,46 +99,53 @@ def _scores(study: Study, row: Row) -> pd.Series:
     return scores.set_axis(seeds[scores.index].to_numpy())
 
 
-def _over_images(study: Study, row: Row, base: Row) -> Difference | None:
-    """The same over the images that all runs of shared seeds were scored on; None where they have not kept them.
+def _over_images(study: Study, row: Row, base: Row, seeds: list[int], comparisons: int) -> Difference | None:
+    """The same over the images of these seeds' runs; None where they have not kept them.
 
-    What a run keeps of its images is of its end, so only the `last` checkpoint can be told of.
+    What a run keeps of its images is of its end, so only the `last` checkpoint can be told of. Raises
+    ValueError where the images are not the same.
     """
     if study.report.selection != "last":
         return None
-    seeds = sorted(set(_scores(study, row).index) & set(_scores(study, base).index))
     ours, theirs = (_counts(study, one, seeds) if seeds else None for one in (row, base))
     if ours is None or theirs is None:
         return None
-    try:
-        return over_images(ours, theirs)
-    except ValueError:  # other images: their difference would be of those
-        return None
+    return over_images(*_paired(ours, theirs), draws=draws_for(comparisons))
 
 
-def _counts(study: Study, row: Row, seeds: list[int]) -> Mapping[str, np.ndarray] | None:
-    """Domain -> (seeds, N, 3, K); None where a run lacks it, or the runs were scored on unlike images."""
+def _counts(study: Study, row: Row, seeds: list[int]) -> Mapping[str, list[ImageCounts]] | None:
+    """Domain -> what the run of every seed keeps; None where a run lacks it."""
     paths = row.runs.set_index("seed")["path"]
     kept = [results.images(paths[seed]) for seed in seeds]
-    counts = {}
-    for target in study.targets:
-        of_target = [one[target] for one in kept if target in one]
-        if len(of_target) < len(seeds) or len({one.names for one in of_target}) > 1:
-            return None
-        counts[target] = np.stack([one.counts for one in of_target])
-    return counts
+    if not all(target in one for one in kept for target in study.targets):
+        return None
+    return {target: [one[target] for one in kept] for target in study.targets}
+
+
+def _paired(*variants: Mapping[str, list[ImageCounts]]) -> list[dict[str, np.ndarray]]:
+    """Of each variant domain -> (seeds, N, 3, K). Raises ValueError where images differ by their names."""
+    for domain in variants[0]:
+        if len({one.names for variant in variants for one in variant[domain]}) > 1:
+            raise ValueError(f"{domain}: the images differ")
+    return [{domain: np.stack([one.counts for one in runs]) for domain, runs in kept.items()} for kept in variants]
 
 
 def _of_seeds(one: Comparison) -> list[Cell]:
-    gap, p = one.difference, one.p
+    gap, n = one.difference, one.seeds.n
     text = difference(gap, 1) + (STAR if one.significant else "")
-    told = probability(p).removeprefix("= ") if p is not None else MISSING
-    return [cell(gap, text), Cell(_interval(one.seeds)), Cell(str(one.seeds.n), value=float(one.seeds.n)),
-            Cell(told, value=p)]  # fmt: skip
+    told = Cell(FEW if n < MIN_SEEDS else UNLIKE) if one.p is None else _p(one.p)
+    return [cell(gap, text), Cell(_interval(one.seeds)), Cell(str(n), value=float(n)), told]
 
 
-def _of_images(one: Difference | None) -> list[Cell]:
-    return [cell(one.value, difference(one.value, 1)), Cell(_interval(one))] if one else [Cell(MISSING)] * 2
+def _of_images(one: Comparison | None) -> list[Cell]:
+    if one is None or one.images is None:
+        return [Cell(MISSING)] * 3
+    gap = one.images.value
+    return [cell(gap, difference(gap, 1)), Cell(_interval(one.images)), _p(one.p_images)]
+
+
+def _p(p: float | None) -> Cell:
+    return Cell(MISSING if p is None else probability(p).removeprefix("= "), value=p)
 
 
 def _interval(one: Difference) -> str:
@@ -122,27 +157,43 @@ def _interval(one: Difference) -> str:
 def _explained(study: Study, wanted: Table, base: Row, found: list[Comparison]) -> list[str]:
     targets = f", the mean over {len(study.targets)} targets" if len(study.targets) > 1 else ""
     tested = sum(one.p is not None for one in found)
+    over_images = [one for one in found if one.images]
+    few = sum(one.seeds.n < MIN_SEEDS for one in found)
+    unlike = len(found) - tested - few
     against = ", ".join(cell.text for cell in name_cells(study, wanted, base))
-    few = len(found) - tested
-    notes = [f"mIoU in percent{targets}, ± the sample standard deviation over seeds; every row less {against}."]
+    notes = [
+        f"mIoU in percent{targets}, ± the sample standard deviation over all seeds of a row. The difference, less "
+        f"{against}, is over the n seeds that both have."
+    ]
     if tested:
         notes.append(
-            f"Over seeds: paired t test of the runs with the same seed, n of them, 95 % interval; p is corrected after "
-            f"Holm over the {tested} comparisons of this table that were tested."
+            f"Over seeds: paired t test of the runs with the same seed, 95 % interval; p is corrected after Holm over "
+            f"the {_tested(tested)}."
         )
     if few:
         notes.append(f"{few} of {len(found)} comparisons share fewer than {MIN_SEEDS} seeds: a number and no test.")
-    if any(one.images for one in found):
+    if unlike:
         notes.append(
-            "Over images: bootstrap of the images of every target under the nets as they are trained, 95 % interval; "
-            "it says nothing of training anew."
+            f"{unlike} of {len(found)} comparisons rest on runs that were not all scored on the same images: a number "
+            f"and no test."
+        )
+    if over_images:
+        number = sum(one.p_images is not None for one in over_images)
+        notes.append(
+            f"Over images: bootstrap of the images of every target under the nets as they are trained, 95 % interval; "
+            f"p is corrected after Holm over the {_tested(number)}. It says nothing of training anew."
         )
     if tested:
-        clear = ", and the interval over images, where there is one, on the same side of zero"
+        both = ", over seeds and over images, and both on one side of zero" if over_images else ""
         notes.append(
-            f"A star: corrected p under 0.05{clear}. A lacking star does not show that there is no difference."
+            f"A star: corrected p under {ALPHA:g}{both}. A lacking star does not show that there is no difference."
         )
     return [*notes, SELECTION[study.report.selection]]
+
+
+def _tested(number: int) -> str:
+    one = number == 1
+    return f"{number} comparison{'' if one else 's'} of this table that {'was' if one else 'were'} tested"
 
 
 def _values(wanted: Table, lines: list[tuple[Row, Comparison | None]]) -> pd.DataFrame:
@@ -153,5 +204,7 @@ def _values(wanted: Table, lines: list[tuple[Row, Comparison | None]]) -> pd.Dat
             if of:
                 line |= {f"{what} difference": of.value, f"{what} n": of.n, f"{what} low": of.low,
                          f"{what} high": of.high, f"{what} p": of.p}  # fmt: skip
-        found.append(line | ({"p corrected": one.p, "significant": one.significant} if one else {}))
+        if one:
+            line |= {"p corrected": one.p, "images p corrected": one.p_images, "significant": one.significant}
+        found.append(line)
     return pd.DataFrame(found)

@@ -10,7 +10,7 @@ from rein.config import Table
 from rein.published import Published
 from rein.reports.grid import Column, Grid
 from rein.reports.study import AVERAGE, Study, miou
-from rein.reports.tables.beside import entries
+from rein.reports.tables.beside import entries, mean_key, over
 from rein.reports.tables.means import Measure, Printed, grid
 from rein.reports.tables.rows import SELECTION, name
 from rein.reports.tables.targets import shown
@@ -29,40 +29,33 @@ def domains(study: Study, wanted: Table) -> Grid:
     targets = shown(study, wanted, told)
     study = study.on([target for members in targets.values() for target in members])
     scores = miou(study)
-    average = len(targets) > 1 and (AVERAGE in scores or any("avg" in entry.miou for entry in told))
+    number = len(study.targets)
+    averaged = {study.original(name) for name in (study.targets if number > 1 else targets)}
+    average = len(targets) > 1 and (AVERAGE in scores or any(over(entry, averaged) is not None for entry in told))
     columns = [("target", target) for target in targets] + [AVERAGE] * average
     columns += [("source", source) for source in study.sources]
     wide = scores.reindex(columns=pd.MultiIndex.from_tuples(columns))
     for title, members in targets.items():
         if members and members != (title,):
             wide["target", title] = scores[[("target", member) for member in members]].mean(axis=1, skipna=False)
-    measures = [_measure(study, wanted, role, title, told) for role, title in columns]
-    number = len(study.targets)
+    measures = [_measure(study, wanted, role, title, told, averaged) for role, title in columns]
     mean = f"{AVERAGE[1]} is the plain mean over the {number} targets, taken in every run first."
     caption = ["mIoU in percent.", mean if number > 1 and average else "", MARKS, SELECTION[study.report.selection]]
     return grid(study, wanted, wide, measures, caption)
 
 
-def _measure(study: Study, wanted: Table, role: str, title: str, told: tuple[Published, ...]) -> Measure:
-    """A column; also a source's val split stands beside what is published of it, unless the table names `domains`."""
+def _measure(
+    study: Study, wanted: Table, role: str, title: str, told: tuple[Published, ...], averaged: set[str]
+) -> Measure:
+    """A column; `averaged` are the targets that the mean is over, as published tables name them.
+
+    Also a source's val split stands beside what is published of it, unless the table names `domains`.
+    """
     written = name(study, title, wanted)
+    targets = averaged if (role, title) == AVERAGE else {study.original(title)}
+    printed = Printed(partial(over, targets=targets), mean_key(targets)) if told else None
     if role == "target":
-        return Measure(Column(written, "targets"), best="max", printed=_printed(study, title) if told else None)
+        return Measure(Column(written, "targets"), best="max", printed=printed)
     if not wanted.domains and any(study.original(title) in entry.miou for entry in told):
-        return Measure(Column(f"{written}, source val"), printed=_printed(study, title))
+        return Measure(Column(f"{written}, source val"), printed=printed)
     return Measure(Column(written, "source val"))
-
-
-def _printed(study: Study, target: str) -> Printed:
-    """What is published of a target; of the mean, which compares only where it is over the targets of the study."""
-    key = "avg" if target == AVERAGE[1] else study.original(target)
-    measured = {study.original(name) for name in study.targets}
-    return Printed(
-        partial(_miou, key),
-        lambda entry: entry.note_of(key),
-        lambda entry: key != "avg" or set(entry.targets) == measured,
-    )
-
-
-def _miou(key: str, entry: Published) -> float | None:
-    return entry.miou.get(key)

@@ -8,7 +8,7 @@ from rein.config import Table
 from rein.reports.grid import MISSING, Cell, Column, Grid
 from rein.reports.names import written
 from rein.reports.notes import files_note
-from rein.reports.statistics import ALPHA, Ranking, probability, ranking
+from rein.reports.statistics import ALPHA, Ranking, over_shared_seeds, probability, ranking
 from rein.reports.study import Study, miou
 from rein.reports.tables.numbers import cell
 from rein.reports.tables.rows import SELECTION, Row, name, name_cells, rows_of
@@ -16,34 +16,45 @@ from rein.reports.tables.targets import of_targets
 
 
 def mean_ranks(study: Study, wanted: Table) -> Grid:
-    """The rank of every row on every target by its mean over seeds, and the mean of its ranks, the best first."""
+    """The rank of every row on every target by its mean over shared seeds, and the mean of its ranks, the best first."""
     study = of_targets(study, wanted)
-    rows = dict(zip(map(str, range(len(all_rows := rows_of(study, wanted)))), all_rows, strict=True))
-    scores = _scores(study, rows).dropna(axis=1)  # a row that lacks a target cannot be ranked
-    found = ranking(scores) if min(scores.shape) > 1 else None
+    rows = {str(place): row for place, row in enumerate(rows_of(study, wanted))}
+    own = {key: _scores(study, row) for key, row in rows.items()}
+    own = {key: scores for key, scores in own.items() if len(scores)}  # a row that lacks a target cannot be ranked
+    scores, seeds = over_shared_seeds(own)
+    found = ranking(scores) if seeds and min(scores.shape) > 1 else None
     ranks = scores.rank(axis=1, ascending=False)
     order = [*ranks.mean().sort_values(kind="stable").index, *(key for key in rows if key not in scores)]
     columns = [Column(written(key, wanted.rename), name=True) for key in wanted.rows]
-    columns += [Column("mean rank"), Column("group")]
+    columns += [Column("n"), Column("mean rank"), Column("group")]
     columns += [Column(name(study, target, wanted), "rank on") for target in study.targets]
     cells = []
     for key in order:
-        own = ranks[key] if key in ranks else pd.Series(float("nan"), study.targets)
-        mean = float(own.mean())
-        numbers = [cell(rank, MISSING if pd.isna(rank) else f"{rank:g}") for rank in own]
+        of_row = ranks[key] if key in ranks else pd.Series(float("nan"), study.targets)
+        mean = float(of_row.mean())
+        numbers = [cell(rank, MISSING if pd.isna(rank) else f"{rank:g}") for rank in of_row]
         average = cell(mean, MISSING if pd.isna(mean) else f"{mean:.2f}")
-        cells.append((*name_cells(study, wanted, rows[key]), average, Cell(_letters(found, key)), *numbers))
-    text = filter(None, (wanted.caption.strip(), *_explained(study, found, len(rows)), files_note(study)))
+        n = _n(len(seeds), len(own[key])) if key in own else Cell(MISSING)
+        cells.append((*name_cells(study, wanted, rows[key]), n, average, Cell(_letters(found, key)), *numbers))
+    said = _explained(study, found, [len(one) for one in own.values()], seeds, len(rows))
+    text = filter(None, (wanted.caption.strip(), *said, files_note(study)))
     values = pd.DataFrame([rows[key].names for key in order], columns=pd.Index(wanted.rows))
+    values["n"] = [len(seeds) if key in own else 0 for key in order]
     for target in study.targets:
         values[f"{target} rank"] = [ranks[key][target] if key in ranks else None for key in order]
     return Grid(wanted.name, " ".join(text), tuple(columns), tuple(cells), values)
 
 
-def _scores(study: Study, rows: dict[str, Row]) -> pd.DataFrame:
-    """A line a target, a column a row of the table: its mean mIoU over seeds, nan where no run has it."""
-    wide = miou(study)[[("target", target) for target in study.targets]].set_axis(study.targets, axis=1)
-    return pd.DataFrame({key: wide[wide.index.isin(row.runs["run_id"])].mean() for key, row in rows.items()})
+def _scores(study: Study, row: Row) -> pd.DataFrame:
+    """mIoU of a row's finished runs that are scored on all targets: a line a seed, a column a target."""
+    wide = miou(study)[[("target", target) for target in study.targets]].set_axis(study.targets, axis=1).dropna()
+    seeds = row.runs.set_index("run_id")["seed"]
+    wide = wide[wide.index.isin(seeds.index)]
+    return wide.set_axis(seeds[wide.index].to_numpy())
+
+
+def _n(ranked: int, finished: int) -> Cell:
+    return Cell(str(ranked) if ranked == finished else f"{ranked} of {finished}", value=float(ranked))
 
 
 def _letters(found: Ranking | None, key: str) -> str:
@@ -53,8 +64,17 @@ def _letters(found: Ranking | None, key: str) -> str:
     return "".join(chr(ord("a") + index) for index, group in enumerate(found.groups) if key in group)
 
 
-def _explained(study: Study, found: Ranking | None, rows: int) -> list[str]:
-    notes = ["Rank 1 is the best mean mIoU over seeds on a target; ties share the mean of their ranks."]
+def _explained(
+    study: Study, found: Ranking | None, finished: list[int], seeds: list[int], rows: int
+) -> list[str]:
+    if finished and not seeds:
+        return [f"The {len(finished)} rows with runs share no seed: nothing was ranked.", SELECTION[study.report.selection]]
+    notes = [
+        "Rank 1 is the best mean mIoU on a target, over the n seeds that all ranked rows have; ties share the mean of "
+        "their ranks."
+    ]
+    if any(number > len(seeds) for number in finished):
+        notes.append("Seeds that some row lacks are left out.")
     if found is None:
         return [*notes, "Too few rows have runs on two targets or more: nothing was tested."]
     variants, targets = len(found.ranks), len(found.blocks)

@@ -30,10 +30,8 @@ class Printed:
     """The published counterpart of a measure."""
 
     value: Callable[[Published], float | None]
-    #: The note on that number.
-    note: Callable[[Published], str] = lambda entry: ""
-    #: Whether it is of the same images, so that a difference says something.
-    same: Callable[[Published], bool] = lambda entry: True
+    #: What a note on that number would be on: a domain, `avg`, or another metric.
+    about: str
 
     def of(self, row: Row) -> tuple[Published, float] | None:
         """The number of a row and the entry that it is from."""
@@ -85,7 +83,7 @@ def grid(
     lines = []
     for row, block, measured in zip(rows, blocks, _measured(wanted, blocks, measures), strict=True):
         theirs = [_published(row, measure, notes) for measure in measures]
-        gaps = [_difference(row, ours, measure) for ours, measure in zip(measured, measures, strict=True)]
+        gaps = [_difference(study, row, ours, measure) for ours, measure in zip(measured, measures, strict=True)]
         lines.append(Line(row, name_cells(study, wanted, row), _n(block, row.runs, across), measured, theirs, gaps))
     beside, below = bool(wanted.published) and not below, bool(wanted.published) and below
     lead = wanted.kind in ("domains", "resources") or bool(wanted.published)
@@ -134,12 +132,15 @@ def _published(row: Row, measure: Measure, notes: Footnotes) -> Cell:
     if found is None or measure.printed is None:
         return Cell(MISSING)
     entry, value = found
-    return cell(value, printed(value), notes=notes.marks(entry, measure.printed.note(entry)))
+    return cell(value, printed(value), notes=notes.marks(entry, entry.note_of(measure.printed.about)))
 
 
-def _difference(row: Row, ours: Cell, measure: Measure) -> Cell:
+def _difference(study: Study, row: Row, ours: Cell, measure: Measure) -> Cell:
+    """Measured − published; none in another world, of which the published number says nothing."""
     found = measure.printed.of(row) if measure.printed else None
-    if found is None or measure.printed is None or ours.value is None or not measure.printed.same(found[0]):
+    if found is None or measure.printed is None or ours.value is None or study.moved.world is not None:
+        return Cell(MISSING)
+    if not found[0].compares_on(measure.printed.about):
         return Cell(MISSING)
     gap = ours.value - found[1]
     return cell(gap, difference(gap, measure.digits))
@@ -173,7 +174,7 @@ def _stacked(line: Line) -> list[tuple[Cell, ...]]:
     stack = []
     if len(line.row.runs):
         stack.append((*line.names, Cell("measured"), _trainable(own), line.runs, *line.measured))
-    if line.row.published:
+    if any(number.value is not None for number in line.published):
         theirs = replace(line.row, runs=line.row.runs.iloc[:0])
         stack.append((*line.names, Cell("published"), _trainable(theirs), blank, *line.published))
     if any(gap.value is not None for gap in line.gaps):
@@ -185,7 +186,7 @@ def _explained(study: Study, wanted: Table, cells: list[tuple[Cell, ...]], lead:
     """What a caption says of a table's signs, as far as they occur."""
     notes = []
     if wanted.published:
-        notes.append("Δ is measured − published; a dash is not measured, or not published.")
+        notes.append("Δ is measured − published; a dash is not measured, not published, or does not compare.")
     if any("±" in cell.text for line in cells for cell in line):
         notes.append("± is the sample standard deviation over n seeds.")
     if len(study.done) < len(study.runs):

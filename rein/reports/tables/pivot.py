@@ -93,7 +93,8 @@ def _scored(study: Study, wanted: Table, where: str) -> pd.DataFrame:
     if wanted.value == "miou":
         wide = miou(study)["target"]
         return pd.DataFrame(wide)
-    frame = results.select(study.results[study.results["state"] == "done"], study.report.selection)
+    done = study.results[study.results["state"] == "done"]
+    frame = results.select(done, study.report.selection, study.targets)
     chosen = frame[(frame["metric"] == "iou") & frame["domain"].isin(study.targets)]
     chosen = chosen[chosen["class"].isin(wanted.classes or study.classes)]
     wide = 100 * chosen.pivot_table(index="run_id", columns="domain", values="value", aggfunc="mean")

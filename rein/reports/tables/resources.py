@@ -44,7 +44,7 @@ def resources(study: Study, wanted: Table) -> Grid:
             Column(title),
             digits_for(wide[title], least=2 if "storage" in title or "trained" in title else 1),
             spread=title in ("hours", "memory in GiB"),
-            printed=Printed(_metric(printed[title])) if told and title in printed else None,
+            printed=Printed(_metric(printed[title]), printed[title]) if told and title in printed else None,
         )
         for title in map(str, wide)
     ]

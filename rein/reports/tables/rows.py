@@ -40,6 +40,10 @@ class Row:
         """What stands in its first columns, as raw text."""
         return tuple(str(value) for value in self.values)
 
+    def prints_of(self, entry: Published) -> bool:
+        """Whether it has a published number already of what another entry prints: that one needs a row of its own."""
+        return any(set(entry.metrics) & set(other.metrics) for other in self.published)
+
 
 def rows_of(study: Study, wanted: Table, across: str = "") -> list[Row]:
     """The rows of a table: in the published order where it has one, then in the sweep's; its own `order` goes first.
@@ -97,7 +101,10 @@ def name(study: Study, value: Any, wanted: Table) -> str:
 
 
 def _with_published(study: Study, wanted: Table, rows: list[Row], entries: tuple[Published, ...]) -> list[Row]:
-    """The published order: our rows at the place of theirs, theirs alone where we have none, ours alone last."""
+    """The published order: our rows at the place of theirs, theirs alone where we have none, ours alone last.
+
+    Entries with the same names share a row where they print numbers of different things.
+    """
     several = len({entry.short_backbone for entry in entries} - {None}) > 1
     sources = {frozenset(study.original(names)) for names in study.runs["data.sources"]}
     found: dict[Any, Row] = dict(enumerate(rows))
@@ -105,10 +112,13 @@ def _with_published(study: Study, wanted: Table, rows: list[Row], entries: tuple
     for entry in entries:
         variants = set(beside.variants_of(entry, study, wanted.rename))
         own: list[Any] = [index for index, row in enumerate(rows) if variants & set(row.runs["point"])]
+        own = [index for index in own if not found[index].prints_of(entry)]
         if not own:
             apart = ["backbone.name"] * several + ["data.sources"] * (sources != {frozenset(entry.sources)})
             names = beside.row_names(entry, wanted.rows, [key for key in apart if key not in wanted.rows])
-            own = [(names, entry.sources)]
+            alike = [key for key in found if isinstance(key, tuple) and key[:2] == (names, entry.sources)]
+            free = [key for key in alike if not found[key].prints_of(entry)]
+            own = free[:1] or [(names, entry.sources, len(alike))]
             found.setdefault(own[0], Row(names, study.runs.iloc[:0]))
         for key in own:
             found[key] = replace(found[key], published=(*found[key].published, entry))

@@ -43,7 +43,8 @@ def of_targets(study: Study, wanted: Table) -> Study:
 
 def _there(study: Study, name: str) -> str:
     """What stands for a domain, or for a family or one of its parts, in the study's world."""
-    for own, original in study.moved.stands_for.items():
+    # The longest first: `cityscapes-c` begins as `cityscapes` does, and is no part of it.
+    for own, original in sorted(study.moved.stands_for.items(), key=lambda pair: -len(pair[1])):
         if name == original or name.startswith(f"{original}-"):
             return own + name.removeprefix(original)
     return name

@@ -20,7 +20,7 @@ for (const table of document.querySelectorAll("table.sorts")) {
     button.type = "button";
     button.append(...title.childNodes);
     title.append(button);
-    const numbers = !title.classList.contains("name");
+    const numbers = !title.matches(".name, .text");
     const key = ([row]) => {
       const cell = row.cells[column];
       if (numbers) return cell.dataset.value === undefined ? null : Number(cell.dataset.value);
@@ -42,6 +42,33 @@ for (const table of document.querySelectorAll("table.sorts")) {
     });
   });
 }
+
+// Names stay in sight while the numbers scroll: all of them where they leave room, else the last alone.
+const ROOM = 0.55; // of the width
+
+function fit() {
+  for (const box of document.querySelectorAll(".scroll")) {
+    const table = box.querySelector("table");
+    const names = [...(table ? [...table.tHead.rows].at(-1).cells : [])];
+    names.splice(names.findIndex((cell) => !cell.classList.contains("name")) >>> 0);
+    const widths = names.map((cell) => cell.offsetWidth);
+    const all = widths.reduce((sum, width) => sum + width, 0) <= ROOM * box.clientWidth;
+    let left = 0;
+    names.forEach((_, i) => {
+      table.style.setProperty(`--left-${i + 1}`, all ? `${left}px` : i === names.length - 1 ? "0px" : "auto");
+      left += widths[i];
+    });
+    more(box);
+  }
+}
+
+function more(box) {
+  box.classList.toggle("more", box.scrollLeft + box.clientWidth < box.scrollWidth - 1);
+}
+
+fit();
+addEventListener("resize", fit);
+addEventListener("scroll", (event) => event.target.classList?.contains("scroll") && more(event.target), true);
 
 // Figures say their values at the point next to the mouse, the finger or, by tab and arrow keys, the focus.
 const tip = document.createElement("div");

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -43,16 +42,6 @@ def test_published_lines_are_dotted_and_hollow(paper: Study) -> None:
     assert lines["DINOv2-L"].get_marker() != lines["EVA02-L"].get_marker()
     assert "BDD100K: EVA02-L: 60.5 (published, Rein T2)" in said(drawn)
     assert "Rein T2: arXiv" in drawn.caption
-
-
-def test_a_worlds_stand_ins_are_held_against_what_they_stand_for(study: Study) -> None:
-    stands_for = {"toy-game": "gta", "toy-day": "cityscapes", "toy-night": "bdd100k", "toy-fog": "mapillary"}
-    moved = replace(study, moved=replace(study.moved, stands_for=stands_for))
-    drawn = picture(moved, "radar", published="Rein T2", points=("rein", "full"))
-    assert {text for text in said(drawn) if text.startswith("toy-night") and "published" in text} == {
-        "toy-night: rein: 60.4 (published, Rein T2)",
-        "toy-night: full: 57.4 (published, Rein T2)",
-    }
 
 
 def test_a_hue_of_several_variants_keeps_them_apart(paper: Study) -> None:

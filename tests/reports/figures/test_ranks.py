@@ -47,3 +47,23 @@ def test_ranks_need_two_of_each(world: Callable[..., World], targets: tuple[str,
     made.finish_all()
     drawn = draw(gather(made.report(), made.runs), Figure(name="f", kind="ranks"))
     assert drawn == f"ranks need two variants on two targets, and there are {len(names)} on {len(targets)}"
+
+
+def test_variants_rank_over_the_seeds_that_all_have(world: Callable[..., World]) -> None:
+    """A seed is worth a point: lora's better seeds would put it before rein, which is better with each."""
+    made = world({"rein": POINTS["rein"], "lora": (*POINTS["lora"][:2], 0.46)}, (0, 1, 2, 3, 4))
+    for item in made.planned:
+        if item.experiment.seed in {"rein": (0, 1), "lora": (0, 1, 3, 4)}[item.point]:
+            made.finish(item)
+    drawn = picture(gather(made.report(), made.runs), "ranks")
+    assert [point.text for point in drawn.points] == ["rein: mean rank 1.00", "lora: mean rank 2.00"]
+    assert "the means over the 2 seeds that all have (of 2–4)" in drawn.caption
+
+
+def test_variants_without_a_common_seed_are_not_ranked(world: Callable[..., World]) -> None:
+    made = world({name: POINTS[name] for name in ("rein", "lora")}, (0, 1))
+    for item in made.planned:
+        if item.experiment.seed == {"rein": 0, "lora": 1}[item.point]:
+            made.finish(item)
+    drawn = draw(gather(made.report(), made.runs), Figure(name="f", kind="ranks"))
+    assert drawn == "the 2 variants with runs share no seed, so that they cannot be ranked against each other"

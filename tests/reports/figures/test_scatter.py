@@ -42,6 +42,15 @@ def test_what_a_table_says_of_others_is_not_drawn(paper: Study) -> None:
     assert "No row of Rein T9 is about one of these variants" in drawn.caption
 
 
+def test_a_mean_that_nobody_has_printed_is_not_drawn(world: Callable[..., World]) -> None:
+    """Rein's table 2 has all three data sets and their mean, and none over two of them."""
+    dino = {"backbone.name": ["vit_large_patch14_dinov2.lvd142m"], "data.sources": [["gta"]]}
+    made = world({"Rein": ({}, 2_990_000, 0.6)}, (0,), ("bdd100k", "mapillary"), **dino)
+    made.finish_all()
+    drawn = picture(gather(made.report(), made.runs), "scatter", published="Rein T2")
+    assert len(drawn.points) == 1 and "No row of Rein T2 is about one of these variants and targets" in drawn.caption
+
+
 def test_a_misprinted_average_is_said(world: Callable[..., World]) -> None:
     dino = {"backbone.name": ["vit_large_patch14_dinov2.lvd142m"]}
     points = {"Freeze": ({"tuning.method": "frozen"}, 0, 0.6), "Rein": ({}, 2_990_000, 0.6)}

@@ -46,3 +46,11 @@ def test_many_comparisons_ask_for_more() -> None:
 def test_what_was_not_tested_costs_the_others_nothing() -> None:
     table = corrected([Comparison(Difference(1.0, 2)), Comparison(Difference(1.0, 5, 0.1, 1.9, 0.03))])
     assert [one.p for one in table] == [None, 0.03]
+
+
+def test_images_are_corrected_for_the_number_of_comparisons_too() -> None:
+    doubtful = Difference(2.0, 500, 0.1, 3.9, 0.03)
+    assert corrected([Comparison(SURE, doubtful)])[0].significant
+    table = corrected([Comparison(SURE, doubtful), Comparison(SURE, UNCLEAR), Comparison(SURE)])
+    assert [one.p_images for one in table] == [pytest.approx(0.06), 0.2, None]
+    assert [one.significant for one in table] == [False, False, True]

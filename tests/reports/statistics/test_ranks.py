@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from rein.reports.statistics import critical_difference, ranking
+from rein.reports.statistics import critical_difference, over_shared_seeds, ranking
 from rein.reports.statistics.ranks import groups
 
 #: Table 6: AUC of C4.5 and three variants on 14 data sets. Of the two 0.975 it ranks the first higher, by digits that
@@ -69,6 +69,16 @@ def test_a_domain_that_a_variant_lacks_is_no_block() -> None:
     found = ranking(scores)
     assert found.blocks == ("city", "night")
     assert found.ranks.tolist() == [1.5, 1.5] and found.p == pytest.approx(1)
+
+
+def test_means_are_over_the_seeds_that_all_variants_have() -> None:
+    a = pd.DataFrame({"city": [1.0, 3, 9], "night": [2.0, 4, 9]}, index=[0, 1, 2])
+    b = pd.DataFrame({"city": [5.0, 1, 3], "night": [math.nan, 2, 6]}, index=[2, 1, 0])
+    means, seeds = over_shared_seeds({"a": a, "b": b})
+    assert seeds == [0, 1]
+    assert means.to_dict() == {"a": {"city": 2, "night": 3}, "b": {"city": 2, "night": 4}}
+    means, seeds = over_shared_seeds({"a": a, "b": b[:1]})
+    assert seeds == [] and means.isna().all(axis=None)
 
 
 @pytest.mark.parametrize("scores", [{"a": [1.0, 2.0]}, {"a": [1.0], "b": [2.0]}, {"a": [1.0, 2], "b": [1.0, math.nan]}])

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from rein.reports.statistics import log_parameters
 from rein.reports.statistics.two_lines import flat_top, line, spread, two_lines
 from tests.reports.statistics.made_up_curves import FALLING, SATURATING, along, design, sweeps
 
@@ -35,6 +36,32 @@ def test_500_saturating_curves_are_claimed_in_under_5_percent() -> None:
 def test_no_truth_without_a_fall_is_claimed_in_5_percent(points: int, seeds: int, shape: str, noise: float) -> None:
     x = design(points, seeds)
     assert two_lines(x, sweeps(SATURATING[shape], x, noise, 5000)).claimed.mean() < 0.05
+
+
+#: Trainable parameters of the points of sweeps/paper_trainable.yaml with DINOv2-L.
+TRAINABLE = [0, 98_304, 271_360, 2_990_081, 4_284_929, 5_016_065, 50_393_088, 52_838_401, 304_196_608]
+
+
+@pytest.mark.parametrize(
+    ("offset", "flat", "saturating"), [(0, (0, 0.01), (0.01, 0.05)), (1, (0.02, 0.05), (0.11, 0.19)),
+                                       (2, (0.08, 0.12), (0.195, 0.305))]
+)  # fmt: skip
+def test_offsets_of_unlike_variants_pass_for_a_trend(
+    offset: float, flat: tuple[float, float], saturating: tuple[float, float]
+) -> None:
+    """What the caveat of a claim over unlike methods says of it; offsets are in units of the noise between seeds."""
+    places = log_parameters(TRAINABLE)
+    s = (places - places[0]) / (places[-1] - places[0])
+
+    def claimed(truth: np.ndarray, noise: float) -> float:
+        generator = np.random.default_rng(0)
+        points = truth[:, None] + generator.normal(0, offset * noise, (9, 5000))
+        runs = points.repeat(3, 0) + generator.normal(0, noise, (27, 5000))
+        return float(two_lines(places.repeat(3), runs).claimed.mean())
+
+    assert flat[0] <= claimed(0 * s, 1) < flat[1]
+    shares = [claimed(h * (1 - np.exp(-b * s)), noise) for h in (3, 6) for b in (6, 20) for noise in (0.5, 1.0)]
+    assert saturating[0] < min(shares) and max(shares) < saturating[1]
 
 
 @pytest.mark.parametrize("shape", FALLING)

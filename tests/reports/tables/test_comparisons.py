@@ -11,6 +11,7 @@ from scipy import stats
 
 from rein.config import ConfigError, Table
 from rein.image_counts import ImageCounts, pack
+from rein.ledger import Run
 from rein.reports.grid import MISSING, Cell, Grid
 from rein.reports.study import gather
 from rein.reports.tables import table
@@ -33,15 +34,28 @@ def finish(world: World) -> None:
             world.finish(item)
 
 
-def keep_images(world: World, hits: Mapping[str, int], images: int = 20) -> None:
-    """Every run kept counts in which its variant hits so many of 100 pixels, give or take, of each image and class."""
-    noise = np.random.default_rng(0).integers(-5, 6, (images, 2))
+def keep_images(
+    world: World,
+    hits: Mapping[str, int],
+    images: int = 20,
+    spread: int = 0,
+    names: Mapping[str, str] | None = None,
+    labelled: Mapping[str, int] | None = None,
+) -> None:
+    """Every run kept counts in which its variant hits so many of 100 pixels, give or take, of each image and class.
+
+    What makes an image hard is common to all; by `spread` each variant does better or worse on it by itself.
+    """
+    common = np.random.default_rng(0).integers(-5, 6, (images, 2))
     for item in world.planned:
         if not (world.runs / item.id).exists():
             continue
-        hit = hits[item.point] + noise
-        counts = np.stack([hit, np.full_like(hit, 100), np.full_like(hit, 100)], axis=1)
-        one = ImageCounts(tuple(map(str, range(images))), counts)
+        own = np.random.default_rng([*hits].index(item.point)).integers(-spread, spread + 1, (images, 2))
+        hit = hits[item.point] + common + own
+        size = np.full_like(hit, (labelled or {}).get(item.point, 100))
+        counts = np.stack([hit, size, np.full_like(hit, 100)], axis=1)
+        prefix = (names or {}).get(item.point, "")
+        one = ImageCounts(tuple(f"{prefix}{image}" for image in range(images)), counts)
         (world.runs / item.id / "images.npz").write_bytes(pack(dict.fromkeys(item.experiment.data.targets, one)))
 
 
@@ -72,8 +86,10 @@ def test_differences_are_those_of_paired_seeds_and_p_is_holms(world: Make) -> No
     assert "the 2 comparisons of this table that were tested" in grid.caption
     # Two seeds are too few for a test, and the number is given.
     assert full["over seeds difference"].text == "+1.0"
-    assert [full[f"over seeds {title}"].text for title in ("n", "95 % interval", "p (Holm)")] == ["2", MISSING, MISSING]
+    assert [full[f"over seeds {title}"].text for title in ("n", "95 % interval", "p (Holm)")] == ["2", MISSING, "n < 3"]
     assert "1 of 3 comparisons share fewer than 3 seeds" in grid.caption
+    # The means, each over the seeds that a row has, lie 1.0 apart by chance: 39.5 less 38.5.
+    assert full["mIoU"].text == "39.5 ± 0.7" and "is over the n seeds that both have" in grid.caption
     assert row(grid, "frozen")["over seeds difference"].text == "against"
     assert "over images 95 % interval" not in rein
 
@@ -88,8 +104,67 @@ def test_images_have_an_interval_of_their_own_and_can_take_the_star(world: Make)
     assert row(grid, "lora")["over images difference"].text == "0.0"
     assert row(grid, "rein")["over seeds difference"].text == "+6.1*"
     assert "bootstrap of the images" in grid.caption
+    assert row(grid, "rein")["over images p (Holm)"].value < 0.05 < row(grid, "lora")["over images p (Holm)"].value
     keep_images(made, {"frozen": 60, "lora": 60, "rein": 60, "full": 50})
     assert row(build(made), "rein")["over seeds difference"].text == "+6.1", "the images do not bear it"
+
+
+def test_over_images_p_is_corrected_as_over_seeds(world: Make) -> None:
+    made = world()
+    finish(made)
+    hits = {"frozen": 60, "lora": 60, "rein": 64, "full": 60}
+    keep_images(made, hits, spread=28)
+    alone = build(made, filter={"point": ["frozen", "rein"]})
+    among = build(made)
+    first, line = (row(grid, "rein") for grid in (alone, among))
+    raw = alone.values["images p"].iloc[1]
+    assert 0.02 < raw < 0.05 and first["over images p (Holm)"].value == raw
+    assert first["over seeds difference"].text == "+6.1*", "one comparison"
+    # Of three the images bear it no longer.
+    assert line["over images p (Holm)"].value > 0.05 and line["over seeds difference"].text == "+6.1"
+
+
+def scored_on(world: World, digests: Mapping[str, str]) -> None:
+    for item in world.planned:
+        scored = {domain: {"images": 20, "digest": "0"} for domain in item.experiment.data.targets}
+        scored["toy-fog"]["digest"] = digests.get(item.point, "0")
+        Run(world.runs / item.id).update(scored=scored)
+
+
+def test_runs_scored_on_other_images_have_a_number_and_no_test(world: Make) -> None:
+    made = world({name: POINTS[name] for name in ("frozen", "lora", "rein")})
+    finish(made)
+    scored_on(made, {"rein": "1"})
+    grid = build(made)
+    rein, lora = row(grid, "rein"), row(grid, "lora")
+    assert [rein[f"over seeds {title}"].text for title in ("difference", "95 % interval", "n", "p (Holm)")] == [
+        "+6.1", MISSING, "3", "other images",
+    ]  # fmt: skip
+    assert lora["over seeds p (Holm)"].value == pytest.approx(stats.ttest_rel(SCORES["lora"], SCORES["frozen"]).pvalue)
+    assert "1 of 2 comparisons rest on runs that were not all scored on the same images" in grid.caption
+    assert "the 1 comparison of this table that was tested" in grid.caption
+    # Unlike against: nothing is left to test.
+    assert "p is corrected" not in build(made, against="rein").caption
+
+
+def test_kept_images_tell_that_they_are_others(world: Make) -> None:
+    made = world({name: POINTS[name] for name in ("frozen", "rein")})
+    finish(made)
+    hits = {"frozen": 60, "rein": 70}
+    keep_images(made, hits)
+    assert row(build(made), "rein")["over seeds difference"].text == "+6.1*"
+    keep_images(made, hits, names={"rein": "other "})
+    assert row(build(made), "rein")["over seeds p (Holm)"].text == "other images"
+    keep_images(made, hits, labelled={"rein": 120})
+    assert row(build(made), "rein")["over seeds p (Holm)"].text == "other images"
+
+
+def test_against_may_be_named_as_it_is_written(world: Make) -> None:
+    made = world({name: POINTS[name] for name in ("frozen", "rein")})
+    finish(made)
+    named = {"rows": ("backbone.name", "point"), "rename": {"frozen": "Freeze", "vit_large_patch14_dinov2.lvd142m": "L"}}
+    grid = build(made, against="L, Freeze", **named)
+    assert [line[3].text for line in grid.rows] == ["against", "+6.1*"]
 
 
 def test_against_is_the_first_row_unless_named(world: Make) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 import yaml
 
-from rein import published
+from rein import config, published
 from rein.config import ConfigError, Report, Table
 from rein.config_io import load
 from rein.published import Published
@@ -17,6 +18,7 @@ from rein.reports.names import written
 from rein.reports.study import AVERAGE, gather
 from rein.reports.tables import table
 from rein.reports.tables.beside import printed
+from rein.worlds import Moved
 from tests.reports.made_up_sweep import World
 
 EVA, DINO = "eva02_large_patch14_224.mim_m38m", "vit_large_patch14_dinov2.lvd142m"
@@ -254,14 +256,22 @@ def test_measured_published_and_difference_stand_side_by_side(tmp_path: Path) ->
     assert "Δ is measured − published" in grid.caption
 
 
-def test_targets_that_only_one_side_has_are_columns_and_means_over_others_do_not_compare(tmp_path: Path) -> None:
+def test_targets_that_only_one_side_has_are_columns_and_means_over_others_are_none(tmp_path: Path) -> None:
     world = made(tmp_path, ("cityscapes", "acdc"))
     grid = table(gather(world.report(), world.runs), BESIDE)
     assert [group for group, _ in grid.groups()][1:6] == ["Cityscapes", "ACDC", "BDD100K", "Mapillary", "Avg."]
     row = cells(grid, "rein")
     assert [row["ACDC", title] for title in ("measured", "published", "Δ")] == ["64.5 ± 0.7", MISSING, MISSING]
     assert [row["BDD100K", title] for title in ("measured", "published", "Δ")] == [MISSING, "60.4", MISSING]
-    assert [row["Avg.", title] for title in ("measured", "published", "Δ")] == ["65.5 ± 0.7", "64.3", MISSING]
+    assert [row["Avg.", title] for title in ("measured", "published", "Δ")] == ["65.5 ± 0.7", MISSING, MISSING]
+
+
+def test_a_mean_over_other_targets_than_the_tables_is_no_published_number(tmp_path: Path) -> None:
+    world = made(tmp_path, ("cityscapes", "bdd100k", "mapillary"))
+    grid = table(gather(world.report(), world.runs), replace(BESIDE, domains=("bdd100k", "mapillary")))
+    row = cells(grid, "rein")
+    assert [row["Mapillary", title] for title in ("measured", "published", "Δ")] == ["62.5 ± 0.7", "66.1", "−3.6"]
+    assert [row["Avg.", title] for title in ("measured", "published", "Δ")] == ["63.5 ± 0.7", MISSING, MISSING]
 
 
 def test_other_sources_are_another_row(tmp_path: Path) -> None:
@@ -285,6 +295,53 @@ def test_classes_have_published_and_difference_below(tmp_path: Path) -> None:
     assert [row["mIoU"] for row in stack] == ["66.5", "66.4", "+0.1"]
     assert [row["traffic light"] for row in stack] == [MISSING, "58.2", MISSING]
     assert "Target: Cityscapes." in grid.caption
+    # Of other targets nothing is published.
+    grid = table(gather(world.report(), world.runs), replace(wanted, domains=("bdd100k",)))
+    assert [row[1].text for row in grid.rows] == ["measured"]
+
+
+def test_a_number_that_its_own_note_calls_another_has_no_difference(tmp_path: Path) -> None:
+    """Table 6 prints the mean over three data sets for Freeze on DINOv2-L in a column of Cityscapes."""
+    point = {"backbone.name": DINO, "data.sources": ["gta"], "tuning.method": "frozen"}
+    world = World(tmp_path, {"Freeze": (point, 0, 0.6)}, (0,), ("cityscapes",))
+    world.finish_all()
+    wanted = Table(name="t", kind="classes", published="Rein T6", rows=("name",), filter={"backbone.name": DINO})
+    grid = table(gather(world.report(), world.runs), wanted)
+    titles = [column.title for column in grid.columns]
+    stack = {row[1].text: dict(zip(titles, row, strict=True)) for row in grid.rows if row[0].text == "Freeze"}
+    assert [stack[which]["mIoU"].text for which in ("measured", "published", "Δ")] == ["60.0", "61.1", MISSING]
+    assert dict(grid.notes)[stack["published"]["mIoU"].notes].startswith("Printed mIoU 61.1 is the three-set average")
+    assert stack["Δ"]["road"].text != MISSING, "the note is on the mean alone"
+
+
+def test_numbers_of_another_recipe_have_no_difference(tmp_path: Path) -> None:
+    point = {"backbone.name": DINO, "data.sources": ["gta"], "tuning.method": "soma"}
+    world = World(tmp_path, {"SoMA": (point, 7, 0.66)}, (0,), ("cityscapes", "bdd100k", "mapillary"))
+    world.finish_all()
+    grid = table(gather(world.report(), world.runs), Table(name="t", published="SoMA", rows=("name",)))
+    row = cells(grid, "SoMA")
+    assert [row["Cityscapes", title] for title in ("measured", "published", "Δ")] == ["66.0", "71.82", MISSING]
+    assert "does not compare" in grid.caption and any(text.startswith("By its authors' own") for _, text in grid.notes)
+
+
+def test_what_differs_in_the_crops_alone_are_two_rows_and_a_sixteenth_is_said(tmp_path: Path) -> None:
+    world = World(
+        tmp_path,
+        {"SoMA": ({"backbone.name": DINO, "tuning.method": "soma"}, 7, 0.66)}, (0,),
+        ("cityscapes", "bdd100k", "mapillary"), **{"data.sources": [["urbansyn", "gta", "synthia"]]},
+    )  # fmt: skip
+    world.finish_all()
+    wanted = Table(name="t", published="SoMA", rows=("data.sources", "name"), filter={"data.sources": "urbansyn"})
+    grid = table(gather(world.report(), world.runs), wanted)
+    index = next(i for i, column in enumerate(grid.columns) if (column.group, column.title) == ("Avg.", "published"))
+    notes = dict(grid.notes)
+    found = [(row[0].text, row[3].text, row[index].text, notes[row[index].notes.split(",")[0]]) for row in grid.rows]
+    three, large = "SYNTHIA + UrbanSyn", "By its authors' own recipe, not Rein's; crops of 1024."
+    assert found == [
+        ("UrbanSyn + GTAV + SYNTHIA", "1", "71.68", large.replace("1024", "512")),
+        (f"GTAV + {three}", MISSING, "73.12", large),
+        (f"GTAV + {three} → 1/16 Cityscapes", MISSING, "75.5", large),
+    ]
 
 
 def test_a_worlds_runs_stand_beside_what_they_stand_for(tmp_path: Path) -> None:
@@ -294,6 +351,33 @@ def test_a_worlds_runs_stand_beside_what_they_stand_for(tmp_path: Path) -> None:
     ours = [[cell.text for cell in row] for row in grid.rows if row[1].text == "rein"]
     assert len(ours) == 1 and ours[0][0] == "vit_toy_patch8_96 (DINOv2-L)" and "66.4" in ours[0]
     assert grid.groups()[1][0] == "toy-day (Cityscapes)" and len(grid.rows) == 15
+
+
+def test_between_a_world_and_what_is_published_there_is_no_difference(tmp_path: Path) -> None:
+    points = {"rein": ({"backbone.name": "vit_toy_patch8_96"}, 2_990_081, 0.66)}
+    world = World(tmp_path, points, (0,), ("toy-day",))
+    world.finish_all()
+    study = gather(world.report(), world.runs)
+    stands_for = {"vit_toy_patch8_96": DINO, "toy-game": "gta", "toy-day": "cityscapes"}
+    moved = replace(study, moved=Moved(study.sweep, load(config.World, "toy"), stands_for))
+    row = cells(table(moved, BESIDE), "rein")
+    found = [row["toy-day (Cityscapes)", title] for title in ("measured", "published", "Δ")]
+    assert found == ["66.0", "66.4", MISSING]
+    stacked = table(moved, replace(BESIDE, kind="classes", published="Rein T6", rename={"rein": "Rein-lora"}))
+    assert [row[1].text for row in stacked.rows if row[0].text == "Rein-lora"] == ["measured", "published"]
+
+
+def test_the_part_of_a_domain_begins_with_that_domains_name_and_not_with_anothers(tmp_path: Path) -> None:
+    """`cityscapes-c` begins as `cityscapes` does, and is no part of it."""
+    targets = ("toy-day", "toy-c-fog-1", "toy-c-fog-3", "toy-c-fog-5")
+    world = World(tmp_path, {"rein": ({}, 7, 0.6)}, (0,), targets)
+    world.finish_all()
+    study = gather(world.report(), world.runs)
+    stands_for = {"toy-day": "cityscapes", "toy-c": "cityscapes-c"}
+    moved = replace(study, moved=Moved(study.sweep, load(config.World, "toy"), stands_for))
+    grid = table(moved, Table(name="t", domains=("cityscapes-c-fog", "cityscapes", "cityscapes-c-frost")))
+    row = dict(zip((column.title for column in grid.columns), (cell.text for cell in grid.rows[0]), strict=True))
+    assert [row[title] for title in ("cityscapes-c-fog", "toy-day", "cityscapes-c-frost")] == ["56.0", "60.0", MISSING]
 
 
 @pytest.mark.parametrize(

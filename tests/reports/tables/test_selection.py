@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pandas as pd
 import pytest
 
 from rein.config import Table
@@ -32,6 +33,23 @@ def test_the_oracle_gains_what_the_earlier_checkpoint_had_more(world: Callable[.
     # 5 points with seed 0, 8 with seed 1, whose end is a point higher.
     assert cells["oracle − last"].value == pytest.approx(6.5)
     assert "chosen on the test labels" in grid.caption
+
+
+def test_the_oracle_judges_by_the_targets_that_the_table_names(world: Callable[..., World]) -> None:
+    """On fog the first checkpoint is the better one, on all targets together the last."""
+    made = world({"rein": POINTS["rein"]}, seeds=(0, 1))
+    for item in made.planned:
+        run = made.finish(item)
+        scores = pd.read_csv(run.path / "scores.csv")
+        fog = (scores["domain"] == "toy-fog") & (scores["metric"] == "miou")
+        scores.loc[fog & (scores["step"] == 200), "value"] -= 0.06
+        scores.to_csv(run.path / "scores.csv", index=False)
+    study = gather(made.report(), made.runs)
+    grid = table(study, Table(name="t", kind="selection", domains=("toy-fog",)))
+    cells = dict(zip([column.title for column in grid.columns], grid.rows[0], strict=True))
+    assert cells["oracle − last"].value == pytest.approx(1.0)
+    everywhere = table(study, Table(name="t", kind="selection")).rows[0][-1]
+    assert everywhere.value == pytest.approx(0)
 
 
 def test_without_a_val_split_of_the_source_there_is_no_such_rule(world: Callable[..., World]) -> None:
