@@ -207,7 +207,7 @@ def _notes(panels: list[_Panel]) -> list[str]:
 def _share(grid: np.ndarray, seconds: list[Axes], heads: Sequence[str]) -> None:
     """What the panels have in common is written at the edges alone. Losses have a scale a head: they do not compare."""
     _scale(seconds, heads)
-    across = grid.shape[1]
+    across, several = grid.shape[1], len(set(heads)) > 1
     for place, axes in enumerate(grid.flat):
         axes.set_xlabel("trainable parameters" if place >= len(seconds) - across else "")
         axes.set_ylabel("" if place % across else axes.get_ylabel())
@@ -217,9 +217,9 @@ def _share(grid: np.ndarray, seconds: list[Axes], heads: Sequence[str]) -> None:
         second = seconds[place]
         if place % across < across - 1 and place < len(seconds) - 1:
             second.set_ylabel("")
-            second.tick_params(axis="y", labelright=len(set(heads)) > 1)
+            second.tick_params(axis="y", labelright=several)
         # At the end of a last row that is not full there is room for it, and the panels stay equally wide.
-        second.yaxis.set_in_layout(place % across == across - 1)
+        second.yaxis.set_in_layout(several or place % across == across - 1)
 
 
 def _scale(seconds: Sequence[Axes], heads: Sequence[str]) -> None:

@@ -64,11 +64,12 @@ def _letters(found: Ranking | None, key: str) -> str:
     return "".join(chr(ord("a") + index) for index, group in enumerate(found.groups) if key in group)
 
 
-def _explained(
-    study: Study, found: Ranking | None, finished: list[int], seeds: list[int], rows: int
-) -> list[str]:
+def _explained(study: Study, found: Ranking | None, finished: list[int], seeds: list[int], rows: int) -> list[str]:
     if finished and not seeds:
-        return [f"The {len(finished)} rows with runs share no seed: nothing was ranked.", SELECTION[study.report.selection]]
+        return [
+            f"The {len(finished)} rows with runs share no seed: nothing was ranked.",
+            SELECTION[study.report.selection],
+        ]
     notes = [
         "Rank 1 is the best mean mIoU on a target, over the n seeds that all ranked rows have; ties share the mean of "
         "their ranks."
