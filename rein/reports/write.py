@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -36,6 +37,7 @@ from rein.sweeps.plan import final
 if TYPE_CHECKING:
     import jinja2
 
+log = logging.getLogger(__name__)
 
 #: The settings that every report prints; all others are in runs.csv.
 _PRINTED = (
@@ -143,6 +145,7 @@ def write(
         "paragraphs": paragraphs(report.text) if parts else [], "world": paragraphs(said.text) if said else [],
         "software": software(studies),
     }  # fmt: skip
+    _say(chapters, str(context["progress"]))
     documents = []
     for format in ("md", "tex", "html"):
         documents.append(out / f"report.{format}")
@@ -153,6 +156,16 @@ def write(
     if pdf and (made := compile_pdf(out / "report.tex")) is not None:
         documents.append(made)
     return [*documents, *files]
+
+
+def _say(chapters: Sequence[Chapter], state: str) -> None:
+    """What a reader should know before the documents are opened."""
+    if state:
+        log.info("%s", state)
+    for drawn in (drawn for chapter in chapters for drawn in chapter.figures if not drawn.files):
+        log.info("figure %s: %s", drawn.name, drawn.caption)
+    for verdict in (verdict for chapter in chapters for verdict in chapter.verdicts):
+        log.info("%s", verdict.claim)
 
 
 def _chapter(

@@ -88,6 +88,30 @@ def test_names_cannot_break_a_document(world: Make) -> None:
     assert len(widths) == 1
 
 
+def test_tables_and_figures_have_one_number_and_title_in_all_formats(world: Make) -> None:
+    made = world(seeds=(0,))
+    made.finish_all()
+    chapter = made.folder / "chapter.yaml"
+    chapter.write_text(
+        f"title: Chapter\nsweep: {made.sweep}\ntables: [{{name: again, caption: 'At 0.5 e.g. on B. Small print.'}}]\n"
+        "figures: [{name: gone, kind: predictions, caption: None kept},"
+        "{name: f2, kind: inverted_u, caption: Up. Down.}]"
+    )
+    figures = (Figure(name="first", kind="curves"),)
+    write(made.report(figures=figures, parts=(str(chapter),)), made.runs, made.out)
+    text = documents(made)
+    titles = ["Table 1. main", "Figure 1. first", "Table 2. At 0.5 e.g. on B", "Figure 2. None kept", "Figure 3. Up"]
+    assert re.findall(r"(?m)^## ((?:Table|Figure) .*)$", text["md"]) == titles
+    assert re.findall(r"<h3>((?:Table|Figure) .*)</h3>", text["html"]) == titles
+    links = dict(re.findall(r'<a href="#([^"]+)">((?:Table|Figure) [^<]+)</a>', text["html"]))
+    assert list(links.values()) == titles and all(f'id="{anchor}"' in text["html"] for anchor in links)
+    for said in (text["md"], text["html"].split("<main>")[1]):
+        assert said.count("At 0.5 e.g. on B") == 1 and "Small print." in said
+    assert r"\textbf{At 0.5 e.g. on B.} Small print." in (made.out / "tables/again.tex").read_text()
+    assert "At 0.5 e.g. on B. Small print." in (made.out / "tables/again.md").read_text()
+    assert r"\refstepcounter{figure}" in text["tex"]  # what is not drawn has a number, too
+
+
 def test_html_is_one_well_formed_file(finished: World) -> None:
     text = documents(finished)["html"]
     checker = Balance()

@@ -119,7 +119,7 @@ def test_curves_follow_runs_in_progress(world: Make) -> None:
     left, right = drawn.canvas.axes
     assert max(line.get_xdata().max() for line in left.lines if len(line.get_xdata())) <= 101
     assert any(len(line.get_xdata()) == 2 for line in right.lines)
-    assert [point.text for point in drawn.points] == ["Ours, step 50: 43.0", "Ours, step 100: 45.5"]
+    assert [point.text for point in drawn.points] == ["Ours, step 50: mIoU 43.0 %", "Ours, step 100: mIoU 45.5 %"]
     assert "Unfinished runs" in drawn.caption
 
 
