@@ -198,8 +198,14 @@ needs_poppler = pytest.mark.skipif(shutil.which("pdfimages") is None, reason="no
 
 
 @needs_poppler
-def test_paper_has_all_pictures(opened: Browser, tmp_path: Path) -> None:
-    opened.print(tmp_path / "page.pdf")
+def test_paper_has_all_pictures(browser: Browser, page: Path, tmp_path: Path) -> None:
+    # So far down that a browser would not yet load what it may load late.
+    far = page.read_text().replace("</style>", "@media screen { main { padding-top: 20000px } }\n</style>")
+    (tmp_path / "page.html").write_text(far)
+    browser.resize(1200, 900)
+    browser.media()
+    browser.open(tmp_path / "page.html")
+    browser.print(tmp_path / "page.pdf")
     said = subprocess.run(["pdfimages", "-list", tmp_path / "page.pdf"], capture_output=True, text=True, check=True)
     kinds = [line.split()[2] for line in said.stdout.splitlines()[2:]]
     assert kinds.count("image") == 1 + 4 * (2 + 4)  # the inverted u; of four domains image, label and variants
