@@ -54,12 +54,16 @@ def _short(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _files(kind: type) -> list[dict[str, Any]]:
-    return [{"name": name, "about": _first_comment(path)} for name, path in sorted(shipped(kind).items())]
+    return [{"name": name, "about": _about(path)} for name, path in sorted(shipped(kind).items())]
 
 
-def _first_comment(path: Path) -> str:
-    first = path.read_text(encoding="utf-8").partition("\n")[0]
-    return first.lstrip("# ") if first.startswith("#") else ""
+def _about(path: Path) -> str:
+    """The first comment, unless it is a command; then, as where there is none, the title of a report."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    first = lines[0].lstrip("# ") if lines and lines[0].startswith("#") else ""
+    if first and not first.startswith("rein "):
+        return first
+    return next((line.removeprefix("title:").strip() for line in lines if line.startswith("title:")), first)
 
 
 def _runs(root: Path) -> list[dict[str, Any]]:

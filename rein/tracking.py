@@ -199,6 +199,8 @@ class Tracker:
             return False
         is_news = new or old or state != note["state"]
         new = is_news or bool(records)
+        if old:
+            self.client.update_run(id, name=text.titled(name))
         facts = self._facts(status, note["facts"], final)
         rows = run.score_rows() if is_scored(records) else ()
         self._batch(
@@ -325,8 +327,9 @@ class Tracker:
         tags["mlflow.source.name"] = f"rein sweep {self.sweep}" if self.parent else "rein train"
         started = run.status().get("started")
         created = self.client.create_run(
-            self.experiment, start_time=int(1000 * started) if started else None, run_name=name, tags=tags
-        )
+            self.experiment, start_time=int(1000 * started) if started else None, run_name=text.titled(name),
+            tags=tags,
+        )  # fmt: skip
         return created.info.run_id
 
     def _params(self, id: str, values: Mapping[str, Any]) -> None:

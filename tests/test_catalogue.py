@@ -14,14 +14,15 @@ from rein.ledger import Run
 
 
 @pytest.mark.parametrize("kind", ["experiments", "sweeps", "reports"])
-def test_shipped_files_are_listed_with_their_first_comment(kind: str, tmp_path: Path) -> None:
+def test_shipped_files_are_listed_with_their_first_comment_or_title(kind: str, tmp_path: Path) -> None:
     from rein import config
 
     rows = entries(kind, tmp_path)
     assert {"experiments": "toy"}.get(kind, "demo") in {row["name"] for row in rows}
     for row in rows:
         text = find(getattr(config, kind[:-1].capitalize()), row["name"]).read_text()
-        assert row["about"] and text.startswith(f"# {row['about']}")
+        assert row["about"] and not row["about"].startswith("rein ")
+        assert text.startswith(f"# {row['about']}") or f"\ntitle: {row['about']}\n" in text
 
 
 def test_domains_are_listed_with_folder_and_splits(tmp_path: Path) -> None:

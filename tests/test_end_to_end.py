@@ -54,8 +54,8 @@ def test_the_demo_from_sweep_to_report(tmp_path: Path, toy_data: Path) -> None:
 
     points = list(sweep["points"])
     assert json.loads(rein("sweep", "demo.yaml", "--json"))["done"] == len(points)
-    written = rein("report", "demo", "sweep=demo.yaml").split()
-    assert {"report.md", "report.tex", "report.html"} <= {Path(file).name for file in written}
+    written = json.loads(rein("report", "demo", "sweep=demo.yaml", "--json"))
+    assert {"report.md", "report.tex", "report.html", "inverted-u.png"} <= {Path(file).name for file in written}
     text = (tmp_path / "reports/out/demo/report.md").read_text()
     assert f"{len(points)} done of {len(points)} planned" in text
     assert [point for point in points if point not in text] == []

@@ -15,7 +15,7 @@ from rein.ledger.run import Run
 #: Where `rein ui` shows an SQLite store.
 HOST, PORT = "127.0.0.1", 5000
 #: Raised when MLflow is to show more of a run than before: what was copied under a lower number is copied again.
-LAYOUT = 1
+LAYOUT = 2
 
 #: What was copied of a run: to where, how far, and what is shown of it there.
 NOTHING: dict[str, Any] = {

@@ -142,9 +142,9 @@ def _column(kind: str, *names: str) -> list[str]:
 def _charts(seen: Seen, grouped: bool) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """In short; by domain; pictures; folded, what the UI adds by itself: a chart a class."""
     short = [
-        _chart("BAR", "short", TARGETS, metricKey=TARGETS),
+        _chart("BAR", "short", f"{TARGETS}, last", metricKey=TARGETS),
         _chart("SCATTER", "short", f"{TARGETS} over {SIZE}", xaxis=_axis(SIZE), yaxis=_axis(TARGETS)),
-        *(_chart("LINE", "short", name, metricKey=name) for name in (TARGETS, SOURCES, "loss")),
+        *(_chart("LINE", "short", f"{name} over steps", metricKey=name) for name in (TARGETS, SOURCES, "loss")),
     ]
     domains = [_chart("LINE", "domains", f"{name}/miou", metricKey=f"{name}/miou") for name in seen.domains]
     sections, pictures = [_section("short", "In short"), _section("domains", "Domains")], []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -10,7 +12,11 @@ from typing import Any
 
 from rein.config import Experiment, Sweep
 from rein.ledger import FAILED, Run
+from rein.reports.names import written
 from rein.sweeps.clock import clock
+
+#: What an axis is in a run's name.
+_AXIS = re.compile(r"[\w.]+=")
 
 #: MLflow takes 8,000 characters; so many rows of a table are enough.
 ROWS = 24
@@ -32,6 +38,28 @@ every sweep: its runs grouped by the tag `point`, so that lines and bars are mea
 """
 
 
+def titled(name: str) -> str:
+    """A run's name as a list that cuts it off can show it: short values of the axes, then the point, then the seed.
+
+    `Rein, backbone.name=eva02_large_patch14_224.mim_m38m, tuning.rank=64, seed 0` -> `EVA02-L, rank 64, Rein, seed 0`.
+    """
+    parts = re.split(r", (?=[\w.]+=|seed \d+$)", name)
+    axes = [_axis(part) for part in parts if _AXIS.match(part)]
+    seed = [part for part in parts[1:] if part.startswith("seed ")]
+    point = [part for part in parts if not _AXIS.match(part) and part not in seed]
+    return ", ".join([*axes, *point, *seed])
+
+
+def _axis(part: str) -> str:
+    """`EVA02-L`, and a number with what it is a number of."""
+    key, _, text = part.partition("=")
+    try:
+        value = ast.literal_eval(text)
+    except (SyntaxError, ValueError):
+        return written(text, {})
+    return written(value, {}) if isinstance(value, list | tuple) else f"{written(key, {})} {text}"
+
+
 def point_of(name: str) -> str:
     """A run's name without its seed: what seeds have in common."""
     return name.rpartition(", seed ")[0] or name
@@ -42,7 +70,7 @@ def tags(run: Run, experiment: Experiment, name: str) -> dict[str, str]:
     data, commit = experiment.data, run.commit()
     return {
         **({"mlflow.source.git.commit": commit} if commit else {}),
-        "point": point_of(name),
+        "point": point_of(titled(name)),
         "seed": str(experiment.seed),
         "sources": ", ".join(data.sources),
         "targets": ", ".join(data.targets),
@@ -147,19 +175,31 @@ def of_sweep(asked: str, states: Iterable[str | None], views: Mapping[str, str])
     done = f"**{counted['done']} of {counted.total()} runs done** ({progress})."
     links = " · ".join(f"[{_plain(title)}]({address})" for title, address in views.items())
     beside = f"Beside each other: {links}" if views else ""
-    how = "What `rein report` writes of it is attached here: *Artifacts*, `report/`."
+    how = "What `rein report NAME` writes of it is attached here: *Artifacts*, `report/NAME/report.html`."
     # The UI shows five lines or so before it asks whether one wants more.
     return "\n\n".join(part for part in (done, beside, asked, how) if part)
 
 
 #: Colours that the colour-blind tell apart (Okabe and Ito's, on white and on black).
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#B8A900")
+SHADES = (0.0, 0.45, -0.4, 0.7, -0.65)
 
 
 def colours(names: Iterable[str]) -> dict[str, str]:
-    """The point of some runs -> its colour in charts, which its seeds share; none where there are too many points."""
+    """The point of some runs -> its colour in charts, which its seeds share; none where there are too many points.
+
+    Behind the eight hues come light and dark shades of them.
+    """
     found = list(dict.fromkeys(map(point_of, names)))
-    return dict(zip(found, COLOURS, strict=False)) if len(found) <= len(COLOURS) else {}
+    shades = [_shade(colour, share) for share in SHADES for colour in COLOURS]
+    return dict(zip(found, shades, strict=False)) if len(found) <= len(shades) else {}
+
+
+def _shade(colour: str, share: float) -> str:
+    """Mixed with that share of white, or below 0 of black."""
+    end = 255 if share > 0 else 0
+    channels = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
+    return "#" + "".join(f"{round(one + abs(share) * (end - one)):02X}" for one in channels)
 
 
 def _comment(header: str) -> list[str]:

@@ -281,6 +281,22 @@ def test_a_report_survives_a_tracker_that_is_away(
     assert asked == [(["seeds"], "mine")]
 
 
+def test_a_report_prints_its_documents_and_says_what_is_not_done(
+    rein: Rein, tiny_file: Path, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    (tmp_path / "seeds.yaml").write_text(f"experiment: {tiny_file}\nvary: {{seed: [0]}}\n")
+    parts = "tables: [{name: main}]\nfigures: [{name: how, kind: curves}]"
+    (tmp_path / "mine.yaml").write_text(f"title: T\nsweep: {tmp_path / 'seeds.yaml'}\n{parts}\n")
+    words, out = ("report", tmp_path / "mine.yaml", "--no-track", "--no-pdf", "--out"), tmp_path / "out"
+    with caplog.at_level("INFO", "rein"):
+        said = rein(*words, out).out.splitlines()
+    assert said == [*(str(out / f"report.{end}") for end in ("md", "tex", "html")), f"1 table in {out}"]
+    assert "partial: 0 of 1 runs done" in caplog.text and "figure how: Not drawn:" in caplog.text
+    every = {Path(path).name for path in json.loads(rein(*words, out, "--json").out)}
+    assert {"report.html", "runs.csv", "main.csv"} <= every
+    assert_one_line(rein(*words, "/proc/x"), 2, "--out /proc/x", "can be written to")
+
+
 def test_evaluate_and_predict_read_a_finished_run(rein: Rein, finished: tuple[Run, Machine], tmp_path: Path) -> None:
     run, machine = finished
     said = rein("evaluate", run.id, "--runs", machine.runs, "--domains", "toy-night", "--json")

@@ -57,7 +57,15 @@ def test_a_run_that_failed_says_why(tmp_path: Path) -> None:
     assert said.startswith("**failed** at step 0") and "    no such <domain>" in said and "traceback.txt" in said
 
 
+def test_a_title_starts_with_what_differs() -> None:
+    axes = "backbone.name=eva02_large_patch14_224.mim_m38m, tuning.rank=64, data.sources=('gta', 'synthia')"
+    assert text.titled(f"Rein, linked, {axes}, seed 0") == "EVA02-L, rank 64, GTAV + SYNTHIA, Rein, linked, seed 0"
+    assert text.titled("rein, seed 0") == "rein, seed 0" and text.titled("seed 1") == "seed 1"
+    assert text.titled("tuning.rank=4") == "rank 4" and text.titled("a1b2c3") == "a1b2c3"
+
+
 def test_seeds_share_a_colour_and_many_variants_have_none() -> None:
     found = text.colours(["a, seed 0", "b, seed 0", "a, seed 1"])
     assert list(found) == ["a", "b"] and len(set(found.values())) == 2
+    assert len(set(text.colours(f"rank {number}" for number in range(40)).values())) == 40
     assert text.colours(f"rank {number}" for number in range(50)) == {}

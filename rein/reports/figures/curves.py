@@ -53,7 +53,7 @@ def curves(study: Study, wanted: Figure) -> Picture | str:
         right.plot(mean[source], mean[target], **style, markersize=2.5)
         right.plot(mean[source].tail(1), mean[target].tail(1), **style, markersize=6)
         shown += [
-            Point(right, x, y, f"{names[point]}, step {step}: {y:.1f}")
+            Point(right, x, y, f"{names[point]}, step {step}: mIoU {y:.1f} %")
             for step, x, y in zip(mean.index, mean[source], mean[target], strict=True)
         ]
     right.set(ylabel=title, title="generalisation")

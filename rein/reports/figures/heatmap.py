@@ -1,4 +1,4 @@
-"""IoU of every class under every variant, as numbers on colours."""
+"""IoU of every class under every variant as numbers, on colours that say what each gains over the first."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from rein.reports.study import Study, miou, target_column
 from rein.reports.tables.classes import MEAN, iou
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Canvas
 
 
@@ -50,8 +51,11 @@ def heatmap(study: Study, wanted: Figure) -> Picture | str:
     domains = ", ".join(written(name, wanted.rename) for name in study.targets)
     drawn = (
         f"IoU in percent: a run's mean over the targets that have the class, then the mean over seeds. {MEAN} is over "
-        f"all classes. Target: {domains}."
+        f"all classes. {'Targets' if len(study.targets) > 1 else 'Target'}: {domains}."
     )
+    if len(names) > 1:
+        most = f"{_most(values):.1f}"
+        drawn += f" Colours: the difference to the first row, {names[0]}; blue is more, red less, to {most} points."
     italic = published_note(study, wanted, there, about(study), "In italics")
     return Picture(join(wanted.caption, drawn, italic, left_out(every)), canvas, points=tuple(points))
 
@@ -65,7 +69,10 @@ def _of_published(study: Study, wanted: Figure) -> Study:
 
 
 def _draw(values: pd.DataFrame, columns: Sequence[str], said: Sequence[str]) -> tuple[Canvas, list[Point]]:
-    """Sizes are inches: cells just wide enough for their numbers, room for the longest name on both sides."""
+    """Sizes are inches: cells just wide enough for their numbers, room for the longest name on the left.
+
+    A cell has the colour of its difference to the first row: classes lie further apart than variants.
+    """
     import matplotlib.pyplot as plt
     import seaborn as sns
 
@@ -76,10 +83,11 @@ def _draw(values: pd.DataFrame, columns: Sequence[str], said: Sequence[str]) -> 
     width, height = left + cell * len(columns) + 0.1, above + 0.2 * len(values) + 0.05
     canvas, axes = plt.subplots(figsize=(width, height))
     canvas.subplots_adjust(left=left / width, right=1 - 0.1 / width, top=1 - above / height, bottom=0.05 / height)
+    most = _most(values)
     sns.heatmap(
-        values, cmap="YlGnBu", vmin=0, vmax=100, annot=True, fmt=".1f" if cell > 0.24 else ".0f", cbar=False,
-        annot_kws={"fontsize": 6}, linewidths=0.5, linecolor="white", ax=axes,
-    )  # fmt: skip
+        _gains(values), cmap="RdBu", vmin=-most, vmax=most, cbar=False, linewidths=0.5, linecolor="white", ax=axes
+    )
+    _write(axes, values.to_numpy(), 1 if cell > 0.24 else 0)
     axes.axvline(len(columns) - 1, color="black", linewidth=0.8)
     axes.xaxis.tick_top()
     axes.tick_params(length=0, labelsize=7)
@@ -87,10 +95,41 @@ def _draw(values: pd.DataFrame, columns: Sequence[str], said: Sequence[str]) -> 
     axes.set_yticks(np.arange(len(values)) + 0.5, names, rotation=0)
     for text, name in zip(axes.get_yticklabels(), values.index, strict=True):
         text.set_fontstyle("italic" if name.endswith(", published") else "normal")
+    units = [*(f"{name}: IoU" for name in columns[:-1]), f"{columns[-1]}:"]
     points = [
-        Point(axes, column + 0.5, row + 0.5, f"{said[row]}, {name}: {value:.1f}")
+        Point(axes, column + 0.5, row + 0.5, f"{said[row]}, {name} {value:.1f} %")
         for row, line in enumerate(values.to_numpy())
-        for column, (name, value) in enumerate(zip(columns, line, strict=True))
+        for column, (name, value) in enumerate(zip(units, line, strict=True))
         if value == value
     ]
     return canvas, points
+
+
+def _gains(values: pd.DataFrame) -> pd.DataFrame:
+    """Differences to the first row; 0 where it has no number."""
+    return (values - values.iloc[0]).fillna(0).where(values.notna())
+
+
+def _most(values: pd.DataFrame) -> float:
+    """The largest difference, at least a point: a hair's breadth is no strong colour."""
+    return max(float(_gains(values).abs().max().max()), 1.0)
+
+
+def _write(axes: Axes, values: np.ndarray, digits: int) -> None:
+    """The numbers, black or white, whichever stands out more from the cell."""
+    mesh = axes.collections[0]
+    mesh.update_scalarmappable()
+    colours = np.asarray(mesh.get_facecolor()).reshape(*values.shape, 4)
+    for (row, column), value in np.ndenumerate(values):
+        if value == value:
+            axes.text(
+                column + 0.5, row + 0.5, f"{value:.{digits}f}", ha="center", va="center", fontsize=6,
+                color=_ink(colours[row, column]),
+            )  # fmt: skip
+
+
+def _ink(colour: np.ndarray) -> str:
+    """By the contrast that WCAG 2 defines."""
+    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour[:3])
+    luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    return "black" if (luminance + 0.05) / 0.05 > 1.05 / (luminance + 0.05) else "white"

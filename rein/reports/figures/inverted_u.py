@@ -16,10 +16,12 @@ from rein.reports.figures import labels
 from rein.reports.figures.one_axis import caveat, on_axis
 from rein.reports.figures.parameter_axis import parameter_axis
 from rein.reports.figures.picture import TEXT, Picture, Point, columns, flat, join, looks
+from rein.reports.figures.variants import labels as labels_of
 from rein.reports.figures.variants import setting, variants
 from rein.reports.names import written
 from rein.reports.statistics import Verdict
 from rein.reports.study import AVERAGE, Study, final_loss, miou, target_column, trajectory
+from rein.reports.tables.numbers import number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,6 +30,7 @@ DRAWN = (
     "Lines join the means over seeds, dots are single runs; dashed, on the right, the mean training loss of the last "
     "tenth of steps."
 )
+SAME = "All panels have the same axes of parameters and mIoU; losses have an axis of their own for each head."
 ZERO = "A frozen backbone trains 0 parameters, drawn and tested one decade below the smallest other count."
 PEAK = "Grey: where the peak lies, the 95 % interval of the quadratic's vertex."
 
@@ -67,18 +70,21 @@ def inverted_u(study: Study, wanted: Figure) -> Picture | str:
         seconds.append(_draw(axes, panel, wanted))
         parameter_axis(axes, runs["x"].to_numpy(), zero)
         points += _name(axes, panel, wanted, size[0] / across - 1.1, narrow=len(panels) > 1)
+        points += _told(axes, seconds[-1], panel, wanted)
         said.append(_verdict(panel, wanted))
     peaks = [(axes, peak) for axes, (_, peak) in zip(grid.flat, said, strict=False) if peak is not None]
     for axes, peak in peaks:
         axes.axvspan(peak.low, peak.high, color="0.9", zorder=-1, linewidth=0)
     if len(panels) > 1:
-        _share(grid, seconds)
+        heads = [", ".join(sorted(set(panel.runs["head.method"]))) for panel in panels]
+        _share(grid, seconds, heads)
+        canvas.get_layout_engine().set(hspace=0.08)  # names of one row's variants from the numbers of the row above
     handles = [handle for one in (grid[0, 0], seconds[0]) for handle in one.get_legend_handles_labels()[0]]
     if len(panels) == grid.size:
         canvas.legend(handles=handles, loc="outside lower center", ncols=columns(len(handles), 5))
     else:
         grid.flat[-1].legend(handles=handles, loc="center")
-    same = "All panels have the same axes." if len(panels) > 1 else ""
+    same = SAME if len(panels) > 1 else ""
     drawn = (DRAWN, same, ZERO if zero else "", PEAK if peaks else "")
     caption = join(wanted.caption, *drawn, *_notes(every))
     return Picture(caption, canvas, tuple(verdict for verdict, _ in said), tuple(points))
@@ -161,6 +167,23 @@ def _name(axes: Axes, panel: _Panel, wanted: Figure, width: float, narrow: bool)
     ]
 
 
+def _told(axes: Axes, second: Axes, panel: _Panel, wanted: Figure) -> list[Point]:
+    """What is said of the means of single targets and of the loss."""
+    where = f"{panel.title}: " if panel.title else ""
+    targets = panel.study.targets if len(panel.study.targets) > 1 else []
+    shown = [(axes, f"target {name}", written(name, wanted.rename), "mIoU ", " %", 1) for name in targets]
+    shown.append((second, "final", "training loss", "", "", 2))
+    names = labels_of(panel.study, wanted.rename, wanted.panels)
+    points = []
+    for one, column, what, of, unit, digits in shown:
+        for _, mean in statistics.summarise(panel.runs, ["point", "x"], column).iterrows():
+            if mean["mean"] == mean["mean"]:
+                value = number(mean["mean"], math.nan, digits)
+                text = f"{where}{names[mean['point']] or mean['point']}, {what}: {of}{value}{unit}"
+                points.append(Point(one, mean["x"], mean["mean"], text))
+    return points
+
+
 def _verdict(panel: _Panel, wanted: Figure) -> tuple[Verdict, statistics.Peak | None]:
     """What may be said of a panel, and where the peak lies if there is one."""
     main = target_column(panel.study)
@@ -181,11 +204,10 @@ def _notes(panels: list[_Panel]) -> list[str]:
     return [*(f"{panel.title}: {panel.note}" for panel in panels if panel.note), *empty]
 
 
-def _share(grid: np.ndarray, seconds: list[Axes]) -> None:
-    """One scale of losses for all panels; what the panels have in common is written at the edges alone."""
-    low = min(one.get_ylim()[0] for one in seconds)
-    high = max(one.get_ylim()[1] for one in seconds)
-    across = grid.shape[1]
+def _share(grid: np.ndarray, seconds: list[Axes], heads: Sequence[str]) -> None:
+    """What the panels have in common is written at the edges alone. Losses have a scale a head: they do not compare."""
+    _scale(seconds, heads)
+    across, several = grid.shape[1], len(set(heads)) > 1
     for place, axes in enumerate(grid.flat):
         axes.set_xlabel("trainable parameters" if place >= len(seconds) - across else "")
         axes.set_ylabel("" if place % across else axes.get_ylabel())
@@ -193,9 +215,20 @@ def _share(grid: np.ndarray, seconds: list[Axes]) -> None:
             axes.axis("off")
             continue
         second = seconds[place]
-        second.set_ylim(low, high)
         if place % across < across - 1 and place < len(seconds) - 1:
             second.set_ylabel("")
-            second.tick_params(axis="y", labelright=False)
+            second.tick_params(axis="y", labelright=several)
         # At the end of a last row that is not full there is room for it, and the panels stay equally wide.
-        second.yaxis.set_in_layout(place % across == across - 1)
+        second.yaxis.set_in_layout(several or place % across == across - 1)
+
+
+def _scale(seconds: Sequence[Axes], heads: Sequence[str]) -> None:
+    """The panels of a head share the limits of their losses, with a margin, so that no line runs along an edge."""
+    for head in set(heads):
+        same = [axes for axes, other in zip(seconds, heads, strict=True) if other == head]
+        limits = [axes.dataLim.intervaly for axes in same if np.isfinite(axes.dataLim.intervaly).all()]
+        if limits:
+            low, high = min(one[0] for one in limits), max(one[1] for one in limits)
+            margin = 0.08 * (high - low) or 0.05 * abs(high) or 1.0
+            for axes in same:
+                axes.set_ylim(low - margin, high + margin)

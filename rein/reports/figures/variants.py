@@ -52,15 +52,16 @@ class Variant:
         return float(self.scores[column].std())
 
     def said(self, column: tuple[str, str]) -> str:
-        """`DINOv2-L, Rein: 64.1 ± 0.3 (n 3), 2.99 M`."""
+        """`DINOv2-L, Rein: mIoU 64.1 ± 0.3 % (n 3), 2.99 M trainable`."""
         done = int(self.scores[column].count())
         of = "" if done == self.planned else f" of {self.planned}"
-        parameters = f", {count(self.trainable)}" if self.trainable == self.trainable else ""
-        return f"{self.label}: {number(self.mean(column), self.sd(column), 1)} (n {done}{of}){parameters}"
+        parameters = f", {count(self.trainable)} trainable" if self.trainable == self.trainable else ""
+        value = number(self.mean(column), self.sd(column), 1)
+        return f"{self.label}: mIoU {value} % (n {done}{of}){parameters}"
 
     def said_there(self, value: float) -> str:
-        """`DINOv2-L, Rein: 64.3 (published, Rein T2)`."""
-        return f"{self.label}: {value:.1f} (published, {self.row.table if self.row else MISSING})"
+        """`DINOv2-L, Rein: mIoU 64.3 % (published, Rein T2)`."""
+        return f"{self.label}: mIoU {value:.1f} % (published, {self.row.table if self.row else MISSING})"
 
 
 def variants(study: Study, wanted: Figure, without: Collection[str] = ()) -> list[Variant]:

@@ -119,7 +119,7 @@ def test_curves_follow_runs_in_progress(world: Make) -> None:
     left, right = drawn.canvas.axes
     assert max(line.get_xdata().max() for line in left.lines if len(line.get_xdata())) <= 101
     assert any(len(line.get_xdata()) == 2 for line in right.lines)
-    assert [point.text for point in drawn.points] == ["Ours, step 50: 43.0", "Ours, step 100: 45.5"]
+    assert [point.text for point in drawn.points] == ["Ours, step 50: mIoU 43.0 %", "Ours, step 100: mIoU 45.5 %"]
     assert "Unfinished runs" in drawn.caption
 
 
@@ -169,6 +169,13 @@ def test_nothing_to_draw_is_said(world: Make) -> None:
 def test_an_unknown_point_is_refused_with_the_nearest(study: Study) -> None:
     with pytest.raises(ConfigError, match="did you mean `lora`"):
         picture(study, "curves", points=("lorra",))
+
+
+def test_a_figure_is_of_the_domains_that_it_names(study: Study) -> None:
+    drawn = picture(study, "ranks", domains=("toy-fog", "toy-day"))
+    assert "over 2 targets (toy-fog, toy-day)" in drawn.caption
+    with pytest.raises(ConfigError, match=r"figure 'f': `domains`: 'toy-fgo' is no target .*did you mean `toy-fog`"):
+        picture(study, "radar", domains=("toy-fgo",))
 
 
 def test_a_point_that_the_filter_takes_away_is_refused(study: Study) -> None:

@@ -35,7 +35,9 @@ def test_every_hue_has_a_line_and_what_was_published_a_dashed_one(ranks: Study) 
     dashed = [line for line in axes.lines if line.get_linestyle() == "--"]
     assert [list(line.get_ydata()) for line in dashed] == [[61.6, 63.6, 62.7], [63.7, 64.3, 64.1]]
     assert {line.get_markerfacecolor() for line in dashed} == {"white"}
-    assert said(drawn)["Rein, DINOv2-L, rank 16: 48.5 ± 0.7 (n 2), 2.99 M"] == pytest.approx((16, 48.5))
+    assert said(drawn)["Rein, DINOv2-L, rank 16: mIoU 48.5 ± 0.7 % (n 2), 2.99 M trainable"] == pytest.approx(
+        (16, 48.5)
+    )
     assert not any("Freeze" in point.text for point in drawn.points)
     assert "Hollow and dashed: published values (Rein T7: arXiv" in drawn.caption
 
@@ -77,7 +79,7 @@ def test_one_seed_has_no_bars_and_says_so(world: Callable[..., World]) -> None:
     made.finish_all()
     drawn = picture(gather(made.report(), made.runs), "lines", x="tuning.token_length")
     assert drawn.canvas.axes[0].get_xscale() == "linear"
-    assert [point.text for point in drawn.points][1] == "token length 100: 48.0 (n 1), 2.99 M"
+    assert [point.text for point in drawn.points][1] == "token length 100: mIoU 48.0 % (n 1), 2.99 M trainable"
     assert "One run each: there is no spread to show." in drawn.caption
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -30,13 +31,29 @@ def test_every_panel_has_a_verdict_of_its_own(world: Callable[..., World]) -> No
     assert legend(drawn.canvas)[-2:] == ["average", "training loss"]
 
 
-def test_losses_have_one_scale(paper: Study) -> None:
+def test_losses_of_one_head_have_one_scale(paper: Study) -> None:
     drawn = picture(paper, "inverted_u", panels=("backbone.name",))
     losses = [axes for axes in drawn.canvas.axes if not axes.get_title()]
     assert len(losses) == 2
     assert losses[0].get_ylim() == losses[1].get_ylim()
-    assert "EVA02-L: Rein: 44.5 ± 0.7 (n 2), 2.99 M" in said(drawn)
+    assert "EVA02-L: Rein: mIoU 44.5 ± 0.7 % (n 2), 2.99 M trainable" in said(drawn)
+    assert "EVA02-L: Rein, BDD100K: mIoU 44.5 %" in said(drawn)
+    assert sum("training loss: " in text for text in said(drawn)) == 6
     assert len(drawn.verdicts) == 2
+
+
+def test_small_losses_of_another_head_do_not_lie_along_an_edge(world: Callable[..., World]) -> None:
+    made = world(POINTS, (0,), **{"head.method": ["mask2former", "semfpn"]})
+    for item in made.planned:
+        file = made.finish(item).path / "metrics.jsonl"
+        if item.experiment.head.method == "semfpn":
+            records = (json.loads(line) for line in file.read_text().splitlines())
+            file.write_text("".join(json.dumps({**one, "loss": one["loss"] / 100}) + "\n" for one in records))
+    drawn = picture(gather(made.report(), made.runs), "inverted_u", panels=("head.method",))
+    first, second = [axes for axes in drawn.canvas.axes if axes.get_ylabel() == "training loss" or not axes.get_title()]
+    low, high = second.get_ylim()
+    lines = second.get_lines()[0].get_ydata()
+    assert first.get_ylim()[0] > 10 and low < min(lines) and max(lines) < high < 2 * max(lines)
 
 
 def test_a_panel_without_runs_is_said(world: Callable[..., World]) -> None:

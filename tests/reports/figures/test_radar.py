@@ -19,8 +19,8 @@ def test_values_lie_on_their_axes_from_the_start_that_is_said(study: Study) -> N
     assert "one scale, 35 to 50: it does not start at zero" in drawn.caption
     places = said(drawn)
     # rein scores 48, 46 and 44 in the mean; the first axis points up, the others follow clockwise.
-    assert places["Day: Ours: 48.0 ± 1.0 (n 3), 2.99 M"] == pytest.approx((0, 13))
-    x, y = places["toy-night: Ours: 46.0 ± 1.0 (n 3), 2.99 M"]
+    assert places["Day: Ours: mIoU 48.0 ± 1.0 % (n 3), 2.99 M trainable"] == pytest.approx((0, 13))
+    x, y = places["toy-night: Ours: mIoU 46.0 ± 1.0 % (n 3), 2.99 M trainable"]
     assert (x, y) == pytest.approx((11 * np.sin(2 * np.pi / 3), 11 * np.cos(2 * np.pi / 3)))
     assert legend(drawn.canvas) == ["Ours", "full"]
     assert {"Day", "toy-night", "toy-fog", "35", "50"} <= set(texts(drawn.canvas))
@@ -40,7 +40,7 @@ def test_published_lines_are_dotted_and_hollow(paper: Study) -> None:
     assert lines["DINOv2-L, published"].get_markerfacecolor() == "white"
     assert lines["DINOv2-L, published"].get_linestyle() != lines["DINOv2-L"].get_linestyle() == "-"
     assert lines["DINOv2-L"].get_marker() != lines["EVA02-L"].get_marker()
-    assert "BDD100K: EVA02-L: 60.5 (published, Rein T2)" in said(drawn)
+    assert "BDD100K: EVA02-L: mIoU 60.5 % (published, Rein T2)" in said(drawn)
     assert "Rein T2: arXiv" in drawn.caption
 
 

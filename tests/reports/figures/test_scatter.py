@@ -17,8 +17,10 @@ from tests.reports.made_up_sweep import World
 def test_a_point_stands_at_its_parameters_and_its_mean(paper: Study) -> None:
     drawn = picture(paper, "scatter", hue="backbone.name")
     places = said(drawn)
-    assert places["Rein, DINOv2-L: 44.5 ± 0.7 (n 2), 2.99 M"] == pytest.approx((np.log10(2_990_000), 44.5))
-    assert places["Freeze, EVA02-L: 38.5 ± 0.7 (n 2), 0"] == pytest.approx((np.log10(299_000), 38.5))
+    assert places["Rein, DINOv2-L: mIoU 44.5 ± 0.7 % (n 2), 2.99 M trainable"] == pytest.approx(
+        (np.log10(2_990_000), 44.5)
+    )
+    assert places["Freeze, EVA02-L: mIoU 38.5 ± 0.7 % (n 2), 0 trainable"] == pytest.approx((np.log10(299_000), 38.5))
     assert len(places) == 6  # nothing published unless a table is named
     assert "one decade below" in drawn.caption
     assert legend(drawn.canvas) == ["DINOv2-L", "EVA02-L"]
@@ -28,8 +30,8 @@ def test_a_point_stands_at_its_parameters_and_its_mean(paper: Study) -> None:
 def test_published_points_are_hollow_and_have_their_source(paper: Study) -> None:
     drawn = picture(paper, "scatter", hue="backbone.name", published="Rein T2")
     places = said(drawn)
-    assert places["Rein, DINOv2-L: 64.3 (published, Rein T2)"] == pytest.approx((np.log10(2_990_000), 64.3))
-    assert places["Full, EVA02-L: 60.9 (published, Rein T2)"] == pytest.approx((np.log10(304_240_000), 60.9))
+    assert places["Rein, DINOv2-L: mIoU 64.3 % (published, Rein T2)"] == pytest.approx((np.log10(2_990_000), 64.3))
+    assert places["Full, EVA02-L: mIoU 60.9 % (published, Rein T2)"] == pytest.approx((np.log10(304_240_000), 60.9))
     assert len(places) == 12
     hollow = [line for line in drawn.canvas.axes[0].lines if line.get_markerfacecolor() == "white"]
     assert sorted(line.get_ydata()[0] for line in hollow) == [56.2, 60.9, 61.1, 61.7, 63.6, 64.3]
@@ -86,7 +88,7 @@ def test_runs_that_are_missing_are_said(world: Callable[..., World]) -> None:
         if item.point == "lora" and item.experiment.seed == 0:
             made.finish(item)
     drawn = picture(gather(made.report(), made.runs), "scatter")
-    assert drawn.points[0].text == "lora: 42.0 (n 1 of 2), 786 k"
+    assert drawn.points[0].text == "lora: mIoU 42.0 % (n 1 of 2), 786 k trainable"
     assert "not drawn: frozen; rein; full." in drawn.caption
 
 
