@@ -205,6 +205,7 @@ def test_paper_has_all_pictures(browser: Browser, page: Path, tmp_path: Path) ->
     browser.resize(1200, 900)
     browser.media()
     browser.open(tmp_path / "page.html")
+    assert browser.see("[...document.images].every(image => image.complete && image.naturalWidth)")
     browser.print(tmp_path / "page.pdf")
     said = subprocess.run(["pdfimages", "-list", tmp_path / "page.pdf"], capture_output=True, text=True, check=True)
     kinds = [line.split()[2] for line in said.stdout.splitlines()[2:]]
