@@ -121,7 +121,7 @@ def test_a_point_says_its_value_to_the_mouse(opened: Browser) -> None:
     assert opened.see(TIP) is None
     opened.hover(x + 5, y - 4)
     said = opened.see(TIP)  # seeds 0 and 1 of rein have an average of 45 and 46
-    assert said.startswith("rein: 45.5 ± 0.7") and "2.99 M" in said
+    assert said.startswith("rein: mIoU 45.5 ± 0.7") and "2.99 M" in said
     # What is said lies in the window and not on the point.
     box = opened.see("document.getElementById('tip').getBoundingClientRect().toJSON()")
     assert box["left"] >= 0 and box["right"] <= 1200 and box["top"] >= 0 and box["bottom"] < y
