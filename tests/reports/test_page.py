@@ -121,7 +121,7 @@ def test_a_point_says_its_value_to_the_mouse(opened: Browser) -> None:
     assert opened.see(TIP) is None
     opened.hover(x + 5, y - 4)
     said = opened.see(TIP)  # seeds 0 and 1 of rein have an average of 45 and 46
-    assert said.startswith("rein: 45.5 ± 0.7") and "2.99 M" in said
+    assert said.startswith("rein: mIoU 45.5 ± 0.7") and "2.99 M" in said
     # What is said lies in the window and not on the point.
     box = opened.see("document.getElementById('tip').getBoundingClientRect().toJSON()")
     assert box["left"] >= 0 and box["right"] <= 1200 and box["top"] >= 0 and box["bottom"] < y
@@ -198,8 +198,15 @@ needs_poppler = pytest.mark.skipif(shutil.which("pdfimages") is None, reason="no
 
 
 @needs_poppler
-def test_paper_has_all_pictures(opened: Browser, tmp_path: Path) -> None:
-    opened.print(tmp_path / "page.pdf")
+def test_paper_has_all_pictures(browser: Browser, page: Path, tmp_path: Path) -> None:
+    # So far down that a browser would not yet load what it may load late.
+    far = page.read_text().replace("</style>", "@media screen { main { padding-top: 20000px } }\n</style>")
+    (tmp_path / "page.html").write_text(far)
+    browser.resize(1200, 900)
+    browser.media()
+    browser.open(tmp_path / "page.html")
+    assert browser.see("[...document.images].every(image => image.complete && image.naturalWidth)")
+    browser.print(tmp_path / "page.pdf")
     said = subprocess.run(["pdfimages", "-list", tmp_path / "page.pdf"], capture_output=True, text=True, check=True)
     kinds = [line.split()[2] for line in said.stdout.splitlines()[2:]]
     assert kinds.count("image") == 1 + 4 * (2 + 4)  # the inverted u; of four domains image, label and variants
