@@ -65,7 +65,8 @@ def test_a_pattern_leaves_out_the_same_runs_there(tmp_path: Path) -> None:
 
 def test_the_members_of_a_family_stand_for_those_of_the_other(tmp_path: Path) -> None:
     domains = {"cityscapes": "toy-day", "cityscapes-c": "toy-c"}
-    sweep = build(Sweep, {"experiment": "rein_dinov2_cityscapes_c", "vary": {"seed": [0]}})
+    axes = {"data.targets": [["cityscapes-c"]]}
+    sweep = build(Sweep, {"experiment": "rein_dinov2_cityscapes_1024", "vary": axes})
     moved = move(sweep, a_world(tmp_path, domains=domains))
     assert moved.stands_for["toy-c-fog-3"] == "cityscapes-c-fog-3"
 

@@ -81,6 +81,7 @@ class Figure:
     points: tuple[str, ...] = ()
     #: As in a table.
     filter: dict[str, Any] = field(default_factory=dict)
+    domains: tuple[str, ...] = ()
     rename: dict[str, str] = field(default_factory=dict)
     published: str = ""
     #: The dotted key along the horizontal axis of `lines`.
@@ -99,9 +100,10 @@ class Report:
     title: str
     #: Name or path of the sweep; empty in a document of parts alone.
     sweep: str = ""
-    #: Axes in place of the sweep's own: what `rein sweep` was given as `vary=...`.
+    #: Axes in place of the sweep's own: what `rein sweep` was given as `vary=...`. None in a document of parts alone.
     vary: dict[str, Axis] | None = None
     text: str = ""
+    #: In a document of parts any but `last` is that of every part too.
     selection: Selection = "last"
     tables: tuple[Table, ...] = ()
     figures: tuple[Figure, ...] = ()

@@ -176,6 +176,8 @@ def _part(grid: Grid, part: Sequence[int], rows: range) -> str:
             lines += [r"\addlinespace"] if number > rows.start else []
             lines.append(rf"\multicolumn{{{len(part)}}}{{@{{}}l}}{{\emph{{{_cell(row[0])}}}}} \\")
         else:
+            if not role and number > rows.start and grid.every_role[number - 1] == "sub":
+                lines.append(r"\addlinespace[2pt]")
             indent = r"\quad " if role == "sub" else ""
             lines.append(indent + " & ".join(_cell(row[i]) for i in part) + r" \\")
     return "\n".join([_FIT, *lines, r"\bottomrule", r"\end{tabular}}", ""])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from itertools import pairwise
@@ -219,14 +219,14 @@ def final_loss(losses: pd.DataFrame) -> pd.DataFrame:
     return means.assign(change=means["final"] / means["before"] - 1)[["run_id", "final", "change"]]
 
 
-def environments(study: Study) -> list[dict[str, object]]:
-    """The recorded environment of every run that has one, as dotted keys."""
+def environments(paths: Iterable[Path]) -> list[dict[str, object]]:
+    """The recorded environment of every run that has one, as dotted keys; of the runs' folders."""
 
     @cache  # most runs of a sweep have the same
     def read(content: bytes) -> dict[str, object]:
         return dict(dotted(json.loads(content)))
 
-    files = (path / "environment.json" for path in study.runs["path"])
+    files = (path / "environment.json" for path in paths)
     return [read(file.read_bytes()) for file in files if file.is_file()]
 
 

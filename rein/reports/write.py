@@ -19,14 +19,14 @@ import pandas as pd
 
 from rein.config import ConfigError, Report
 from rein.config_io import load
-from rein.reports.figures import draw
+from rein.reports.figures import draw, material
 from rein.reports.figures.picture import DPI, Spot
 from rein.reports.gallery import BUDGET, Gallery, gallery
 from rein.reports.grid import Grid
 from rein.reports.latex import figure
 from rein.reports.latex_pdf import compile_pdf
 from rein.reports.markup import Format, Raw, after, attribute, escape, headline, slug
-from rein.reports.missing import hours_to_fill
+from rein.reports.missing import duration, hours_to_fill
 from rein.reports.notes import files_mark, files_note
 from rein.reports.statistics import Verdict
 from rein.reports.study import Study, environments, gather
@@ -116,10 +116,14 @@ def write(
     is marked. Raises ConfigError where the report names what does not exist.
     """
     parts = {part: load(Report, part) for part in report.parts}
+    if report.selection != "last":  # which is what a part says that says nothing
+        parts = {part: replace(one, selection=report.selection) for part, one in parts.items()}
     if nested := [part for part, one in parts.items() if one.parts]:
         raise ConfigError(f"`parts`: {nested[0]} has parts itself; name those here")
     if not report.sweep and (report.tables or report.figures or not parts):
         raise ConfigError("`sweep` is missing: it says what runs the tables and figures are about")
+    if report.vary is not None and not report.sweep:
+        raise ConfigError("`vary`: a document of parts has no axes of its own; give them to the report of one part")
     reports = {**({name: report} if report.sweep else {}), **parts}
     _check_names(list(reports.values()))
     for folder in ("tables", "figures"):
@@ -139,6 +143,7 @@ def write(
         "report": report, "chapters": chapters,
         "progress": "; ".join(filter(None, (progress(studies), hours_to_fill(studies)))),
         "paragraphs": paragraphs(report.text) if parts else [], "world": paragraphs(said.text) if said else [],
+        "software": software(studies),
     }  # fmt: skip
     _say(chapters, str(context["progress"]))
     documents = []
@@ -185,7 +190,7 @@ def _chapter(
             continue
         said = files_note(study) if wanted.kind != "predictions" else ""
         saved = picture.save(stem)
-        looked_through = gallery(study, wanted, budget) if wanted.kind == "predictions" else None
+        looked_through = gallery(material(study, wanted), wanted, budget) if wanted.kind == "predictions" else None
         caption = " ".join(filter(None, (picture.caption, there, said)))
         figures.append(Drawn(wanted.name, title, caption, saved.files, saved.spots, looked_through))
         stem.with_suffix(".tex").write_text(figures[-1].latex(), encoding="utf-8")
@@ -247,19 +252,15 @@ def provenance(study: Study, name: str = "", world: str | None = None) -> list[t
     wait = runs["data_wait"].max()
     if wait == wait:
         facts.append(("waiting for data", f"at most {100 * wait:.0f} % of a run's time"))
-    return facts + _software(environments(study), len(runs))
+    return facts
 
 
-def duration(seconds: float) -> str:
-    """`42 s`, `12 min`, `3 h 12 min`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def _software(found: list[dict[str, Any]], runs: int) -> list[tuple[str, str]]:
-    """Commit, device and package versions of the runs; where runs differ, every value with its number of runs."""
+def software(studies: Sequence[Study]) -> list[tuple[str, str]]:
+    """Commit, device and package versions of the runs, each once; where they differ, every value with its number."""
+    paths = {
+        run_id: path for study in studies for run_id, path in study.runs[["run_id", "path"]].itertuples(index=False)
+    }
+    found, runs = environments(paths.values()), len(paths)
     if not found:
         return [("software", "no run has recorded its environment")]
     lines = []

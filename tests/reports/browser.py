@@ -125,4 +125,6 @@ class Browser:
         file.write_bytes(base64.b64decode(data))
 
     def print(self, file: Path) -> None:
-        file.write_bytes(base64.b64decode(self.call("Page.printToPDF", printBackground=False)["data"]))
+        file.write_bytes(
+            base64.b64decode(self.call("Page.printToPDF", printBackground=False, preferCSSPageSize=True)["data"])
+        )

@@ -56,6 +56,13 @@ def test_every_kept_image_is_there(made: World) -> None:
     assert names == ["road", "sky", "car", "void"]
 
 
+def test_variants_have_the_names_of_the_figures(made: World) -> None:
+    renamed = Figure(name="all", kind="predictions", rename={"rein": "Rein", "frozen": "Freeze"})
+    found = gallery(gather(made.report(), made.runs), renamed)
+    assert found.points == ["Freeze", "Rein"]
+    assert [panel.what for panel in found.scenes[0].panels] == ["image", "label", "Freeze", "Rein"]
+
+
 def test_masks_keep_the_colours_of_the_classes(made: World) -> None:
     label = gallery(gather(made.report(), made.runs), ALL).scenes[0].panels[1]
     kind, data = re.fullmatch(r"data:image/(\w+);base64,(.*)", label.url).groups()  # type: ignore[union-attr]

@@ -7,18 +7,23 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 
+from rein.config import Table
 from rein.data.classes import CLASSES
 from rein.reports import latex_pdf
 from rein.reports.grid import Cell, Column, Grid
 from rein.reports.latex import SIZE, SMALLEST, figure
 from rein.reports.latex_pdf import compile_pdf
 from rein.reports.write import write
+from tests.processes import alive, ends
 from tests.reports.made_up_sweep import FIGURES, TABLES, World
+from tests.waiting import comes
 
 Make = Callable[..., World]
 needs_latex = pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex on this machine")
@@ -184,6 +189,22 @@ def test_a_pdf_is_made(world: Make) -> None:
 
 
 @needs_latexmk
+@needs_reader
+def test_no_float_leaves_its_chapter(world: Make) -> None:
+    made = world(seeds=(0,))
+    made.finish_all()
+    tables = tuple(Table(name=f"t{i}", caption=f"What is seen {i}. And more.") for i in range(9))
+    write(made.report(title="100 % & more", tables=tables, figures=FIGURES[:2]), made.runs, made.out, pdf=True)
+    info = subprocess.run(["pdfinfo", "report.pdf"], cwd=made.out, capture_output=True, text=True, check=True).stdout
+    assert re.search(r"Title: +100 % & more", info)
+    subprocess.run(["pdftotext", "report.pdf"], cwd=made.out, check=True)
+    before, after = (made.out / "report.txt").read_text().split("How these numbers were made")
+    for number in range(9):
+        assert f"Table {number + 1}: What is seen {number}. And more" in " ".join(before.split())
+    assert "Figure 2:" in before and "Table" not in after and "Figure" not in after
+
+
+@needs_latexmk
 def test_a_document_that_does_not_compile_costs_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     document = tmp_path / "report.tex"
     document.write_text(r"\documentclass{article}\begin{document}\undefined\end{document}")
@@ -199,12 +220,22 @@ def test_a_document_that_does_not_compile_costs_a_warning(tmp_path: Path, caplog
 def test_a_document_that_never_ends_is_given_up(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(latex_pdf, "PATIENCE", 1)
+    monkeypatch.setattr(latex_pdf, "PATIENCE", 5)
     document = tmp_path / "report.tex"
     document.write_text(r"\documentclass{article}\begin{document}\loop\iftrue\repeat\end{document}")
-    with caplog.at_level(logging.WARNING):
-        assert compile_pdf(document) is None
-    assert "more than 1 s" in caplog.text
+    with caplog.at_level(logging.WARNING), ThreadPoolExecutor() as pool:
+        made = pool.submit(compile_pdf, document)
+        found: list[psutil.Process] = []
+        assert comes(lambda: found.extend(started("pdflatex")) or found or made.done()) and found
+        assert made.result() is None
+    assert "more than 5 s" in caplog.text
+    assert all(map(ends, found))  # what latexmk has started, too
+
+
+def started(name: str) -> list[psutil.Process]:
+    """Those that descend from this process and have that name."""
+    children = psutil.Process().children(recursive=True)
+    return [one for one in children if alive(one) and one.name() == name]
 
 
 def test_without_latexmk_there_is_no_pdf(

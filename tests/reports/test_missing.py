@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from rein.config import Report
-from rein.reports.missing import hours_to_fill, missing
+from rein.reports.missing import duration, hours_to_fill, missing
 from rein.reports.study import gather
 from rein.reports.write import provenance, write
 from tests.reports.made_up_sweep import POINTS, World
@@ -41,11 +41,26 @@ def test_where_nothing_has_run_the_paper_says_it_by_steps_and_gpus(world: Make) 
     # 200 steps of 40,000, twice, at 9.5 to 11.8 hours.
     assert (one.low / 3600, one.high / 3600) == pytest.approx((0.095, 0.118))
     assert hours_to_fill([gather(made.report(), made.runs)]) == (
-        "about 0.1 GPU-hours for 2 missing runs, by the 9.5–11.8 h that Rein T8 has for 40,000 steps of a ViT-L on one "
-        "RTX 3090 Ti"
+        "about 6 min–7 min of a GPU for 2 missing runs, by the 9.5–11.8 h that Rein T8 has for 40,000 steps of 4 crops "
+        "of 512² of a ViT-L on one RTX 3090 Ti, in proportion to steps and pixels, AdvStyle thrice; backbones are not "
+        "told apart"
     )
-    assert missing([gather(on_a_gpu(made, 0.5).report(), made.runs)])[0].low == pytest.approx(one.low / 2)
-    assert missing([gather(on_a_gpu(made, "auto").report(), made.runs)])[0].low == pytest.approx(one.low)
+    # A part of a GPU takes as much longer.
+    for part in (0.5, 4, "auto"):
+        assert missing([gather(on_a_gpu(made, part).report(), made.runs)])[0].low == pytest.approx(one.low)
+
+
+def test_hours_grow_with_what_goes_through_the_network(world: Make) -> None:
+    wide = {"data.crop_size": 1024, "data.batch_size": 8}
+    points = {"rein": ({}, 10, 0.4), "wide": (wide, 10, 0.4), "adv": ({"data.augmentation": "advstyle"}, 10, 0.4)}
+    alone = on_a_gpu(world({"rein": points["rein"]}, seeds=(0,)))
+    [one] = missing([gather(alone.report(), alone.runs)])
+    made = on_a_gpu(world(points, seeds=(0,)))
+    [three] = missing([gather(made.report(), made.runs)])
+    assert three.low == pytest.approx((1 + 8 + 3) * one.low)
+    made.finish(made.planned[0], seconds=60.0)
+    [others] = missing([gather(made.report(), made.runs)])
+    assert others.low == pytest.approx((8 + 3) * 60), "and so they do from run to run of a sweep"
 
 
 def test_neither_a_processor_nor_a_world_is_measured_by_the_papers_gpu(world: Make, tmp_path: Path) -> None:
@@ -85,3 +100,12 @@ def test_it_stands_in_the_documents_head_and_in_the_chapters_facts(world: Make, 
         made.finish(item)
     study = gather(made.report(), made.runs)
     assert hours_to_fill([study]) == "" and "to fill the missing cells" not in dict(provenance(study))
+
+
+def test_durations() -> None:
+    assert [duration(seconds) for seconds in (42, 720, 11_520, 360_000)] == [
+        "42 s",
+        "12 min",
+        "3 h 12 min",
+        "100 h 00 min",
+    ]

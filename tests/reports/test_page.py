@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
@@ -145,7 +148,6 @@ def test_the_gallery_shows_what_is_chosen(opened: Browser) -> None:
             select.value = '{value}'; select.dispatchEvent(new Event('change', {{bubbles: true}}))}}""")
     assert opened.see(seen) == ["toy-fog image", "toy-fog label", f"toy-fog {LORA}"]
     sizes = """Promise.all([...document.images].map(async image => {
-        image.loading = 'eager';
         await image.decode();
         return image.naturalWidth;
     }))"""
@@ -190,3 +192,83 @@ def test_paper_has_no_controls(opened: Browser) -> None:
     opened.media("print")
     shown = "[...document.querySelectorAll('.control, .spot, #tip')].filter(one => one.checkVisibility()).length"
     assert opened.see(shown) == 0
+
+
+needs_poppler = pytest.mark.skipif(shutil.which("pdfimages") is None, reason="no poppler on this machine")
+
+
+@needs_poppler
+def test_paper_has_all_pictures(opened: Browser, tmp_path: Path) -> None:
+    opened.print(tmp_path / "page.pdf")
+    said = subprocess.run(["pdfimages", "-list", tmp_path / "page.pdf"], capture_output=True, text=True, check=True)
+    kinds = [line.split()[2] for line in said.stdout.splitlines()[2:]]
+    assert kinds.count("image") == 1 + 4 * (2 + 4)  # the inverted u; of four domains image, label and variants
+
+
+def wide(browser: Browser, folder: Path) -> None:
+    """Open a page with a table of two names and twenty classes."""
+    columns = [Column("backbone", name=True), Column("method", name=True), Column("n"), Column("letter")]
+    columns += [Column(f"motorcycle {i}", f"domain {i // 2}") for i in range(20)]
+    rows = tuple(
+        (Cell("CLIP-L"), Cell(method), Cell("3"), Cell("a b"), *[Cell("45.3", value=45.3)] * 20)
+        for method in ("Full", "Freeze", "Rein")
+    )
+    css, script = (
+        resources.files("rein.reports").joinpath(f"templates/report.{end}").read_text() for end in ("css", "js")
+    )
+    table = Grid("main", "", tuple(columns), rows, pd.DataFrame()).html()
+    page = folder / "page.html"
+    page.write_text(
+        f"<!doctype html><style>{css}</style><body><div class='wide dense'>{table}</div><script>{script}</script>"
+    )
+    browser.open(page)
+
+
+@needs_poppler
+def test_paper_cuts_no_wide_table(browser: Browser, tmp_path: Path) -> None:
+    browser.resize(1200, 900)
+    wide(browser, tmp_path)
+    browser.print(tmp_path / "page.pdf")
+    subprocess.run(["pdftotext", "-bbox", tmp_path / "page.pdf"], check=True)
+    text = (tmp_path / "page.html").read_text()
+    width, height = map(float, re.findall(r'<page width="([\d.]+)" height="([\d.]+)"', text)[0])
+    right = [float(one) for one in re.findall(r'xMax="([\d.]+)"', text)]
+    assert width > height and len(right) > 60 and max(right) < width - 20
+
+
+@pytest.mark.parametrize("width", [375, 1000])
+def test_names_stay_in_sight_and_cover_no_heading(browser: Browser, width: int, tmp_path: Path) -> None:
+    browser.resize(width, 700)
+    wide(browser, tmp_path)
+    box = "document.querySelector('.scroll')"
+    assert browser.see(f"{box}.classList.contains('more')")
+    browser.see(f"new Promise(done => {{ {box}.scrollLeft = 300; requestAnimationFrame(done); }})")
+    seen = """[...document.querySelectorAll('tbody tr')].map(row => {
+        const cell = row.cells[COLUMN].getBoundingClientRect();
+        return document.elementFromPoint(cell.x + cell.width / 2, cell.y + cell.height / 2)?.textContent;
+    })"""
+    assert browser.see(seen.replace("COLUMN", "1")) == ["Full", "Freeze", "Rein"]
+    assert browser.see(seen.replace("COLUMN", "0")) == ["CLIP-L"] * 3
+    names = "Math.max(...[...document.querySelectorAll('tbody .name')].map(cell => cell.getBoundingClientRect().right))"
+    heading = (
+        f"document.elementFromPoint({names} + 30, document.querySelector('.groups').getBoundingClientRect().y + 8)"
+    )
+    assert browser.see(f"{heading}.textContent").startswith("domain")
+    browser.see(f"new Promise(done => {{ {box}.scrollLeft = 9999; setTimeout(done, 200); }})")
+    assert not browser.see(f"{box}.classList.contains('more')")
+
+
+def test_words_stand_left(browser: Browser, tmp_path: Path) -> None:
+    wide(browser, tmp_path)
+    sides = (
+        "[...document.querySelectorAll('tbody tr')[0].cells].slice(0, 5).map(cell => getComputedStyle(cell).textAlign)"
+    )
+    assert browser.see(sides) == ["left", "left", "right", "left", "right"]
+
+
+def test_the_sticky_names_are_shaded_with_their_row(browser: Browser, tmp_path: Path) -> None:
+    wide(browser, tmp_path)
+    browser.hover(*browser.place("tbody tr:nth-child(2) td"))
+    shades = """[...document.querySelectorAll('tbody tr:nth-child(2) > *')]
+        .map(cell => getComputedStyle(cell).backgroundColor)"""
+    assert len(set(browser.see(shades))) == 1

@@ -11,11 +11,12 @@ from html.parser import HTMLParser
 
 import pandas as pd
 import pytest
+import yaml
 
 from rein.config import ConfigError, Figure, Report, Table
 from rein.config_io import load, shipped
 from rein.reports.markup import escape, slug
-from rein.reports.write import duration, write
+from rein.reports.write import write
 from tests.reports.made_up_sweep import CONTROL, FIGURES, POINTS, TABLES, World
 
 Make = Callable[..., World]
@@ -87,6 +88,30 @@ def test_names_cannot_break_a_document(world: Make) -> None:
     assert len(widths) == 1
 
 
+def test_tables_and_figures_have_one_number_and_title_in_all_formats(world: Make) -> None:
+    made = world(seeds=(0,))
+    made.finish_all()
+    chapter = made.folder / "chapter.yaml"
+    chapter.write_text(
+        f"title: Chapter\nsweep: {made.sweep}\ntables: [{{name: again, caption: 'At 0.5 e.g. on B. Small print.'}}]\n"
+        "figures: [{name: gone, kind: predictions, caption: None kept},"
+        "{name: f2, kind: inverted_u, caption: Up. Down.}]"
+    )
+    figures = (Figure(name="first", kind="curves"),)
+    write(made.report(figures=figures, parts=(str(chapter),)), made.runs, made.out)
+    text = documents(made)
+    titles = ["Table 1. main", "Figure 1. first", "Table 2. At 0.5 e.g. on B", "Figure 2. None kept", "Figure 3. Up"]
+    assert re.findall(r"(?m)^## ((?:Table|Figure) .*)$", text["md"]) == titles
+    assert re.findall(r"<h3>((?:Table|Figure) .*)</h3>", text["html"]) == titles
+    links = dict(re.findall(r'<a href="#([^"]+)">((?:Table|Figure) [^<]+)</a>', text["html"]))
+    assert list(links.values()) == titles and all(f'id="{anchor}"' in text["html"] for anchor in links)
+    for said in (text["md"], text["html"].split("<main>")[1]):
+        assert said.count("At 0.5 e.g. on B") == 1 and "Small print." in said
+    assert r"\textbf{At 0.5 e.g. on B.} Small print." in (made.out / "tables/again.tex").read_text()
+    assert "At 0.5 e.g. on B. Small print." in (made.out / "tables/again.md").read_text()
+    assert r"\refstepcounter{figure}" in text["tex"]  # what is not drawn has a number, too
+
+
 def test_html_is_one_well_formed_file(finished: World) -> None:
     text = documents(finished)["html"]
     checker = Balance()
@@ -146,21 +171,45 @@ def test_escaping() -> None:
     assert escape("1. x\n- y\n2.5", "md") == "1\\. x\n\\- y\n2.5"
 
 
-def test_durations() -> None:
-    assert [duration(seconds) for seconds in (42, 720, 11_520, 360_000)] == [
-        "42 s",
-        "12 min",
-        "3 h 12 min",
-        "100 h 00 min",
-    ]
-
-
 @pytest.mark.parametrize("name", sorted(shipped(Report)))
 def test_shipped_reports_are_valid(name: str) -> None:
     report = load(Report, name)
     assert report.tables or report.parts
-    assert report.text or name in load(Report, "paper").parts, "a chapter may say all in its title"
+    assert len(report.text.split()) > 15
     assert all(item.caption for item in (*report.tables, *report.figures))
+
+
+def a_document(world: World, **changes: object) -> Report:
+    """Of two chapters of the same sweep."""
+    for name in ("one", "two"):
+        part = {"title": name, "sweep": str(world.sweep), "tables": [{"name": f"table-{name}"}]}
+        (world.folder / f"{name}.yaml").write_text(yaml.safe_dump(part))
+    parts = tuple(str(world.folder / f"{name}.yaml") for name in ("one", "two"))
+    return Report(**{"title": "Both", "parts": parts, **changes})  # type: ignore[arg-type]
+
+
+def test_the_rule_of_a_document_is_that_of_its_chapters(world: Make) -> None:
+    made = world({"rein": POINTS["rein"]}, seeds=(0,))
+    made.finish_all()
+    for rule in ("last", "oracle"):
+        write(a_document(made, selection=rule), made.runs, made.out)
+        assert documents(made)["md"].count(f"selection rule: `{rule}`") == 2
+
+
+def test_a_document_of_parts_has_no_axes(world: Make) -> None:
+    made = world({"rein": POINTS["rein"]}, seeds=(0,))
+    with pytest.raises(ConfigError, match=r"`vary`: a document of parts has no axes of its own"):
+        write(a_document(made, vary={"seed": [0]}), made.runs, made.out)
+
+
+def test_a_document_names_the_software_of_its_runs_once(world: Make) -> None:
+    made = world({"rein": POINTS["rein"]}, seeds=(0, 1))
+    made.finish_all()
+    (made.runs / made.planned[0].id / "environment.json").write_text('{"packages": {"torch": "2.14"}}')
+    write(a_document(made), made.runs, made.out)
+    for text in documents(made).values():
+        assert text.count("2.14") == 1 and "1 of 2 runs" in text, "a run of two chapters is one"
+    assert "\n# Software of the runs\n" in documents(made)["md"]
 
 
 def test_nothing_heavy_is_imported(world: Make) -> None:

@@ -18,6 +18,7 @@ from rein.reports.figures.ranks import ranks
 from rein.reports.figures.scatter import scatter
 from rein.reports.figures.selection import selection
 from rein.reports.study import Study
+from rein.reports.tables.targets import of_targets
 from rein.reports.takes import check_keys
 
 
@@ -30,15 +31,15 @@ class Kind:
 
 
 KINDS = {
-    "inverted_u": Kind(inverted_u, "points rename panels"),
-    "curves": Kind(curves, "points rename"),
-    "predictions": Kind(predictions, "points rename"),
-    "radar": Kind(radar, "points rename published hue"),
-    "scatter": Kind(scatter, "points rename published hue"),
-    "lines": Kind(lines, "points rename published hue x"),
-    "heatmap": Kind(heatmap, "points rename published"),
-    "ranks": Kind(ranks, "points rename"),
-    "selection": Kind(selection, "points rename"),
+    "inverted_u": Kind(inverted_u, "points domains rename panels"),
+    "curves": Kind(curves, "points domains rename"),
+    "predictions": Kind(predictions, "points domains rename"),
+    "radar": Kind(radar, "points domains rename published hue"),
+    "scatter": Kind(scatter, "points domains rename published hue"),
+    "lines": Kind(lines, "points domains rename published hue x"),
+    "heatmap": Kind(heatmap, "points domains rename published"),
+    "ranks": Kind(ranks, "points domains rename"),
+    "selection": Kind(selection, "points domains rename"),
 }
 
 
@@ -56,7 +57,7 @@ def draw(study: Study, wanted: Figure) -> Picture | str:
 
     where, kind = f"figure {wanted.name!r}", KINDS[wanted.kind]
     check_keys(wanted, kind.takes)
-    study = study.only(wanted.filter, where)
+    study = material(study, wanted)
     for point in wanted.points:
         if point not in study.points:
             there = "the sweep has" if not wanted.filter else "its `filter` leaves"
@@ -71,3 +72,9 @@ def draw(study: Study, wanted: Figure) -> Picture | str:
         return "the sweep has no target domain"
     with plt.rc_context({**STYLE, "axes.prop_cycle": cycler(color=sns.color_palette("colorblind"))}):
         return kind.draw(study, wanted)
+
+
+def material(study: Study, wanted: Figure) -> Study:
+    """What of a study a figure is about: the runs that its filter leaves, and the targets that it names."""
+    study = study.only(wanted.filter, f"figure {wanted.name!r}")
+    return of_targets(study, wanted) if wanted.domains else study

@@ -33,10 +33,10 @@ def caveat(study: Study, runs: pd.DataFrame) -> str:
     """What else differs between the points: a rise and fall over unlike methods says little about the count alone.
 
     The share is that of simulated sweeps with the 9 counts of `sweeps/paper_trainable.yaml` on DINOv2-L and 3 seeds.
-    Every point lies off the curve by an offset of its own, normal, of twice the noise between seeds, which all its seeds
-    have. The curve rises by 3 or 6 points to a ceiling, 60 + h (1 - exp(-b s)) with s in 0..1 along the axis and b of 6
-    or 20, under a noise of 0.5 or 1 point: 20 to 30 % are claimed to fall. Offsets as large as the noise give 12 to 18
-    %, none 2 to 4 %; on a flat line it is 10 and 3 %, and under 1 %.
+    Every point lies off the curve by a normal offset that all its seeds have, of twice the noise between seeds. The
+    curve rises by 3 or 6 points to a ceiling, 60 + h (1 - exp(-b s)) with s in 0..1 along the axis and b of 6 or 20,
+    under a noise of 0.5 or 1 point: 20 to 30 % are claimed to fall. Offsets as large as the noise give 12 to 18 %, none
+    2 to 4 %; on a flat line it is 10, 3 and under 1 %.
     """
     settings = study.settings[study.runs["run_id"].isin(runs.index)]
     differing = [str(key) for key, column in settings.items() if column.nunique(dropna=False) > 1]
@@ -46,8 +46,8 @@ def caveat(study: Study, runs: pd.DataFrame) -> str:
         return ""
     return (
         f"The points differ in {', '.join(f'`{key}`' for key in differing)}, not in their count alone, and every "
-        f"variant may lie high or low for reasons of its own, which the test takes for a trend: where such offsets were "
-        f"twice the noise between seeds, it claimed a fall in 20 to 30 % of simulated sweeps (9 points, 3 seeds) whose "
+        f"variant may lie high or low for reasons of its own, which the test takes for a trend: where such offsets are "
+        f"twice the noise between seeds, it claims a fall in 20 to 30 % of simulated sweeps (9 points, 3 seeds) whose "
         f"curve only saturates. This is a statement about these variants."
     )
 

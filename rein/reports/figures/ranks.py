@@ -47,10 +47,10 @@ def ranks(study: Study, wanted: Figure) -> Picture | str:
     count = len(ranked.blocks)
     domains = ", ".join(written(name, wanted.rename) for name in ranked.blocks)
     drawn = (
-        f"Mean ranks over {count} targets ({domains}), 1 is best; every target ranks the means over {_seeds(own, seeds)}. A bar "
-        f"joins variants whose ranks differ by no more than the critical difference ({ranked.critical_difference:.2f}, "
-        f"Nemenyi at {100 * ALPHA:g} %): they are not told apart. Friedman's test that all rank alike: "
-        f"p {probability(ranked.p)}."
+        f"Mean ranks over {count} targets ({domains}), 1 is best; every target ranks the means over "
+        f"{_seeds(own, seeds)}. A bar joins variants whose ranks differ by no more than the critical difference "
+        f"({ranked.critical_difference:.2f}, Nemenyi at {100 * ALPHA:g} %): they are not told apart. Friedman's test "
+        f"that all rank alike: p {probability(ranked.p)}."
     )
     if ranked.critical_difference >= len(names) - 1:
         drawn += f" {count} targets are too few to tell any of {len(names)} variants apart, whatever their ranks."

@@ -17,6 +17,6 @@ from rein.reports.statistics.verdict import Verdict, probability, verdict
 
 __all__ = [
     "ALPHA", "MIN_POINTS", "MIN_SEEDS", "Comparison", "Difference", "InvertedU", "Peak", "Ranking", "Verdict",
-    "corrected", "count", "critical_difference", "draws_for", "holm", "inverted_u", "log_parameters", "over_images", "over_seeds",
-    "over_shared_seeds", "peak", "power", "probability", "ranking", "summarise", "two_lines", "verdict",
+    "corrected", "count", "critical_difference", "draws_for", "holm", "inverted_u", "log_parameters", "over_images",
+    "over_seeds", "over_shared_seeds", "peak", "power", "probability", "ranking", "summarise", "two_lines", "verdict",
 ]  # fmt: skip

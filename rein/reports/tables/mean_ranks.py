@@ -16,7 +16,7 @@ from rein.reports.tables.targets import of_targets
 
 
 def mean_ranks(study: Study, wanted: Table) -> Grid:
-    """The rank of every row on every target by its mean over shared seeds, and the mean of its ranks, the best first."""
+    """The rank of every row on every target by its mean over shared seeds, and the mean of the ranks, best first."""
     study = of_targets(study, wanted)
     rows = {str(place): row for place, row in enumerate(rows_of(study, wanted))}
     own = {key: _scores(study, row) for key, row in rows.items()}
@@ -66,10 +66,7 @@ def _letters(found: Ranking | None, key: str) -> str:
 
 def _explained(study: Study, found: Ranking | None, finished: list[int], seeds: list[int], rows: int) -> list[str]:
     if finished and not seeds:
-        return [
-            f"The {len(finished)} rows with runs share no seed: nothing was ranked.",
-            SELECTION[study.report.selection],
-        ]
+        return [f"The {len(finished)} rows with runs share no seed: nothing was ranked."]
     notes = [
         "Rank 1 is the best mean mIoU on a target, over the n seeds that all ranked rows have; ties share the mean of "
         "their ranks."

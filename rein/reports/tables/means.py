@@ -92,7 +92,7 @@ def grid(
     cells = [cells for stack in stacks for cells in stack]
     roles: list[Role] = ["sub" if below_it else "" for stack in stacks for below_it in range(len(stack))]
     head = [Column(written(key, wanted.rename), name=True) for key in wanted.rows]
-    head += [Column("", name=True)] if below else []
+    head += [Column("value", name=True)] if below else []
     head += [Column("trainable")] if lead else []
     head += [Column("% of backbone")] if share else []
     head += [Column("n"), *_columns(measures, beside)]
@@ -170,15 +170,17 @@ def _in_a_row(line: Line, beside: list[Measure], lead: bool, share: bool) -> tup
 def _stacked(line: Line) -> list[tuple[Cell, ...]]:
     """What was measured, below it what is published, below that the difference; only what there is of them."""
     blank = Cell("")
+    below = [blank] * len(line.names)  # a block is named once
     own = replace(line.row, published=())
     stack = []
-    if len(line.row.runs):
+    if any(ours.value is not None for ours in line.measured) or not line.row.published:
         stack.append((*line.names, Cell("measured"), _trainable(own), line.runs, *line.measured))
     if any(number.value is not None for number in line.published):
         theirs = replace(line.row, runs=line.row.runs.iloc[:0])
-        stack.append((*line.names, Cell("published"), _trainable(theirs), blank, *line.published))
+        names, runs = (below, blank) if stack else (line.names, line.runs)
+        stack.append((*names, Cell("published"), _trainable(theirs), runs, *line.published))
     if any(gap.value is not None for gap in line.gaps):
-        stack.append((*line.names, Cell("Δ"), blank, blank, *line.gaps))
+        stack.append((*below, Cell("Δ"), blank, blank, *line.gaps))
     return stack
 
 

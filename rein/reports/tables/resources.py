@@ -18,11 +18,15 @@ from rein.reports.tables.numbers import digits_for
 _WEIGHT, _GIB = 4, 2**30
 
 _EXPLAINED = (
-    "Hours are of training and scoring, all attempts together. Memory is the peak of a process, 1 GiB = 2^30 bytes. "
+    "Hours are of training and scoring, all attempts together. Memory is the most that torch had allocated on a GPU, "
+    "or on a processor the most that the process was seen to hold; 1 GiB = 2^30 bytes. "
     "Storage is of all weights in fp32, backbone and head; trained is what a run has to keep of them beside the "
     "pretrained ones: what trains in or beside the backbone, and the head."
 )
-_PRINTED = "What is printed as GB is taken for GiB: so the printed storage fits the number of weights."
+_PRINTED = (
+    "What is printed as GB is taken for GiB: so the printed storage fits the number of weights; how the printed memory "
+    "was measured is not known."
+)
 
 
 def resources(study: Study, wanted: Table) -> Grid:

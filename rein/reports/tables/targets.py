@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rein.config import ConfigError, Table, nearest
+from rein.config import ConfigError, Figure, Table, nearest
 from rein.data.domains import expand
 from rein.published import Published
 from rein.reports.study import Study
 
 
-def shown(study: Study, wanted: Table, entries: Iterable[Published] = ()) -> dict[str, tuple[str, ...]]:
+def shown(study: Study, wanted: Table | Figure, entries: Iterable[Published] = ()) -> dict[str, tuple[str, ...]]:
     """Column -> the targets whose mean it is: itself, or the members of a family; none where it is only published.
 
-    These are the sweep's targets, then those that are only published; where the table names `domains`, those in its
-    order. A world's targets may be named as what they stand for; what a world lacks is a column without numbers. Raises
-    ConfigError for a domain that there is not.
+    These are the sweep's targets, then those that are only published; where the table or figure names `domains`, those
+    in its order. A world's targets may be named as what they stand for; what a world lacks is a column without numbers.
+    Raises ConfigError for a domain that there is not.
     """
     measured = {name: (name,) for name in study.targets}
     if not wanted.domains:
@@ -29,15 +29,15 @@ def shown(study: Study, wanted: Table, entries: Iterable[Published] = ()) -> dic
         if not members and name not in published and (study.moved.world is None or there == name):
             known = [*measured, *published]
             raise ConfigError(
-                f"table {wanted.name!r}: `domains`: {name!r} is no target of the sweep{nearest(name, known)}; "
-                f"there are {', '.join(known[:20])}{' and more' if len(known) > 20 else ''}"
+                f"{type(wanted).__name__.lower()} {wanted.name!r}: `domains`: {name!r} is no target of the sweep"
+                f"{nearest(name, known)}; there are {', '.join(known[:20])}{' and more' if len(known) > 20 else ''}"
             )
         chosen[there if there in measured else name] = members
     return chosen
 
 
-def of_targets(study: Study, wanted: Table) -> Study:
-    """The study of the targets that the table names, of all where it names none."""
+def of_targets(study: Study, wanted: Table | Figure) -> Study:
+    """The study of the targets that a table or figure names, of all where it names none."""
     return study.on([target for members in shown(study, wanted).values() for target in members])
 
 

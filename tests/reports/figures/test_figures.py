@@ -171,6 +171,13 @@ def test_an_unknown_point_is_refused_with_the_nearest(study: Study) -> None:
         picture(study, "curves", points=("lorra",))
 
 
+def test_a_figure_is_of_the_domains_that_it_names(study: Study) -> None:
+    drawn = picture(study, "ranks", domains=("toy-fog", "toy-day"))
+    assert "over 2 targets (toy-fog, toy-day)" in drawn.caption
+    with pytest.raises(ConfigError, match=r"figure 'f': `domains`: 'toy-fgo' is no target .*did you mean `toy-fog`"):
+        picture(study, "radar", domains=("toy-fgo",))
+
+
 def test_a_point_that_the_filter_takes_away_is_refused(study: Study) -> None:
     with pytest.raises(ConfigError, match=r"figure 'f': no point 'full'; its `filter` leaves: lora"):
         picture(study, "ranks", points=("full",), filter={"tuning.method": "lora"})

@@ -36,7 +36,7 @@ def test_a_seed_without_a_value_is_none() -> None:
 def test_with_two_shared_seeds_the_number_is_given_and_nothing_is_tested() -> None:
     found = over_seeds(pd.Series({0: 5.0, 1: 6.0}), pd.Series({0: 1.0, 1: 1.0, 2: 9.0}))
     assert found.value == 4.5 and found.n == 2
-    assert found.p is found.low is found.high is None and not found.clear
+    assert found.p is found.low is found.high is None
     assert math.isnan(over_seeds(pd.Series({0: 5.0}), pd.Series({1: 5.0})).value)
 
 

@@ -162,11 +162,8 @@ def test_kept_images_tell_that_they_are_others(world: Make) -> None:
 def test_against_may_be_named_as_it_is_written(world: Make) -> None:
     made = world({name: POINTS[name] for name in ("frozen", "rein")})
     finish(made)
-    named = {
-        "rows": ("backbone.name", "point"),
-        "rename": {"frozen": "Freeze", "vit_large_patch14_dinov2.lvd142m": "L"},
-    }
-    grid = build(made, against="L, Freeze", **named)
+    rename = {"frozen": "Freeze", "vit_large_patch14_dinov2.lvd142m": "L"}
+    grid = build(made, rows=("backbone.name", "point"), rename=rename, against="L, Freeze")
     assert [line[3].text for line in grid.rows] == ["against", "+6.1*"]
 
 
