@@ -78,7 +78,9 @@ def inverted_u(study: Study, wanted: Figure) -> Picture | str:
     if len(panels) > 1:
         heads = [", ".join(sorted(set(panel.runs["head.method"]))) for panel in panels]
         _share(grid, seconds, heads)
-        canvas.get_layout_engine().set(hspace=0.08)  # names of one row's variants from the numbers of the row above
+        canvas.set_layout_engine(
+            "constrained", hspace=0.08
+        )  # names of one row's variants from the numbers of the row above
     handles = [handle for one in (grid[0, 0], seconds[0]) for handle in one.get_legend_handles_labels()[0]]
     if len(panels) == grid.size:
         canvas.legend(handles=handles, loc="outside lower center", ncols=columns(len(handles), 5))

@@ -54,6 +54,8 @@ class _Box(NamedTuple):
 def name(axes: Axes, named: Sequence[Named], spared: Sequence[Bar] = (), size: float = 6.5) -> None:
     """Write the names; a name that had to move away has a thin line to its point.
 
+    A name whose points all stand above each other, with no other's among them, is written once, at the highest.
+
     `spared` is what no name may cover beside the points. The axes' limits must be final. Places are tried in a fixed
     order, so that the same points give the same picture.
     """
@@ -66,7 +68,7 @@ def name(axes: Axes, named: Sequence[Named], spared: Sequence[Bar] = (), size: f
     bars = [*((one.x, one.y, one.y) for one in named), *spared]
     points = [axes.transData.transform(bar[:2]) for bar in bars if bar[1] == bar[2]]
     taken = [_around(axes, bar, (3 if bar[1] == bar[2] else 2.5) * pixels) for bar in bars]
-    for one, at in sorted(zip(named, places, strict=True), key=lambda pair: pair[0]):
+    for one, at in sorted(_once(list(zip(named, places, strict=True)), 8 * pixels), key=lambda pair: pair[0]):
         text = axes.annotate(one.text, (one.x, one.y), (0, 0), textcoords="offset points", fontsize=size, zorder=6)
         extent = text.get_window_extent()
         boxes = [_beside(at, side, far * pixels, extent.width, extent.height) for far in _FAR for side in _SIDES]
@@ -80,6 +82,18 @@ def name(axes: Axes, named: Sequence[Named], spared: Sequence[Bar] = (), size: f
             to = axes.transData.inverted().transform(box.nearest(at))
             axes.plot([one.x, to[0]], [one.y, to[1]], color="0.45", linewidth=0.4, zorder=5, scalex=False, scaley=False)
         taken.append(box)
+
+
+def _once(named: list[tuple[Named, np.ndarray]], near: float) -> list[tuple[Named, np.ndarray]]:
+    """Without names that the highest point of their column says for all; `near` is a column's width in pixels."""
+    found = []
+    for text in dict.fromkeys(one.text for one, _ in named):
+        same = [(one, at) for one, at in named if one.text == text]
+        highest = max(same, key=lambda pair: pair[1][1])
+        column = {one.text for one, at in named if abs(at[0] - highest[1][0]) < near}
+        together = all(abs(at[0] - highest[1][0]) < near for _, at in same)
+        found += [highest] if together and column == {text} else same
+    return found
 
 
 def above(axes: Axes, places: Sequence[tuple[str, float]], width: float, narrow: bool) -> float:

@@ -100,3 +100,12 @@ def test_an_unknown_hue_is_refused(paper: Study) -> None:
 def test_an_unknown_table_is_refused(paper: Study) -> None:
     with pytest.raises(ConfigError, match=r"figure 'f': `published`: no table 'Rein T22' \(did you mean `Rein T2`"):
         picture(paper, "scatter", published="Rein T22")
+
+
+def test_a_name_is_written_once_above_a_column_that_is_its_own(paper: Study) -> None:
+    drawn = picture(paper, "scatter", hue="backbone.name")
+    assert sorted(set(texts(drawn.canvas)) - {"//"}) == ["Freeze", "Full", "Rein"]
+    assert [texts(drawn.canvas).count(name) for name in ("Freeze", "Rein", "Full")] == [1, 1, 1]
+    # With names that differ every point has its own.
+    drawn = picture(paper, "scatter")
+    assert len([text for text in texts(drawn.canvas) if text != "//"]) == 6
