@@ -31,7 +31,7 @@ def test_the_table_of_classes_keeps_to_the_width(copied: Path, width: int) -> No
 
 
 def test_classes_that_never_occur_are_named_and_have_no_row(copied: Path) -> None:
-    text = said(["toy-day"], copied)
+    text = said(["toy-night"], copied)
     never = next(line for line in text if line.startswith("  never: "))
     assert "train" in never and not any(line.startswith("  train  ") for line in text)
 
@@ -46,9 +46,9 @@ def test_long_lists_are_cut_and_paths_are_those_below_the_domain(copied: Path) -
 
 
 def test_what_holds_for_every_file_is_shown_at_one(copied: Path) -> None:
-    for path in (copied / "toy/day/images/val").iterdir():
+    for path in (copied / "toy/night/images/val").iterdir():
         path.write_bytes(b"")
-    assert any(line.strip() == "and 1 more (`--json` lists all)" for line in said(["toy-day"], copied))
+    assert any(line.strip() == "and 1 more (`--json` lists all)" for line in said(["toy-night"], copied))
 
 
 def test_that_not_all_files_were_read_is_said(copied: Path) -> None:

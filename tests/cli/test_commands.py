@@ -362,13 +362,13 @@ def test_a_dry_run_of_a_shipped_sweep_counts_its_networks(rein: Rein) -> None:
 
 
 def test_check_is_status_0_for_sound_data_and_1_for_a_problem(rein: Rein, machine: Machine, tmp_path: Path) -> None:
-    said = rein("check", "toy-day", "--json")
+    said = rein("check", "toy-night", "--json")
     assert said.code == 0 and [row["problems"] for row in json.loads(said.out)["splits"]] == [[]]
     assert json.loads(said.out)["totals"] == {"domains": 1, "images": 2, "problems": 0, "remarks": 0}
-    assert rein("check", "toy-day").out.splitlines()[-1] == "1 domain, 2 images: no problem"
+    assert rein("check", "toy-night").out.splitlines()[-1] == "1 domain, 2 images: no problem"
     shutil.copytree(machine.data, tmp_path / "data")
-    (tmp_path / "data/toy/day/images/val/000000.png").write_bytes(b"no image")
-    said = rein("check", "toy-day", "--data", tmp_path / "data")
+    (tmp_path / "data/toy/night/images/val/000000.png").write_bytes(b"no image")
+    said = rein("check", "toy-night", "--data", tmp_path / "data")
     assert said.code == 1 and "000000.png: not a readable" in said.out
     assert said.out.splitlines()[-1] == "1 domain, 2 images: 1 problem"
 
