@@ -36,8 +36,11 @@ def verdict(found: InvertedU, of: str, unit: str = "points") -> Verdict:
         f"break at {count(10**found.break_at)}, slope {below} and {above}."
     )
     if not found.claimed:
+        falls = found.above.slope < 0 and found.above.p < LINE_ALPHA
         return Verdict(
-            f"There is no evidence of a decline in {of} after a rise with the trainable parameters.",
+            f"With more trainable parameters {of} falls in the end; there is no evidence that it rises before."
+            if falls
+            else f"There is no evidence of a decline in {of} after a rise with the trainable parameters.",
             f"{evidence} A claim asks for a significant rise and a significant fall (each p < {LINE_ALPHA:g}); their "
             f"lack does not show that there is none. {_power(found, unit)}",
         )

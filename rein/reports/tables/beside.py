@@ -59,7 +59,7 @@ def matches(entry: Published, study: Study, runs: pd.DataFrame, rename: Mapping[
 
     Backbone, head and sources decide, the method by the sweep's name of the variant (or, where it names none, by how it
     tunes), rank, number of tokens and crops where they are printed. Domains and backbones of a world are what they
-    stand for, its crops are smaller.
+    stand for; its crops, and the ranks and tokens that the sweep leaves to it, are its own.
     """
     run = runs.iloc[0]
     method = run["name"] if run["name"] in study.sweep.points else run["tuning.method"]
@@ -67,10 +67,16 @@ def matches(entry: Published, study: Study, runs: pd.DataFrame, rename: Mapping[
         entry.short_backbone in _written(study.original(run["backbone.name"]), rename)
         and (entry.head is None or entry.head in _written(run["head.method"], rename))
         and _plain(entry.method) in {_plain(name) for name in _written(method, rename)}
-        and all(size is None or size == run.get(key) for key, size in _sizes(entry).items())
+        and all(size is None or size == run.get(key) for key, size in _sizes(entry).items() if _is_asked(study, key))
         and set(entry.sources) == set(study.original(run["data.sources"]))
         and (entry.crop in (None, run["data.crop_size"]) or study.moved.world is not None)
     )
+
+
+def _is_asked(study: Study, key: str) -> bool:
+    """Whether the sweep itself says this key, which in a world is else that world's."""
+    said = (study.sweep.vary, *study.sweep.points.values())
+    return study.moved.world is None or any(key in keys for keys in said)
 
 
 def row_names(entry: Published, keys: Sequence[str], apart: Sequence[str]) -> tuple[str, ...]:

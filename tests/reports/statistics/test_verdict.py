@@ -40,6 +40,13 @@ def test_no_evidence_of_a_decline() -> None:
     assert "vertex" not in said.evidence
 
 
+def test_a_fall_without_a_rise_is_called_one() -> None:
+    x = np.repeat([5.0, 5.5, 6.0, 6.5], 3)
+    said = verdict(inverted_u(x, np.tile([0.0, 0.1, 0.2], 4) - 3 * np.maximum(x - 5.5, 0)), OF)
+    assert said.claim.startswith("With more trainable parameters average target mIoU falls in the end; there is no ")
+    assert "A claim asks for a significant rise" in said.evidence
+
+
 def test_the_power_at_hand_is_said() -> None:
     x = design(9, 5)
     found = inverted_u(x, sweeps(SATURATING["logarithmic"], x, 1.0, 1)[:, 0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, cast
 
@@ -229,6 +230,12 @@ def cells(grid: Grid, name: str) -> dict[tuple[str, str], str]:
     return dict(zip(titles, (cell.text for cell in row), strict=True))
 
 
+def block(grid: Grid, name: str) -> list[tuple[Cell, ...]]:
+    """The rows of one variant in a table of classes, which names it in the first of them."""
+    first = next(i for i, row in enumerate(grid.rows) if row[0].text == name)
+    return [grid.rows[first], *takewhile(lambda row: not row[0].text, grid.rows[first + 1 :])]
+
+
 def made(folder: Path, targets: tuple[str, ...], seeds: tuple[int, ...] = (0, 1)) -> World:
     """Rein on DINOv2-L, from GTAV; the first target scores 66.0 and 67.0, each further one two points less."""
     points = {"rein": ({"backbone.name": DINO, "data.sources": ["gta"]}, 2_990_081, 0.66)}
@@ -309,7 +316,7 @@ def test_a_number_that_its_own_note_calls_another_has_no_difference(tmp_path: Pa
     wanted = Table(name="t", kind="classes", published="Rein T6", rows=("name",), filter={"backbone.name": DINO})
     grid = table(gather(world.report(), world.runs), wanted)
     titles = [column.title for column in grid.columns]
-    stack = {row[1].text: dict(zip(titles, row, strict=True)) for row in grid.rows if row[0].text == "Freeze"}
+    stack = {row[1].text: dict(zip(titles, row, strict=True)) for row in block(grid, "Freeze")}
     assert [stack[which]["mIoU"].text for which in ("measured", "published", "Δ")] == ["60.0", "61.1", MISSING]
     assert dict(grid.notes)[stack["published"]["mIoU"].notes].startswith("Printed mIoU 61.1 is the three-set average")
     assert stack["Δ"]["road"].text != MISSING, "the note is on the mean alone"
@@ -365,7 +372,7 @@ def test_between_a_world_and_what_is_published_there_is_no_difference(tmp_path: 
     found = [row["toy-day (Cityscapes)", title] for title in ("measured", "published", "Δ")]
     assert found == ["66.0", "66.4", MISSING]
     stacked = table(moved, replace(BESIDE, kind="classes", published="Rein T6", rename={"rein": "Rein-lora"}))
-    assert [row[1].text for row in stacked.rows if row[0].text == "Rein-lora"] == ["measured", "published"]
+    assert [row[1].text for row in block(stacked, "Rein-lora")] == ["measured", "published"]
 
 
 def test_the_part_of_a_domain_begins_with_that_domains_name_and_not_with_anothers(tmp_path: Path) -> None:
@@ -449,3 +456,10 @@ def test_a_family_is_the_mean_over_its_members(tmp_path: Path) -> None:
     assert row["toy-c-fog"].text == "70.0" and row["toy-day"].text == "58.0"
     with pytest.raises(ConfigError, match=r"'toy-c-frog' is no target of the sweep \(did you mean `toy-c-fog-"):
         table(gather(world.report(), world.runs), Table(name="t", domains=("toy-c-frog",)))
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_published_rows_meet_the_same_variants_in_a_world(name: str, tmp_path: Path) -> None:
+    """The toy world has its own number of tokens, which no row of the paper prints."""
+    there, here = (of_the_paper(name, tmp_path, world) for world in ("toy", None))
+    assert len(there.rows) == len(here.rows)
