@@ -43,6 +43,10 @@ def is_copied(run: Run, uri: str) -> bool:
     return bool(same and note["final"])
 
 
+#: What of an address tells MLflow's UI that it is to show runs, not chats.
+TRAINING = "workflowType=machine_learning"
+
+
 def run_url(run: Run) -> str | None:
     """The page of a run in MLflow's UI, on its server or, of an SQLite store, as `rein ui` serves it; None where the
     run was not copied."""
@@ -73,8 +77,8 @@ def reason(error: Exception, uri: str) -> str:
 
 
 def page(uri: str, experiment: str, run_id: str | None = None) -> str:
-    """The page of an experiment or of one of its runs."""
-    of_run = f"/runs/{run_id}" if run_id else "/runs"
+    """The page of an experiment, or of one of its runs as runs of training are shown (and not as chats)."""
+    of_run = f"/runs/{run_id}?{TRAINING}" if run_id else "/runs"
     return f"{store_root(uri)}/#/experiments/{experiment}{of_run}"
 
 

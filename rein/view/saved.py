@@ -16,11 +16,10 @@ from urllib.parse import quote
 
 from rein.config import ConfigError, flatten
 from rein.ledger import Run
+from rein.ledger.tracked import TRAINING
 
 #: The UI's prefix of such tags.
 TAG = "mlflow.sharedViewState."
-#: What of an address tells the UI that it is to show runs, not chats.
-TRAINING = "workflowType=machine_learning"
 #: So many runs say what varies.
 ASKED = 60
 #: As many axes as one can read, and as many domains as go into a tag.

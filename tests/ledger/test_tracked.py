@@ -25,8 +25,8 @@ def noted(path: Path, **more: object) -> Run:
 )
 def test_a_runs_page_is_on_its_server_or_where_rein_ui_serves_it(tmp_path: Path, uri: str, root: str) -> None:
     run = noted(tmp_path / "run", uri=uri, parent="def")
-    assert tracked.run_url(run) == f"{root}/#/experiments/7/runs/abc"
-    assert tracked.sweep_url(run) == f"{root}/#/experiments/7/runs/def"
+    assert tracked.run_url(run) == f"{root}/#/experiments/7/runs/abc?workflowType=machine_learning"
+    assert tracked.sweep_url(run) == f"{root}/#/experiments/7/runs/def?workflowType=machine_learning"
 
 
 def test_what_was_not_copied_has_no_page(tmp_path: Path) -> None:

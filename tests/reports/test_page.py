@@ -156,7 +156,7 @@ def test_the_gallery_shows_what_is_chosen(opened: Browser) -> None:
 
 def test_rows_link_to_their_runs(opened: Browser) -> None:
     links = "[...document.querySelectorAll('[id=\"tab:main\"] a')].map(link => link.href)"
-    assert opened.see(links) == ["https://tracker.example/#/experiments/7/runs/abc"]
+    assert opened.see(links) == ["https://tracker.example/#/experiments/7/runs/abc?workflowType=machine_learning"]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from rein.ledger import Run, tracked
 from rein.sweeps.folder import SweepFolder
-from rein.view.saved import TRAINING
 
 
 def attach(runs: Path, sweeps: Iterable[str], name: str, root: Path, paths: Sequence[Path]) -> list[str]:
@@ -39,4 +38,4 @@ def _attach(uri: str, runs: Path, sweep: str, name: str, root: Path, paths: Sequ
         tracker.attach(parent, root, paths, f"report/{name}")
     except Exception as error:
         raise OSError(f"MLflow at {tracked.shown(uri)}: {tracked.reason(error, uri)}") from error
-    return f"{tracked.page(uri, tracker.experiment, parent)}?{TRAINING}"
+    return tracked.page(uri, tracker.experiment, parent)

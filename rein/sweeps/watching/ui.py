@@ -59,5 +59,5 @@ def _page(runs: Path, uri: str, root: str) -> str:
     stores = (tracked.read(run) for run in ledger.runs(runs))
     id = next((note["store"].partition("@")[0] for note in stores if note["uri"] == uri and note["store"]), None)
     sweeps = sweep_folders(runs)
-    query = saved.runs_query(sweeps[0].name) if len(sweeps) == 1 else f"?{saved.TRAINING}"
+    query = saved.runs_query(sweeps[0].name) if len(sweeps) == 1 else f"?{tracked.TRAINING}"
     return f"{root}/#/experiments/{id}/runs{query}" if id else root
