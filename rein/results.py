@@ -45,13 +45,14 @@ import logging
 from collections.abc import Iterable, Mapping
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from rein import image_counts
 from rein.config import ConfigError, nearest
+from rein.config.report import Selection
 from rein.config_columns import Configs, categorical, columns
 from rein.image_counts import ImageCounts
 from rein.ledger import Run, runs
@@ -69,8 +70,6 @@ FACTS = (
     "parameters.backbone", "parameters.backbone_trainable", "parameters.head", "seconds", "peak_memory_mib",
     "data_wait", "skipped_files", "micro_batch",
 )  # fmt: skip
-
-Selection = Literal["last", "source_val", "oracle"]
 
 _HEADER = ",".join(SCORE_COLUMNS).encode() + b"\n"
 _TYPES: dict[str, Any] = {

@@ -16,12 +16,13 @@ from rein import domain_files, results
 from rein.config import ConfigError, Report, Sweep, nearest
 from rein.config.keys import fits
 from rein.config.mappings import dotted
+from rein.config.report import Selection
 from rein.config_columns import Configs, categorical
 from rein.config_io import check_domain, load
 from rein.data.classes import CLASSES
 from rein.data.selection import scored_domains
 from rein.ledger import Run
-from rein.results import FACTS, Selection
+from rein.results import FACTS
 from rein.sweeps.plan import Planned
 from rein.sweeps.search.members import known
 from rein.worlds import Moved, move

@@ -10,8 +10,9 @@ import yaml
 
 from rein.config import Report
 from rein.reports.missing import duration, hours_to_fill, missing
+from rein.reports.provenance import provenance
 from rein.reports.study import gather
-from rein.reports.write import provenance, write
+from rein.reports.write import write
 from tests.reports.made_up_sweep import POINTS, World
 
 Make = Callable[..., World]

@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 
 from rein.reports.notes import files_mark, files_note
+from rein.reports.provenance import progress
 from rein.reports.study import gather
-from rein.reports.write import progress, write
+from rein.reports.write import write
 from tests.reports.made_up_sweep import FIGURES, POINTS, TABLES, World
 
 Make = Callable[..., World]

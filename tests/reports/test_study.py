@@ -9,10 +9,10 @@ import pytest
 
 from rein.config import ConfigError, Figure, Table
 from rein.reports.figures import draw
+from rein.reports.provenance import provenance
 from rein.reports.study import gather
 from rein.reports.tables import table
 from rein.reports.tables.rows import groups
-from rein.reports.write import provenance
 from tests.reports.made_up_sweep import POINTS, World
 
 

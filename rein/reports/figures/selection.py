@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from rein.config import Figure
+from rein.config.report import Selection
 from rein.reports.figures.picture import COLUMN, Picture, Point, folded, join
 from rein.reports.figures.variants import aim, left_out, variants
 from rein.reports.study import Study, miou
 from rein.reports.tables.numbers import number
-from rein.results import Selection
 
 
 def selection(study: Study, wanted: Figure) -> Picture | str:

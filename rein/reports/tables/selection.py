@@ -5,11 +5,11 @@ from __future__ import annotations
 import pandas as pd
 
 from rein.config import Table
+from rein.config.report import Selection
 from rein.reports.grid import Column, Grid
 from rein.reports.study import Study, miou, target_column
 from rein.reports.tables.means import Measure, grid
 from rein.reports.tables.targets import of_targets
-from rein.results import Selection
 
 #: How much the rule that looks at the test labels gains.
 GAP = "oracle − last"

@@ -171,8 +171,6 @@ def test_the_shipped_paper_shows_every_number_of_its_tables(tmp_path: Path) -> N
     for part, wanted in tables:
         grid = table(gather(load(Report, part), tmp_path), wanted)
         assert walk(grid, published.rows(wanted.published)), wanted.published
-    if not tables:
-        pytest.skip("no report of the paper's tables is shipped")
     assert {wanted.published for _, wanted in tables} >= {f"Rein T{number}" for number in range(1, 10)}
 
 

@@ -13,9 +13,10 @@ from rein.config import ConfigError, Sweep, Table
 from rein.config_io import load
 from rein.ledger import Run
 from rein.reports.grid import MISSING, Grid
+from rein.reports.provenance import progress
 from rein.reports.study import gather
 from rein.reports.tables import table
-from rein.reports.write import progress, write
+from rein.reports.write import write
 from rein.sweeps.plan import expand
 from tests.reports.made_up_sweep import POINTS, World
 
