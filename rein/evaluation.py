@@ -134,7 +134,7 @@ def score_domain(
         with autocast(experiment, device):
             scores = sliding_window(network, pixels, experiment.window, experiment.stride)
         scores = F.interpolate(scores, label.shape, mode="bilinear", align_corners=False)
-        prediction = scores.argmax(1)[0]
+        prediction = scores.max(1).indices[0]  # as argmax, which takes a CPU five times as long here
         pairs = metrics.confusion(prediction, label.to(device, non_blocking=True).long(), len(classes))
         matrix += pairs
         counts[index] = metrics.margins(pairs)

@@ -119,7 +119,7 @@ def predict_images(run: str, images: Sequence[Path], out: Path, machine: Machine
         image = read_image(path)
         with torch.inference_mode(), autocast(experiment, device):
             scores = sliding_window(network, image[None].to(device), experiment.window, experiment.stride)
-        train_ids = scores.argmax(1)[0].to(torch.uint8).cpu().numpy()
+        train_ids = scores.max(1).indices[0].to(torch.uint8).cpu().numpy()
         mask, picture = out / f"{path.stem}_mask.png", out / f"{path.stem}_overlay.png"
         save_mask(mask, train_ids, experiment.classes)
         Image.fromarray(overlay(np.asarray(image.permute(1, 2, 0)), train_ids, experiment.classes)).save(picture)
