@@ -34,6 +34,7 @@ class Value:
 VALUES = {
     "miou": Value("mIoU in percent", "max", scored=True),
     "iou": Value("IoU in percent", "max", scored=True),
+    "source_val": Value("mIoU in percent on the sources' val splits", "max"),
     "loss": Value("Training loss: its mean over the last tenth of the steps", "min", 2),
     **{fact: Value(f"`{fact}` of a run", digits=None) for fact in FACTS},
 }
@@ -118,6 +119,8 @@ def _across(study: Study, wanted: Table) -> pd.DataFrame:
         numbers = miou(study)[target_column(study)]
     elif wanted.value == "iou":
         numbers = _classes(study, wanted).mean(axis=1)
+    elif wanted.value == "source_val":
+        numbers = miou(study)[[("source", name) for name in study.sources]].mean(axis=1)
     elif wanted.value == "loss":
         losses = trajectory(study)
         numbers = final_loss(losses).set_index("run_id")["final"]
