@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -15,7 +16,9 @@ import torch
 from rein import evaluation
 from rein.bench import stopwatch
 from rein.bench.stopwatch import Stopwatch
+from rein.check.finding import amount
 from rein.config import Experiment, Machine
+from rein.data.loaders import loader_processes
 from rein.data.selection import scored_domains, scored_files, training_files
 from rein.device import select_device
 from rein.sweeps.bill.timings import scores
@@ -65,6 +68,8 @@ class Taken:
     machine: Machine
     seconds: Mapping[stopwatch.Path, float]
     counts: Counts
+    #: Seconds of all cores, the loader processes' left out.
+    cpu: float = 0.0
 
     @property
     def whole(self) -> float:
@@ -100,16 +105,17 @@ def measure(experiment: Experiment, machine: Machine, steps: int = 30) -> Taken:
     for domain, _ in scored_domains(short):
         scored_files(short.data, domain, machine.data, short.evaluation.images)
     with tempfile.TemporaryDirectory(prefix="rein-bench-") as folder:
-        watch = Stopwatch(_settle(select_device(machine.device)))
+        watch, cpu = Stopwatch(_settle(select_device(machine.device))), time.process_time()
         with watched(watch):
             run = train(short, replace(machine, runs=Path(folder)))
-        seconds = {}
-        for path, second in watch.read().items():
+        read, cpu = watch.read(), time.process_time() - cpu
+        seconds: dict[stopwatch.Path, float] = {}
+        for path, second in read.items():  # a span that is in none of a part's counts for the part around it
             part = next(path[:length] for length in range(len(path), -1, -1) if path[:length] in PARTS)
             seconds[part] = seconds.get(part, 0.0) + second
         images = sum(scored["images"] for scored in run.status()["scored"].values())
     records, checkpoints = watch.entered(("steps", "record")), watch.entered(("steps", "checkpoint"))
-    return Taken(experiment, machine, seconds, Counts(steps, records, checkpoints, 1, images))
+    return Taken(experiment, machine, seconds, Counts(steps, records, checkpoints, 1, images), cpu)
 
 
 def _settle(device: torch.device) -> Callable[[], None]:
@@ -125,37 +131,37 @@ def watched(watch: Stopwatch) -> Iterator[None]:
         def put(owner: Any, name: str, wrap: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
             stack.enter_context(patch.object(owner, name, wrap(getattr(owner, name))))
 
-        def time(owner: Any, name: str, span: str) -> None:
-            put(owner, name, lambda work: watch.around(span, work))
+        def span(owner: Any, name: str, part: str) -> None:
+            put(owner, name, lambda work: watch.around(part, work))
 
-        def time_items(owner: Any, name: str, span: str) -> None:
-            put(owner, name, lambda work: lambda *args, **kwargs: watch.over(span, work(*args, **kwargs)))
+        def span_items(owner: Any, name: str, part: str) -> None:
+            put(owner, name, lambda work: lambda *args, **kwargs: watch.over(part, work(*args, **kwargs)))
 
-        def time_learner(set_up: Callable[..., Learner]) -> Callable[..., Learner]:
+        def span_learner(set_up: Callable[..., Learner]) -> Callable[..., Learner]:
             def timed(*args: Any) -> Learner:
                 learner = watch.around("start", set_up)(*args)
-                time(learner.model.backbone, "forward", "trunk")
-                time(learner.model.head, "forward", "head")
-                time(learner.model.head, "scores", "head")
-                time(learner.make_step.criterion, "forward", "loss")
-                time(learner.make_step.optimizer, "step", "optimiser")
-                time(learner.make_step.optimizer, "zero_grad", "optimiser")
-                time(learner.checkpoints, "save", "checkpoint")
+                span(learner.model.backbone, "forward", "trunk")
+                span(learner.model.head, "forward", "head")
+                span(learner.model.head, "scores", "head")
+                span(learner.make_step.criterion, "forward", "loss")
+                span(learner.make_step.optimizer, "step", "optimiser")
+                span(learner.make_step.optimizer, "zero_grad", "optimiser")
+                span(learner.checkpoints, "save", "checkpoint")
                 return learner
 
             return timed
 
-        put(one_run, "set_up", time_learner)
-        time(one_run, "make_steps", "steps")
-        time(loop, "_batches", "start")
-        time_items(loop, "_batches", "data")
-        time(torch.Tensor, "backward", "backward")
-        time(torch.autograd, "grad", "backward")
-        time(progress.Progress, "record", "record")
-        time(one_run, "score_at_the_end", "scores")
-        time_items(scoring, "evaluate", "evaluation")
-        time_items(evaluation, "whole_images", "images")
-        time(scoring, "save_examples", "pictures")
+        put(one_run, "set_up", span_learner)
+        span(one_run, "make_steps", "steps")
+        span(loop, "_batches", "start")
+        span_items(loop, "_batches", "data")
+        span(torch.Tensor, "backward", "backward")
+        span(torch.autograd, "grad", "backward")
+        span(progress.Progress, "record", "record")
+        span(one_run, "score_at_the_end", "scores")
+        span_items(scoring, "evaluate", "evaluation")
+        span_items(evaluation, "whole_images", "images")
+        span(scoring, "save_examples", "pictures")
         yield
 
 
@@ -184,16 +190,22 @@ def _row(name: str, second: float, of: float, in_full: float, of_full: float, ms
 
 
 def how(taken: Taken) -> dict[str, Any]:
-    """What was measured, and on what."""
+    """What was measured, and on what; `cpu s` far below the threads' share of `wall s`: others had the cores."""
     device = select_device(taken.machine.device)
     counts, grown = taken.at_full_length()
     return {
-        "measured": f"{taken.counts.step} steps and 1 evaluation of {taken.counts.image} images",
-        "in full": f"{counts.step} steps, {counts.evaluation} evaluations, {counts.checkpoint} checkpoints: "
-        f"{sum(grown.values()):.0f} s",
+        "measured": f"{_said(taken.counts)} of {amount(taken.counts.image, 'image', 'images')}",
+        "in full": f"{_said(counts)}, {amount(counts.checkpoint, 'checkpoint', 'checkpoints')}: "
+        f"{sum(grown.values()):,.0f} s",
+        "wall s": round(taken.whole, 1),
+        "cpu s": round(taken.cpu, 1),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "clock": "waits for the device at both ends of a part" if device.type == "cuda" else "wall",
         "threads": torch.get_num_threads(),
-        "workers": taken.machine.workers,
+        "loader processes": loader_processes(device, taken.machine.workers),
         "torch": torch.__version__,
-        "clock": "synchronised with the device at both ends of a part" if device.type == "cuda" else "wall",
     }
+
+
+def _said(counts: Counts) -> str:
+    return f"{amount(counts.step, 'step', 'steps')}, {amount(counts.evaluation, 'evaluation', 'evaluations')}"

@@ -89,7 +89,8 @@ def run(
 ) -> None:
     """Time the parts of a run: a few steps and one evaluation, and what the whole would take.
 
-    It leaves no run behind. Imports and the copy to MLflow are not in it.
+    It leaves no run behind. Imports and the copy to MLflow are not in it. On CUDA every part waits for its kernels, so
+    that they are counted where they were launched, and a run takes longer than unwatched; that has not been tried.
     """
     from rein.bench import run as bench
     from rein.config import Experiment

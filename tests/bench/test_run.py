@@ -81,4 +81,7 @@ def test_the_command_prints_parts_and_how_they_were_measured(tiny_file: Path, to
     assert said.exit_code == 0, said.output
     found = json.loads(said.stdout)
     assert found["parts"][-1]["part"] == "all" and found["parts"][-1]["share %"] == 100
-    assert found["how"]["in full"].startswith("400 steps, 1 evaluations") and found["how"]["device"] == "cpu"
+    assert (
+        found["how"]["in full"].startswith("400 steps, 1 evaluation, 1 checkpoint: ")
+        and found["how"]["device"] == "cpu"
+    )
