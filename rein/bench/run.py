@@ -110,7 +110,7 @@ def measure(experiment: Experiment, machine: Machine, steps: int = 30) -> Taken:
             run = train(short, replace(machine, runs=Path(folder)))
         read, cpu = watch.read(), time.process_time() - cpu
         seconds: dict[stopwatch.Path, float] = {}
-        for path, second in read.items():  # a span that is in none of a part's counts for the part around it
+        for path, second in read.items():  # a span that is no part by itself belongs to the one around it
             part = next(path[:length] for length in range(len(path), -1, -1) if path[:length] in PARTS)
             seconds[part] = seconds.get(part, 0.0) + second
         images = sum(scored["images"] for scored in run.status()["scored"].values())
