@@ -13,9 +13,9 @@ from rein.data.classes import VOID
 
 def confusion(prediction: Int64[Tensor, "h w"], label: Int64[Tensor, "h w"], classes: int) -> Int64[Tensor, "k k"]:
     """Confusion matrix: rows the label's class, columns the prediction's; void pixels are left out."""
-    # A row for every id there may be: those of void, and of ids that are no class, are cut off.
-    pairs = torch.bincount((label * classes + prediction).flatten(), minlength=(VOID + 1) * classes)
-    return pairs.view(VOID + 1, classes)[:classes]
+    from torchmetrics.functional.classification import multiclass_confusion_matrix
+
+    return multiclass_confusion_matrix(prediction, label, classes, ignore_index=VOID, validate_args=False)
 
 
 def iou(matrix: np.ndarray | Tensor) -> np.ndarray:

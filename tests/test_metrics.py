@@ -10,7 +10,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
-from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from rein import metrics
 from rein.data.classes import CLASSES, VOID
@@ -37,15 +36,6 @@ def test_iou_equals_a_loop_over_pixels(seed: int) -> None:
     label = rng.choice([*range(rng.integers(1, K + 1)), VOID], (7, 9))
     matrix = metrics.confusion(torch.from_numpy(prediction), torch.from_numpy(label), K)
     np.testing.assert_allclose(metrics.iou(matrix), loop_iou(prediction, label), rtol=1e-12)
-
-
-@given(st.integers(0, 2**32 - 1), st.integers(1, 100))
-def test_the_matrix_is_torchmetrics(seed: int, classes: int) -> None:
-    draw = torch.Generator().manual_seed(seed)
-    prediction, label = torch.randint(0, classes, (2, 12, 17), generator=draw)
-    label[torch.rand(label.shape, generator=draw) < 0.2] = VOID
-    expected = multiclass_confusion_matrix(prediction, label, max(classes, 2), ignore_index=VOID)[:classes, :classes]
-    assert torch.equal(metrics.confusion(prediction, label, classes), expected)
 
 
 def test_rows_are_labels_and_columns_predictions() -> None:
