@@ -113,7 +113,7 @@ def scores(root: str | Path, statuses: Mapping[str, Mapping[str, Any]], *, losse
     found = {}
     for id in statuses:
         run = Run(Path(root) / id)
-        if text := _scores(run) + (_losses(run) if losses else b""):
+        if text := lines(run, losses=losses):
             found[id] = text
     # One parse: what a frame costs to make and to join, it costs ten thousand times where each run has one.
     frame = pd.read_csv(
@@ -124,6 +124,11 @@ def scores(root: str | Path, statuses: Mapping[str, Mapping[str, Any]], *, losse
     frame.insert(0, "run_id", categorical([*found], whose))
     frame.insert(1, "state", categorical([statuses[id].get("state") for id in found], whose))
     return frame
+
+
+def lines(run: Run, *, losses: bool = False) -> bytes:
+    """The lines of a run's scores.csv without their header, and with `losses` such lines of its training losses."""
+    return _scores(run) + (_losses(run) if losses else b"")
 
 
 def images(run: str | Path) -> dict[str, ImageCounts]:

@@ -205,7 +205,10 @@ class Tracker:
         rows = run.score_rows() if is_scored(records) else ()
         self._batch(
             id,
-            [*points(records, rows), *((key, value, 0, status["started"]) for key, value in facts.items())],
+            [
+                *points(records, rows, status["started"]),
+                *((key, value, 0, status["started"]) for key, value in facts.items()),
+            ],
             {**text.tags(run, run.experiment(), name), **self._colour(name)} if is_news else {},
         )
         self._show(id, run, state, note["state"])

@@ -17,9 +17,9 @@ PACKAGE = Path(rein.__file__).parent
 HEAVY = {"torch", "torchvision", "timm", "ray", "mlflow", "torchmetrics"}
 #: Modules that describe and read runs, but execute none.
 LIGHT = [
-    "rein", "rein.config", "rein.config_io", "rein.ledger", "rein.results", "rein.scaffold", "rein.catalogue",
-    "rein.data.classes", "rein.data.domains", "rein.sweeps.plan", "rein.sweeps.watching.watch", "rein.sweeps.drive",
-    "rein.cli",
+    "rein", "rein.config", "rein.config_io", "rein.ledger", "rein.results", "rein.packing", "rein.scaffold",
+    "rein.catalogue", "rein.data.classes", "rein.data.domains", "rein.sweeps.plan", "rein.sweeps.watching.watch",
+    "rein.sweeps.drive", "rein.cli",
     *sorted(f"rein.reports.{path.stem}" for path in (PACKAGE / "reports").glob("[!_]*.py")),
 ]  # fmt: skip
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from rein.cli import benchmarks, doctor, output, study, trained, training, watching
+from rein.cli import benchmarks, doctor, output, packing, study, trained, training, watching
 from rein.cli.choices import Commands
 
 app = typer.Typer(
@@ -30,6 +30,8 @@ for word, command in {
     "sync": watching.sync,
     "ui": watching.ui,
     "report": study.report,
+    "pack": packing.pack,
+    "unpack": packing.unpack,
     "list": study.list_names,
     "check": doctor.check,
     "init": study.init,

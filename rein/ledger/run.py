@@ -116,6 +116,11 @@ class Run:
         return self.status().get("state")
 
     @property
+    def is_unpacked(self) -> bool:
+        """Whether it was not made here: its folder is packed results, without weights and pictures."""
+        return self.status().get("unpacked", False)
+
+    @property
     def has_results(self) -> bool:
         """Whether there is anything to go on from or to read."""
         return any((self.path / name).exists() for name in ("metrics.jsonl", "checkpoint"))
@@ -204,6 +209,10 @@ class Run:
         for name in ("traceback.txt", "stop.json"):
             (self.path / name).unlink(missing_ok=True)
         self._clear_up()
+        if before.get("unpacked"):  # there is no checkpoint to go on from, so no number of it counts
+            for name in ("metrics.jsonl", "scores.csv", "images.npz"):
+                (self.path / name).unlink(missing_ok=True)
+            facts["unpacked"] = False
         place = {"host": socket.gethostname(), "pid": os.getpid(), "attempt": before.get("attempt", 0) + 1}
         losses = _losses(before)
         self.update(state="running", started=time.time(), ended=None, error=None, notes=[], **place, **losses, **facts)

@@ -19,7 +19,7 @@ from rein.models import tensor_files
 from rein.models.merged import merge
 from rein.models.segmenter import Segmenter
 from rein.trained import openmmlab
-from rein.trained.inference import load_model
+from rein.trained.inference import load_model, trained_weights
 from rein.trained.merged_file import load_merged, save_merged
 from rein.training import checkpoint
 
@@ -76,7 +76,7 @@ def difference(ours: Tensor, theirs: Tensor) -> float:
 
 def _openmmlab(run: str, file: Path, machine: Machine) -> dict[str, Any]:
     record = find(machine.runs, run)
-    weights, _ = tensor_files.read(checkpoint.newest(record.path / "checkpoint"))
+    weights, _ = tensor_files.read(trained_weights(record))
     renamed = {theirs: weights[ours] for ours, theirs in openmmlab.table(weights).items()}
     if file.suffix == ".safetensors":
         checkpoint.write_tensors(file, renamed)

@@ -46,8 +46,8 @@ def load_model(run: Run | str | Path, machine: Machine | None = None) -> tuple[S
     record = run if isinstance(run, Run) else find(machine.runs, str(run))
     experiment = record.experiment()
     domain_files.recall(record.domains)
+    file = trained_weights(record)
     model = build_model(experiment, machine.weights)
-    file = checkpoint.newest(record.path / "checkpoint")
     checkpoint.fill(model, file)
     if record.state not in ("done", "imported"):
         log.warning(
@@ -56,6 +56,16 @@ def load_model(run: Run | str | Path, machine: Machine | None = None) -> tuple[S
     if machine.compile:
         compile_blocks(model)
     return model.eval().to(select_device(machine.device)), experiment
+
+
+def trained_weights(run: Run) -> Path:
+    """The file of what a run has trained. Raises ConfigError where there is none."""
+    if run.is_unpacked:
+        raise ConfigError(
+            f"{run.path}: has no trained weights, since it was unpacked from results; to have them, remove this folder "
+            f"and run it anew by `rein sweep` or `rein train`"
+        )
+    return checkpoint.newest(run.path / "checkpoint")
 
 
 def evaluate_run(run: str, domains: list[str], machine: Machine) -> list[dict[str, Any]]:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import io
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -15,6 +13,7 @@ import numpy as np
 from rein import image_counts
 from rein.evaluation import Score, evaluate
 from rein.ledger import write_atomic
+from rein.ledger.scored import in_short
 from rein.models.segmenter import Segmenter
 from rein.panels import save_examples
 from rein.training.attempt import Attempt
@@ -70,13 +69,6 @@ def _record(attempt: Attempt, scores: Sequence[Score], step: int) -> dict[str, A
     record = attempt.record
     record.update(scored={score.domain: score.scored for score in scores})
     record.scores(row for score in scores for row in score.rows(step))
-    known = [score for score in scores if not math.isnan(score.miou)]  # without labelled pixels there is no score
-    entry = {"step": step, "time": time.time(), **{f"{score.domain}/miou": score.miou for score in known}}
-    targets = [score.miou for score in known if score.role == "target"]
-    if targets:  # one number to sort runs by while they run; tables average by themselves
-        entry["targets/miou"] = fmean(targets)
-    sources = [score.miou for score in known if score.role == "source"]
-    if sources:  # the only one that a search may choose by
-        entry["source_val"] = fmean(sources)
+    entry = {"step": step, "time": time.time(), **in_short((one.domain, one.role, one.miou) for one in scores)}
     record.append(entry)
     return entry

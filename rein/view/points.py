@@ -13,11 +13,15 @@ from typing import Any
 Point = tuple[str, float, int, float]
 
 
-def points(records: Sequence[Mapping[str, Any]], rows: Iterable[Mapping[str, str]] = ()) -> list[Point]:
+def points(
+    records: Sequence[Mapping[str, Any]], rows: Iterable[Mapping[str, str]] = (), otherwise: float = 0.0
+) -> list[Point]:
     """The points of some records of metrics.jsonl, and of the rows of scores.csv that belong to them.
 
-    A row has the time of the record of its step, so that a point that is made twice is the same one.
+    A row has the time of the record of its step, so that a point that is made twice is the same one. `otherwise`: the
+    time of a record that has none, as those of unpacked results.
     """
+    records = [{"time": otherwise, **record} for record in records]
     return [*_recorded(records), *_per_class(records, rows)]
 
 

@@ -54,7 +54,7 @@ def scores(experiment: Experiment, done: int = 0) -> int:
 
 def timing(run: Run, status: Mapping[str, Any]) -> Timing | None:
     """The timing of a run that has come so far that it has one: two records of its loss."""
-    records, _ = run.metrics()
+    records = [record for record in run.metrics()[0] if "time" in record]  # unpacked results have none
     step = _step(records)
     if step is None:
         return None
