@@ -10,7 +10,7 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -101,10 +101,10 @@ def pack_runs(runs: Mapping[str, Mapping[str, ImageCounts]]) -> bytes:
     return packed.getvalue()
 
 
-def read_runs(path: Path) -> dict[str, dict[str, ImageCounts]]:
+def read_runs(file: Path | BinaryIO) -> dict[str, dict[str, ImageCounts]]:
     """Run id -> domain -> counts, of such a file."""
     runs: dict[str, dict[str, ImageCounts]] = {}
-    with np.load(path) as arrays:
+    with np.load(file) as arrays:
         for key in (name.removesuffix("/names") for name in arrays.files if name.endswith("/names")):
             domain, names = key.rpartition("/")[0], tuple(arrays[f"{key}/names"].tolist())
             ids, counts = arrays[f"{key}/runs"].tolist(), arrays[f"{key}/counts"].astype(np.int64)

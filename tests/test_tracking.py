@@ -329,3 +329,14 @@ def test_the_default_store_is_absolute_and_the_environment_wins(
     assert default_uri(Path("runs")) == f"sqlite:///{tmp_path}/runs/mlflow.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracker:5000")
     assert default_uri(Path("runs")) == "http://tracker:5000"
+
+
+def test_a_run_of_unpacked_results_is_shown_too(tracker: Tracker, make: Callable[..., Run]) -> None:
+    run = make(seed=77)
+    lines = [{key: value for key, value in record.items() if key != "time"} for record in run.metrics()[0]]
+    (run.path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    run.update(unpacked=True)
+    assert tracker.sync(run, "r") and not tracker.sync(run, "r")
+    assert history(tracker, run, "loss") == [(1, 10.0), (2, 5.0)]
+    started = int(1000 * run.status()["started"])
+    assert only(tracker, run).info.start_time == started

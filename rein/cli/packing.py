@@ -12,7 +12,7 @@ from rein.cli.output import print_result
 
 
 def pack(
-    sweeps: Annotated[list[str], typer.Argument(metavar="SWEEP...", help="YAML files or shipped names.")],
+    sweeps: Annotated[list[str], typer.Argument(metavar="SWEEP", help="YAML files or shipped names.")],
     out: Annotated[Path, typer.Option(help="Folder of the files.")],
     domains: Domains = None,
     runs: Runs = Path("runs"),

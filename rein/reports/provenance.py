@@ -49,9 +49,7 @@ def provenance(study: Study, name: str = "", world: str | None = None) -> list[t
     commands = f"`rein sweep {sweep}{vary}{there}`, then `rein report {report}{vary}{there}`"
     facts = [("commands", commands), ("runs", f"{len(study.done)} done of {len(runs)} planned")]
     if unpacked := sum(bool(status.get("unpacked")) for status in study.statuses.values()):
-        facts.append(
-            ("unpacked", f"{unpacked} of the runs were not made in this ledger, but by `rein unpack` of results")
-        )
+        facts.append(("unpacked", f"{unpacked} runs were not made in this ledger: `rein unpack` took their results"))
     if hours := hours_to_fill([study]):
         facts.append(("to fill the missing cells", hours))
     facts += [(f"`{key}`", "; ".join(dict.fromkeys(_plain(value) for value in runs[key]))) for key in _PRINTED]

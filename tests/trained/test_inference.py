@@ -22,6 +22,7 @@ from rein.data.selection import scored_images
 from rein.ledger import Run
 from rein.models.tuning import trainable
 from rein.trained import inference
+from rein.trained.exporting import export_run
 from rein.training import checkpoint
 
 Tiny = Callable[..., Experiment]
@@ -171,3 +172,16 @@ def test_images_of_one_name_are_refused_before_any_is_written(finished: tuple[Ru
     with pytest.raises(ConfigError, match=r"a/street\.png.*b/street\.png.*one name.*--out"):
         next(inference.predict_images(run.id, images, tmp_path / "out", machine))
     assert not (tmp_path / "out").exists()
+
+
+def test_a_run_of_unpacked_results_says_that_it_has_no_weights(finished: tuple[Run, Machine], tmp_path: Path) -> None:
+    run = Run(tmp_path / "runs" / finished[0].id)
+    shutil.copytree(finished[0].path, run.path, ignore=shutil.ignore_patterns("checkpoint"))
+    run.update(unpacked=True)
+    machine = replace(finished[1], runs=tmp_path / "runs")
+    words = rf"{run.path}: has no trained weights, since it was unpacked .* remove this folder .*`rein train`"
+    with pytest.raises(ConfigError, match=words):
+        inference.evaluate_run(run.id, [], machine)
+    for kind in ("openmmlab", "merged"):
+        with pytest.raises(ConfigError, match=words):
+            export_run(run.id, kind, tmp_path / "run.safetensors", machine)

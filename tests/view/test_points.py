@@ -38,3 +38,10 @@ def test_every_class_has_a_name_that_mlflow_takes(name: str) -> None:
     from mlflow.utils.validation import _validate_metric_name
 
     _validate_metric_name(f"kitti/iou/{legal(name)}")
+
+
+def test_records_without_a_time_have_the_one_that_is_given() -> None:
+    records = [{key: value for key, value in record.items() if key != "time"} for record in RECORDS]
+    found = points(records, [row(1, "road")], 7.0)
+    assert [name for name, *_ in found] == ["loss", "lr", "kitti/miou", "kitti/iou/road"]
+    assert {seconds for *_, seconds in found} == {7.0}

@@ -87,3 +87,10 @@ def test_runs_that_cost_the_same_have_one_shape(tiny: Tiny) -> None:
     assert shapes(tiny()) is shapes(tiny(same))
     for change in ({"tuning.rank": 3}, {"data.crop_size": 64}, {"optim.precision": "bf16"}, {"evaluation.images": 2}):
         assert shapes(tiny(change)) is not shapes(tiny())
+
+
+def test_records_without_times_tell_nothing(tiny: Tiny, tmp_path: Path) -> None:
+    run = made(tmp_path, tiny({"steps": 20}))
+    records = [{key: value for key, value in record.items() if key != "time"} for record in run.metrics()[0]]
+    (run.path / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    assert read([plan(tiny({"steps": 20}))], {run.id: run.status()}, tmp_path) == []
