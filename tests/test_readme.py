@@ -49,6 +49,8 @@ def test_a_command_of_the_readme_can_be_given(words: list[str]) -> None:
         case "sweep" if given["name"] != "sync":
             sweep = load(Sweep, given["name"], overrides)
             assert is_adaptive(sweep) or expand(sweep)
+        case "pack":
+            assert [load(Sweep, name) for name in given["sweeps"]]
         case "report":
             load(Report, given["name"], overrides)
 
