@@ -79,7 +79,8 @@ def sweep(
         str | None, typer.Option(help="A Ray cluster: auto, HEAD:6379, ray://HEAD:10001; else this machine.")
     ] = None,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="At most so many runs at once; default: what the resources hold.")
+        int | None,
+        typer.Option(min=1, help="At most so many runs at once; default: what the resources hold, and one with local."),
     ] = None,
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="Go on though the first runs failed alike and none is done.")
