@@ -258,7 +258,7 @@ def test_measured_published_and_difference_stand_side_by_side(tmp_path: Path) ->
     assert cells(grid, "Full")["Cityscapes", "published"] == "63.7"
     values = grid.values.set_index("name")
     assert values.loc["rein", "target cityscapes published"] == 66.4
-    assert "Δ is measured − published" in grid.caption
+    assert "Δ is measured − published" in grid.full_caption
 
 
 def test_targets_that_only_one_side_has_are_columns_and_means_over_others_are_none(tmp_path: Path) -> None:
@@ -300,7 +300,7 @@ def test_classes_have_published_and_difference_below(tmp_path: Path) -> None:
     assert [row["road"] for row in stack] == ["76.5", "92.4", "−15.9"]
     assert [row["mIoU"] for row in stack] == ["66.5", "66.4", "+0.1"]
     assert [row["traffic light"] for row in stack] == [MISSING, "58.2", MISSING]
-    assert "Target: Cityscapes." in grid.caption
+    assert "Target: Cityscapes." in grid.full_caption
     # Of other targets nothing is published.
     grid = table(gather(world.report(), world.runs), replace(wanted, domains=("bdd100k",)))
     assert [row[1].text for row in grid.rows] == ["measured"]
@@ -327,7 +327,9 @@ def test_numbers_of_another_recipe_have_no_difference(tmp_path: Path) -> None:
     grid = table(gather(world.report(), world.runs), Table(name="t", published="SoMA", rows=("name",)))
     row = cells(grid, "SoMA")
     assert [row["Cityscapes", title] for title in ("measured", "published", "Δ")] == ["66.0", "71.82", MISSING]
-    assert "does not compare" in grid.caption and any(text.startswith("By its authors' own") for _, text in grid.notes)
+    assert "does not compare" in grid.full_caption and any(
+        text.startswith("By its authors' own") for _, text in grid.notes
+    )
 
 
 def test_what_differs_in_the_crops_alone_are_two_rows_and_a_sixteenth_is_said(tmp_path: Path) -> None:
