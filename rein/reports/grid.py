@@ -99,8 +99,7 @@ class Grid:
         lines = [titles, rules, *([shown(cell, "md") for cell in row] for row in self.rows)]
         table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
         caption = self.full_caption if whole else after(self.full_caption, self.title)
-        notes = "".join(f"\n{note}\n" for note in self.below("md"))
-        return f"{table}\n\n{escape(caption, 'md')}\n{notes}"
+        return "\n\n".join(filter(None, (table, escape(caption, "md"), *self.below("md")))) + "\n"
 
     def latex(self) -> str:
         r"""One or more floats with the table, to \input; needs booktabs and graphicx."""

@@ -172,15 +172,17 @@ def _own(study: Study, wanted: Table, base: Row, found: list[Comparison]) -> str
     against = ", ".join(cell.text for cell in name_cells(study, wanted, base))
     tested, few = sum(one.p is not None for one in found), sum(one.seeds.n < MIN_SEEDS for one in found)
     images, unlike = sum(one.p_images is not None for one in found), len(found) - tested - few
+    unlike_images = (
+        f"{unlike} of {len(found)} comparisons rest on runs that were not all scored on the same images: a number and "
+        f"no test."
+    )
     over_images = f", {images} over images" if images else ""
     return join(
         over(len(study.targets)),
         f"Differences are less {against}.",
         f"{_number(tested, len(found))} tested over seeds{over_images}." if tested else "",
-        f"{few} of {len(found)} share fewer than {MIN_SEEDS} seeds: a number and no test." if few else "",
-        f"{unlike} of {len(found)} rest on runs that were not all scored on the same images: a number and no test."
-        if unlike
-        else "",
+        f"{few} of {len(found)} comparisons share fewer than {MIN_SEEDS} seeds: a number and no test." if few else "",
+        unlike_images if unlike else "",
         files_note(study),
     )
 

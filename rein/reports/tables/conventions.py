@@ -26,9 +26,9 @@ SELECTION = {
 SINGLE = "† marks a published number that was seen in one source alone; the others of its table were in two that agree."
 
 
-def over(targets: int) -> str:
+def over(targets: int, what: str = "mIoU") -> str:
     """What an mIoU without the name of a domain is over; empty for a single target."""
-    return f"The mean over {targets} targets." if targets > 1 else ""
+    return f"{what} is the mean over {targets} targets." if targets > 1 else ""
 
 
 def marked(best: Best, line: str = "column") -> str:

@@ -65,7 +65,7 @@ def pivot(study: Study, wanted: Table) -> Grid:
         Measure(Column(name(study, column, wanted), group), digits, best="none" if across else best) for column in wide
     ]
     own = join(
-        over(len(study.targets)) if value.scored and across else "",
+        over(len(study.targets), "IoU" if wanted.value == "iou" else "mIoU") if value.scored and across else "",
         f"IoU of {', '.join(wanted.classes)} alone." if wanted.classes and wanted.columns != "class" else "",
     )
     rule = SELECTION[study.report.selection] if value.scored else ""

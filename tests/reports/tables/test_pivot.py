@@ -66,9 +66,9 @@ def test_the_best_value_of_a_key_is_marked_along_its_row(by_rank: Study) -> None
         "rein": ["second", "best", ""],
         "lora": ["", "best", ""],
     }
-    assert "The lowest mean of a row in bold" in grid.full_caption
+    assert "Bold is the lowest mean of a row" in grid.full_caption
     grid = build(by_rank, columns="domain", filter={"tuning.rank": 16}, rows=("tuning.method",))
-    assert [row[2].mark for row in grid.rows] == ["best", ""] and "mean of a column in bold" in grid.full_caption
+    assert [row[2].mark for row in grid.rows] == ["best", ""] and "mean of a column, underlined" in grid.full_caption
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ def test_the_oracle_gains_what_the_earlier_checkpoint_had_more(world: Callable[.
     assert cells["oracle"].text == "54.0 ± 2.8"
     # 5 points with seed 0, 8 with seed 1, whose end is a point higher.
     assert cells["oracle − last"].value == pytest.approx(6.5)
+    assert cells["oracle − last"].text == "+6.5 ± 2.1"
     assert "chosen on the test labels" in grid.full_caption
 
 
