@@ -20,7 +20,7 @@ SELECTION = {
     "source_val": "Checkpoint: the one with the best mIoU on the sources' val split (`source_val`).",
     "oracle": (
         "Checkpoint: `oracle`, the one with the best target mIoU. It is chosen on the test labels and so flatters "
-        "every row; it is no estimate of what a method gives on an unseen domain."
+        "every row; it is no estimate of what a method gives on an unseen target."
     ),
 }
 SINGLE = "† marks a published number that was seen in one source alone; the others of its table were in two that agree."

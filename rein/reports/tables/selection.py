@@ -17,7 +17,7 @@ GAP = "oracle − last"
 
 ORACLE = (
     "`oracle` the best on the targets: it is chosen on the test labels, flatters every row, and is no estimate of what "
-    "a method gives on an unseen domain. Its gain over `last` is taken in every run first."
+    "a method gives on an unseen target. Its gain over `last` is taken in every run first."
 )
 RULES = f"`last` takes the last checkpoint of a run, `source_val` the best on the sources' val splits, {ORACLE}"
 NO_VAL = f"`last` takes the last checkpoint of a run (no source has a val split to choose by), {ORACLE}"

@@ -255,6 +255,12 @@ def test_measured_published_and_difference_stand_side_by_side(tmp_path: Path) ->
     assert [row["Mapillary", title] for title in ("measured", "published", "Δ")] == ["62.5 ± 0.7", "66.1", "−3.6"]
     assert [row["Avg.", title] for title in ("measured", "published", "Δ")] == ["64.5 ± 0.7", "64.3", "+0.2"]
     assert row["", "trainable"] == "2.99 M" and cells(grid, "Full")["", "trainable"] == "304.20 M"
+    for text, counted, told in (
+        (grid.markdown(), "| 2.99 M |", "| *304.20 M* |"),
+        (grid.html(), ">2.99 M<", "<em>304.20 M</em>"),
+        (grid.latex(), "& 2.99 M &", r"& \textit{304.20 M} &"),
+    ):
+        assert counted in text and told in text and "A count in italics is a published one" in text
     assert cells(grid, "Full")["Cityscapes", "published"] == "63.7"
     values = grid.values.set_index("name")
     assert values.loc["rein", "target cityscapes published"] == 66.4
