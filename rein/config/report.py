@@ -36,8 +36,8 @@ class Table:
     rows: tuple[str, ...] = ("point",)
     #: What the columns of a `pivot` are: a dotted key, `domain` or `class`.
     columns: str = "domain"
-    #: The number in a cell of a `pivot`: `miou` (of a domain, or the mean over the targets), `iou`, the final `loss`,
-    #: or a fact of a run such as `seconds`.
+    #: The number in a cell of a `pivot`: `miou` (of a domain, or the mean over the targets), `iou`, `source_val` (mIoU,
+    #: the mean over the sources' val splits), the final `loss`, or a fact of a run such as `seconds`.
     value: str = "miou"
     #: What follows a mean after ±: the sample standard deviation over seeds, or nothing.
     spread: Literal["sd", "none"] = "sd"

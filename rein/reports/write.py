@@ -181,11 +181,12 @@ def _chapter(
     figures, verdicts, claims = [], [], []
     for wanted in report.figures:
         picture, title = draw(study, wanted), headline(wanted.caption, wanted.name)
-        stem = out / "figures" / slug(wanted.name)
+        stem, tested = out / "figures" / slug(wanted.name), out / "tables" / slug(tested_name(wanted))
+        # What shows an earlier state must not outlive the runs it showed.
+        if wanted.panels and (isinstance(picture, str) or picture.tested is None):
+            _remove(tested, "tex", "md", "csv")
         if isinstance(picture, str):
-            # A picture of an earlier state must not outlive the runs it showed.
-            for suffix in (".png", ".pdf", ".tex"):
-                stem.with_suffix(suffix).unlink(missing_ok=True)
+            _remove(stem, "png", "pdf", "tex")
             figures.append(Drawn(wanted.name, title, f"Not drawn: {picture}."))
             continue
         said = files_note(study) if wanted.kind != "predictions" else ""
@@ -201,13 +202,18 @@ def _chapter(
         else:
             grids.append(picture.tested)
     grids = [replace(grid, conventions=tuple(filter(None, (*grid.conventions, there)))) for grid in grids]
-    files[:0] = [file for grid in grids for file in _write_table(grid, out / "tables")]
+    files += [file for grid in grids for file in _write_table(grid, out / "tables")]
     return Chapter(report, study, grids, figures, verdicts, claims, provenance(study, name, world))
 
 
 def paragraphs(text: str) -> list[str]:
     """A text's parts between blank lines."""
     return [part for part in text.split("\n\n") if part.strip()]
+
+
+def _remove(stem: Path, *suffixes: str) -> None:
+    for suffix in suffixes:
+        stem.with_suffix(f".{suffix}").unlink(missing_ok=True)
 
 
 def _write_table(grid: Grid, folder: Path) -> list[Path]:

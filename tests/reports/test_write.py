@@ -248,6 +248,9 @@ def test_the_verdicts_of_several_panels_are_a_table(world: Make, caplog: pytest.
     assert {"u-tested.tex", "u-tested.md", "u-tested.csv"} <= {file.name for file in (made.out / "tables").iterdir()}
     with pytest.raises(ConfigError, match="name them apart"):
         write(made.report(tables=(Table(name="u tested"),), figures=(figure,)), made.runs, made.out)
+    shutil.rmtree(made.runs)
+    write(made.report(tables=(Table(name="main", rows=rows),), figures=(figure,)), made.runs, made.out)
+    assert not list((made.out / "tables").glob("u-tested.*")), "no table outlives its runs"
 
 
 def test_chapters_say_only_what_differs(world: Make) -> None:

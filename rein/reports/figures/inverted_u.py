@@ -39,7 +39,7 @@ PEAK = "Grey: where the peak lies, the 95 % interval of the quadratic's vertex."
 
 
 #: Inches of all rows of panels together: the caption must stand on the page too.
-TALLEST = 7.6
+TALLEST = 8.2
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,7 @@ class Value:
 VALUES = {
     "miou": Value(PERCENT, "max", scored=True),
     "iou": Value("IoU is in percent.", "max", scored=True),
+    "source_val": Value("`source_val` is the mIoU in percent on the sources' val splits.", "max"),
     "loss": Value("The training loss is its mean over the last tenth of the steps.", "min", 2),
     **{fact: Value(f"Numbers are `{fact}` of a run.", digits=None) for fact in FACTS},
 }
@@ -121,6 +122,8 @@ def _across(study: Study, wanted: Table) -> pd.DataFrame:
         numbers = miou(study)[target_column(study)]
     elif wanted.value == "iou":
         numbers = _classes(study, wanted).mean(axis=1)
+    elif wanted.value == "source_val":
+        numbers = miou(study)[[("source", name) for name in study.sources]].mean(axis=1)
     elif wanted.value == "loss":
         losses = trajectory(study)
         numbers = final_loss(losses).set_index("run_id")["final"]

@@ -55,6 +55,8 @@ def test_rows_by_columns_of_any_key(by_rank: Study) -> None:
 def test_facts_and_losses_are_values_too(by_rank: Study) -> None:
     grid = build(by_rank, rows=("tuning.method",), columns="tuning.rank", value="seconds", best="min")
     assert texts(grid)["rein"][1:] == ["1600 ± 0", "400 ± 0", "6400 ± 0"]
+    grid = build(by_rank, rows=("tuning.method",), columns="tuning.rank", value="source_val")
+    assert texts(grid)["rein"][1:] == ["70.5 ± 0.7"] * 3, "20 points above the first target, in the made-up runs"
     grid = build(by_rank, rows=("tuning.rank",), columns="name", value="loss", spread="none")
     assert titles(grid)[2:] == ["rein", "lora"] and all("±" not in text for row in texts(grid).values() for text in row)
     assert float(texts(grid)["4"][1]) == pytest.approx(20.5 + 40 * 0.0076, abs=0.05)
