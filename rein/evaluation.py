@@ -133,7 +133,8 @@ def score_domain(
         pixels = fit_inside(image.to(device, non_blocking=True)[None], size)
         with autocast(experiment, device):
             scores = sliding_window(network, pixels, experiment.window, experiment.stride)
-        scores = F.interpolate(scores, label.shape, mode="bilinear", align_corners=False)
+        if scores.shape[-2:] != label.shape:  # at the same size it would be a copy, and no cheap one
+            scores = F.interpolate(scores, label.shape, mode="bilinear", align_corners=False)
         prediction = scores.max(1).indices[0]  # as argmax, which takes a CPU five times as long here
         pairs = metrics.confusion(prediction, label.to(device, non_blocking=True).long(), len(classes))
         matrix += pairs

@@ -14,13 +14,17 @@ from rein.data.classes import colours
 if TYPE_CHECKING:
     from rein.evaluation import Score
 
+#: Of a photograph's PNG: a quarter of the default's time, for a tenth more bytes.
+LEVEL = 3
+
 
 def save_examples(folder: Path, score: Score) -> None:
     """Write `folder/<domain>/<stem>_{image,label,prediction}.png`; labels hold train ids and show in colour."""
     where = folder / score.domain
     for stem, image, label, prediction in score.examples:
         where.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image.permute(1, 2, 0).numpy()).save(where / f"{stem}_image.png")
+        picture = Image.fromarray(image.permute(1, 2, 0).numpy())
+        picture.save(where / f"{stem}_image.png", compress_level=LEVEL)
         save_mask(where / f"{stem}_label.png", label.numpy(), score.classes)
         save_mask(where / f"{stem}_prediction.png", prediction.numpy(), score.classes)
 

@@ -36,7 +36,7 @@ for word, command in {
 }.items():
     app.command(word)(command)
 
-bench = typer.Typer(help="Benchmarks beside a peer, in one run.", no_args_is_help=True)
-for command in (benchmarks.model, benchmarks.loader, benchmarks.overhead):
+bench = typer.Typer(help="Where time goes: ours beside a peer, and a run part by part.", no_args_is_help=True)
+for command in (benchmarks.run, benchmarks.model, benchmarks.loader, benchmarks.overhead):
     bench.command()(command)
 app.add_typer(bench, name="bench")

@@ -76,11 +76,17 @@ def _collate(crops: Sequence[Item]) -> Batch:
     return Batch(images, labels, tuple(chain.from_iterable(crop.remarks for crop in crops)))
 
 
+def loader_processes(device: torch.device, workers: int | None) -> int:
+    """As many as were asked for, else four beside a GPU and none on the CPU."""
+    return workers if workers is not None else 4 if device.type == "cuda" else 0
+
+
 def _options(device: torch.device, workers: int | None) -> dict[str, Any]:
-    """As many loader processes as were asked for, else four beside a GPU and none on the CPU."""
-    on_gpu = device.type == "cuda"
-    count = workers if workers is not None else 4 if on_gpu else 0
-    return {"num_workers": count, "pin_memory": on_gpu, "worker_init_fn": _outlive_signals}
+    return {
+        "num_workers": loader_processes(device, workers),
+        "pin_memory": device.type == "cuda",
+        "worker_init_fn": _outlive_signals,
+    }
 
 
 def _outlive_signals(worker: int) -> None:

@@ -16,13 +16,18 @@ from rein.ranks import Ranks
 from rein.training.attempt import Attempt
 
 
+def interval(steps: int) -> int:
+    """Steps between two records of a run of so many."""
+    return max(1, min(50, steps // 50))
+
+
 class Progress:
     """Collects what the steps of an attempt leave, from the first batch that is asked for, and records it."""
 
     def __init__(self, attempt: Attempt, start: int, losses: Sequence[float]) -> None:
         """`losses`: of the steps before `start` that no record has taken in, for all processes."""
         self.attempt, self.start = attempt, start
-        self.every = max(1, min(50, attempt.experiment.steps // 50))
+        self.every = interval(attempt.experiment.steps)
         #: Losses since the last record, left on the device: reading one would wait for it. Of each a process has its
         #: share.
         self.losses = self._of_all(losses)
