@@ -14,9 +14,9 @@ import numpy as np
 
 from rein.config import Figure
 from rein.data.classes import VOID, colours
-from rein.reports.figures.picture import join
 from rein.reports.figures.predictions import common, domains, file_of, kept
 from rein.reports.figures.variants import variants
+from rein.reports.markup import join
 from rein.reports.study import Study
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Literal
 
 import pandas as pd
 
-from rein.reports.markup import Format, after, emphasise, escape, raised, slug
+from rein.reports.markup import Format, after, emphasise, escape, join, raised, slug
 
 MISSING = "–"
 Role = Literal["", "sub", "group"]
@@ -16,7 +16,7 @@ Role = Literal["", "sub", "group"]
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell; `mark` is `best`, `second` or nothing."""
+    """One cell; `mark` is `best`, `second`, `told` (a published number among counted ones) or nothing."""
 
     text: str
     mark: str = ""
@@ -45,6 +45,7 @@ class Grid:
     """A finished table."""
 
     name: str
+    #: What it alone has to say, its title first.
     caption: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
@@ -57,6 +58,8 @@ class Grid:
     roles: tuple[Role, ...] = ()
     #: What stands over it in a document; the name where nothing else is given. A caption may begin with it.
     title: str = ""
+    #: How it is to be read, a sentence or two each: what its signs and columns mean, wherever such a table stands.
+    conventions: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "title", self.title or self.name)
@@ -65,6 +68,11 @@ class Grid:
     def label(self) -> str:
         """The LaTeX label, `tab:main`."""
         return f"tab:{slug(self.name)}"
+
+    @property
+    def full_caption(self) -> str:
+        """Its own words, then its conventions."""
+        return join(self.caption, *self.conventions)
 
     @property
     def every_role(self) -> tuple[Role, ...]:
@@ -90,9 +98,8 @@ class Grid:
         rules = [":--" if column.name else "--:" for column in self.columns]
         lines = [titles, rules, *([shown(cell, "md") for cell in row] for row in self.rows)]
         table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-        caption = self.caption if whole else after(self.caption, self.title)
-        notes = "".join(f"\n{note}\n" for note in self.below("md"))
-        return f"{table}\n\n{escape(caption, 'md')}\n{notes}"
+        caption = self.full_caption if whole else after(self.full_caption, self.title)
+        return "\n\n".join(filter(None, (table, escape(caption, "md"), *self.below("md")))) + "\n"
 
     def latex(self) -> str:
         r"""One or more floats with the table, to \input; needs booktabs and graphicx."""

@@ -43,7 +43,7 @@ def html(grid: Grid) -> str:
         cells = "".join(_cell(cell, column, c, shade) for cell, (column, c) in zip(row, pairs, strict=True))
         lines.append(f"<tr{' class=sub' if role == 'sub' else ''}>{cells}</tr>")
     body = f"<tbody>\n{chr(10).join(lines)}\n</tbody>".replace("<tbody>\n</tbody>\n", "")
-    caption = "<br>".join(filter(None, [escape(after(grid.caption, grid.title), "html"), *grid.below("html")]))
+    caption = "<br>".join(filter(None, [escape(after(grid.full_caption, grid.title), "html"), *grid.below("html")]))
     return (
         f'<figure id="{grid.label}">{shades.switch}<div class=scroll tabindex=0 role=region '
         f'aria-label="{attribute(grid.name)}"><table class=sorts>\n<thead>\n{top}<tr>{titles}</tr>\n</thead>\n'

@@ -77,7 +77,7 @@ def table(grid: Grid) -> str:
     for number, tabulars in enumerate(floats):
         caption = rf"\par Table~\ref{{{grid.label}}}, continued"
         if number == 0:
-            caption = _caption(grid.caption, grid.title) + "\n" + rf"\label{{{grid.label}}}"
+            caption = _caption(grid.full_caption, grid.title) + "\n" + rf"\label{{{grid.label}}}"
         body = (r"\par\medskip" + "\n").join(tabulars) + notes * (number == len(floats) - 1)
         texts.append(
             rf"\begin{{{kind}}}[htbp]" + "\n"

@@ -68,11 +68,13 @@ def attribute(text: object) -> str:
 
 
 def emphasise(text: str, mark: str, format: Format) -> str:
-    """Escaped text in bold (`best`) or underlined (`second`); any other mark leaves it."""
+    """Escaped text in bold (`best`), underlined (`second`) or in italics (`told`); any other mark leaves it."""
     if mark == "best":
         return {"md": f"**{text}**", "tex": rf"\textbf{{{text}}}", "html": f"<strong>{text}</strong>"}[format]
     if mark == "second":
         return {"md": f"<u>{text}</u>", "tex": rf"\underline{{{text}}}", "html": f"<u>{text}</u>"}[format]
+    if mark == "told":
+        return {"md": f"*{text}*", "tex": rf"\textit{{{text}}}", "html": f"<em>{text}</em>"}[format]
     return text
 
 
@@ -86,6 +88,11 @@ def headline(caption: str, name: str) -> str:
 def after(caption: str, title: str) -> str:
     """What a caption says after its title."""
     return caption.strip().removeprefix(title).lstrip(". \n") if caption.strip().startswith(title) else caption
+
+
+def join(*parts: str) -> str:
+    """Sentences after another, without the empty ones."""
+    return " ".join(part.strip() for part in parts if part.strip())
 
 
 def raised(text: str, format: Format) -> str:

@@ -12,7 +12,7 @@ import pandas as pd
 from rein.reports.missing import duration, hours_to_fill
 from rein.reports.notes import files_mark
 from rein.reports.study import Study, environments
-from rein.reports.tables.rows import SELECTION
+from rein.reports.tables.conventions import SELECTION
 from rein.sweeps.plan import final
 
 #: The settings that every report prints; all others are in runs.csv.

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from rein.config import ConfigError, Report
 from rein.config_io import load
+from rein.reports import said_once
 from rein.reports.figures import draw, material
+from rein.reports.figures.inverted_u import tested_name
 from rein.reports.figures.picture import DPI, Spot
 from rein.reports.gallery import BUDGET, Gallery, gallery
 from rein.reports.grid import Grid
@@ -82,7 +84,9 @@ class Chapter:
     study: Study
     grids: list[Grid]
     figures: list[Drawn]
+    #: The sentences that stand above the tables; `claims` are those that tables hold instead, too.
     verdicts: list[Verdict]
+    claims: list[str]
     #: How its numbers were made.
     facts: list[tuple[str, str]]
 
@@ -127,12 +131,15 @@ def write(
         chapters[-1].study.runs.drop(columns="path").to_csv(out / f"runs{of}.csv", index=False)
         files[:0] = [out / f"results{of}.csv", out / f"runs{of}.csv"]
     studies = [chapter.study for chapter in chapters]
+    conventions = said_once.conventions([grid for chapter in chapters for grid in chapter.grids])
+    facts = said_once.facts([chapter.facts for chapter in chapters])
+    chapters = [_without(chapter, conventions, facts) for chapter in chapters]
     said = studies[0].moved.world
     context = {
         "report": report, "chapters": chapters,
         "progress": "; ".join(filter(None, (progress(studies), hours_to_fill(studies)))),
         "paragraphs": paragraphs(report.text) if parts else [], "world": paragraphs(said.text) if said else [],
-        "software": software(studies),
+        "conventions": conventions, "facts": facts, "software": software(studies),
     }  # fmt: skip
     _say(chapters, str(context["progress"]))
     documents = []
@@ -153,8 +160,14 @@ def _say(chapters: Sequence[Chapter], state: str) -> None:
         log.info("%s", state)
     for drawn in (drawn for chapter in chapters for drawn in chapter.figures if not drawn.files):
         log.info("figure %s: %s", drawn.name, drawn.caption)
-    for verdict in (verdict for chapter in chapters for verdict in chapter.verdicts):
-        log.info("%s", verdict.claim)
+    for claim in (claim for chapter in chapters for claim in chapter.claims):
+        log.info("%s", claim)
+
+
+def _without(chapter: Chapter, conventions: Sequence[str], facts: Sequence[tuple[str, str]]) -> Chapter:
+    """The chapter in a document that says these once for all."""
+    grids = [said_once.without(grid, conventions) for grid in chapter.grids]
+    return replace(chapter, grids=grids, facts=[fact for fact in chapter.facts if fact not in facts])
 
 
 def _chapter(
@@ -165,16 +178,15 @@ def _chapter(
     study = gather(report, runs_root, world)
     there = study.moved.world.caption if study.moved.world else ""
     grids = [replace(table(study, wanted), title=headline(wanted.caption, wanted.name)) for wanted in report.tables]
-    grids = [replace(grid, caption=f"{grid.caption} {there}".strip()) for grid in grids]
-    files += [file for grid in grids for file in _write_table(grid, out / "tables")]
-    figures, verdicts = [], []
+    figures, verdicts, claims = [], [], []
     for wanted in report.figures:
         picture, title = draw(study, wanted), headline(wanted.caption, wanted.name)
-        stem = out / "figures" / slug(wanted.name)
+        stem, tested = out / "figures" / slug(wanted.name), out / "tables" / slug(tested_name(wanted))
+        # What shows an earlier state must not outlive the runs it showed.
+        if wanted.panels and (isinstance(picture, str) or picture.tested is None):
+            _remove(tested, "tex", "md", "csv")
         if isinstance(picture, str):
-            # A picture of an earlier state must not outlive the runs it showed.
-            for suffix in (".png", ".pdf", ".tex"):
-                stem.with_suffix(suffix).unlink(missing_ok=True)
+            _remove(stem, "png", "pdf", "tex")
             figures.append(Drawn(wanted.name, title, f"Not drawn: {picture}."))
             continue
         said = files_note(study) if wanted.kind != "predictions" else ""
@@ -184,13 +196,24 @@ def _chapter(
         figures.append(Drawn(wanted.name, title, caption, saved.files, saved.spots, looked_through))
         stem.with_suffix(".tex").write_text(figures[-1].latex(), encoding="utf-8")
         files += [*saved.files, stem.with_suffix(".tex")]
-        verdicts += picture.verdicts
-    return Chapter(report, study, grids, figures, verdicts, provenance(study, name, world))
+        claims += [verdict.claim for verdict in picture.verdicts]
+        if picture.tested is None:
+            verdicts += picture.verdicts
+        else:
+            grids.append(picture.tested)
+    grids = [replace(grid, conventions=tuple(filter(None, (*grid.conventions, there)))) for grid in grids]
+    files += [file for grid in grids for file in _write_table(grid, out / "tables")]
+    return Chapter(report, study, grids, figures, verdicts, claims, provenance(study, name, world))
 
 
 def paragraphs(text: str) -> list[str]:
     """A text's parts between blank lines."""
     return [part for part in text.split("\n\n") if part.strip()]
+
+
+def _remove(stem: Path, *suffixes: str) -> None:
+    for suffix in suffixes:
+        stem.with_suffix(f".{suffix}").unlink(missing_ok=True)
 
 
 def _write_table(grid: Grid, folder: Path) -> list[Path]:
@@ -204,6 +227,8 @@ def _write_table(grid: Grid, folder: Path) -> list[Path]:
 def _check_names(reports: Sequence[Report]) -> None:
     for kind in ("tables", "figures"):
         names = [item.name for report in reports for item in getattr(report, kind)]
+        if kind == "tables":  # a figure with panels makes one too
+            names += [tested_name(one) for report in reports for one in report.figures if one.panels]
         slugs = [slug(name) for name in names]
         for name, one in zip(names, slugs, strict=True):
             if slugs.count(one) > 1:

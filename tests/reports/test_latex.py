@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import psutil
 import pytest
@@ -20,6 +21,8 @@ from rein.reports import latex_pdf
 from rein.reports.grid import Cell, Column, Grid
 from rein.reports.latex import SIZE, SMALLEST, figure
 from rein.reports.latex_pdf import compile_pdf
+from rein.reports.statistics import inverted_u
+from rein.reports.tables.verdicts import verdicts
 from rein.reports.write import write
 from tests.processes import alive, ends
 from tests.reports.made_up_sweep import FIGURES, TABLES, World
@@ -112,6 +115,17 @@ def test_no_table_is_set_too_small(style: str, columns: int, tmp_path: Path) -> 
     log = compiled(tmp_path, style, lines)
     line, widths = (list(map(float, re.findall(rf"{what} ([\d.]+)pt", log))) for what in ("LINE", "WIDE"))
     assert SIZE * min(line[0] / max(widths), 1) >= SMALLEST
+
+
+@needs_latex
+@pytest.mark.parametrize("style", STYLES)
+def test_the_verdicts_of_ten_panels_fit(style: str, tmp_path: Path) -> None:
+    x = np.repeat(np.arange(9.0), 3)
+    found = inverted_u(x, 50 - (x - 4) ** 2 + np.tile([0.0, 0.1, 0.2], 9))
+    assert found.claimed and found.peak
+    panels = {f"a backbone {i}, Mask2Former": found for i in range(10)}
+    log = compiled(tmp_path, style, [verdicts("v", "average target mIoU", panels, "A caveat.").latex()])
+    assert "Overfull" not in log and "Float too large" not in log
 
 
 def test_a_narrow_table_stays_in_its_column() -> None:

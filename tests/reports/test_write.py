@@ -145,7 +145,7 @@ def test_latex_braces_and_environments_balance(finished: World) -> None:
         bare = re.sub(r"\\[\\{}%]", "", text)
         assert bare.count("{") == bare.count("}")
         assert sorted(re.findall(r"\\begin{(\w+)}", text)) == sorted(re.findall(r"\\end{(\w+)}", text))
-    assert r"\input{tables/main.tex}" in documents(finished)["tex"]
+    assert r"\input{figures/curves.tex}" in documents(finished)["tex"]
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex")
@@ -193,7 +193,9 @@ def test_the_rule_of_a_document_is_that_of_its_chapters(world: Make) -> None:
     made.finish_all()
     for rule in ("last", "oracle"):
         write(a_document(made, selection=rule), made.runs, made.out)
-        assert documents(made)["md"].count(f"selection rule: `{rule}`") == 2
+        assert documents(made)["md"].count(f"selection rule: `{rule}`") == 1
+        for name in ("one", "two"):
+            assert f"`{rule}`" in (made.out / f"tables/table-{name}.md").read_text()
 
 
 def test_a_document_of_parts_has_no_axes(world: Make) -> None:
@@ -210,6 +212,55 @@ def test_a_document_names_the_software_of_its_runs_once(world: Make) -> None:
     for text in documents(made).values():
         assert text.count("2.14") == 1 and "1 of 2 runs" in text, "a run of two chapters is one"
     assert "\n# Software of the runs\n" in documents(made)["md"]
+
+
+def test_a_document_says_once_how_its_tables_are_read(finished: World) -> None:
+    spread = "± is the sample standard deviation over n seeds."
+    for format, text in documents(finished).items():
+        assert text.count(spread.replace("±", r"$\pm$") if format == "tex" else spread) == 1
+    for name in ("main", "budget"):
+        assert spread in (finished.out / f"tables/{name}.md").read_text()
+        assert r"$\pm$ is the sample" in (finished.out / f"tables/{name}.tex").read_text()
+
+
+def test_a_single_table_says_all_by_itself(world: Make) -> None:
+    made = world()
+    made.finish_all()
+    write(made.report(), made.runs, made.out)
+    for text in documents(made).values():
+        assert "How to read the tables</h2>" not in text and "section*{How to read" not in text
+    assert "± is the sample standard deviation" in documents(made)["md"].split("| rein |")[1]
+
+
+def test_the_verdicts_of_several_panels_are_a_table(world: Make, caplog: pytest.LogCaptureFixture) -> None:
+    made = world(POINTS, **{"head.method": ["mask2former", "semfpn"]})
+    made.finish_all()
+    rows = ("point",)
+    figure = Figure(name="u", kind="inverted_u", panels=("head.method",))
+    with caplog.at_level("INFO"):
+        write(made.report(tables=(Table(name="main", rows=rows),), figures=(figure,)), made.runs, made.out)
+    for head in ("Mask2Former", "SemFPN"):
+        claim = f"With more trainable parameters average target mIoU ({head}) rises and then falls."
+        assert claim in caplog.text
+        assert all(claim not in text for text in documents(made).values())
+        assert f"| {head} |" in documents(made)["md"] and f'class="name">{head}</th>' in documents(made)["html"]
+    assert "## Table 2. Whether average target mIoU rises and then falls" in documents(made)["md"]
+    assert {"u-tested.tex", "u-tested.md", "u-tested.csv"} <= {file.name for file in (made.out / "tables").iterdir()}
+    with pytest.raises(ConfigError, match="name them apart"):
+        write(made.report(tables=(Table(name="u tested"),), figures=(figure,)), made.runs, made.out)
+    shutil.rmtree(made.runs)
+    write(made.report(tables=(Table(name="main", rows=rows),), figures=(figure,)), made.runs, made.out)
+    assert not list((made.out / "tables").glob("u-tested.*")), "no table outlives its runs"
+
+
+def test_chapters_say_only_what_differs(world: Make) -> None:
+    made = world({"rein": POINTS["rein"]}, seeds=(0,))
+    made.finish_all()
+    write(a_document(made), made.runs, made.out)
+    for text in documents(made).values():
+        assert flat(text).count("toy-day, toy-night, toy-fog") == 1
+        assert flat(text).count("1 done of 1 planned") == 2, "a chapter's own"
+    assert "# How the numbers of all chapters were made" in documents(made)["md"]
 
 
 def test_nothing_heavy_is_imported(world: Make) -> None:

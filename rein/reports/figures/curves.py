@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from rein.config import Figure
-from rein.reports.figures.picture import TEXT, Picture, Point, columns, flat, join, looks
+from rein.reports.figures.picture import TEXT, Picture, Point, columns, flat, looks
 from rein.reports.figures.variants import aim, variants
+from rein.reports.markup import join
 from rein.reports.study import Study, miou_by_step, trajectory
 
 

@@ -12,8 +12,9 @@ import pandas as pd
 from rein import published
 from rein.config import Figure
 from rein.reports.figures.beside import about
-from rein.reports.figures.picture import TEXT, Picture, Point, folded, join
+from rein.reports.figures.picture import TEXT, Picture, Point, folded
 from rein.reports.figures.variants import left_out, published_note, variants
+from rein.reports.markup import join
 from rein.reports.names import written
 from rein.reports.study import Study, miou, target_column
 from rein.reports.tables.classes import MEAN, iou

@@ -15,13 +15,16 @@ from rein.reports import statistics
 from rein.reports.figures import labels
 from rein.reports.figures.one_axis import caveat, on_axis
 from rein.reports.figures.parameter_axis import parameter_axis
-from rein.reports.figures.picture import TEXT, Picture, Point, columns, flat, join, looks
+from rein.reports.figures.picture import TEXT, Picture, Point, columns, flat, looks
 from rein.reports.figures.variants import labels as labels_of
 from rein.reports.figures.variants import setting, variants
+from rein.reports.grid import Grid
+from rein.reports.markup import join
 from rein.reports.names import written
-from rein.reports.statistics import Verdict
+from rein.reports.statistics import InvertedU, Verdict
 from rein.reports.study import AVERAGE, Study, final_loss, miou, target_column, trajectory
 from rein.reports.tables.numbers import number
+from rein.reports.tables.verdicts import verdicts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,6 +36,10 @@ DRAWN = (
 SAME = "All panels have the same axes of parameters and mIoU; losses have an axis of their own for each head."
 ZERO = "A frozen backbone trains 0 parameters, drawn and tested one decade below the smallest other count."
 PEAK = "Grey: where the peak lies, the 95 % interval of the quadratic's vertex."
+
+
+#: Inches of all rows of panels together: the caption must stand on the page too.
+TALLEST = 8.2
 
 
 @dataclass(frozen=True)
@@ -61,7 +68,7 @@ def inverted_u(study: Study, wanted: Figure) -> Picture | str:
         return "no finished run with a recorded number of parameters"
     across = {1: 1, 2: 2, 4: 2}.get(len(panels), 3)
     down = math.ceil(len(panels) / across)
-    size = (TEXT * 0.72, 3.4) if len(panels) == 1 else (TEXT, 0.5 + 2.3 * down)
+    size = (TEXT * 0.72, 3.4) if len(panels) == 1 else (TEXT, 0.5 + min(2.3 * down, TALLEST))
     canvas, grid = plt.subplots(down, across, figsize=size, squeeze=False, sharey=True, layout="constrained")
     runs = pd.concat([panel.runs for panel in panels])
     zero = bool((runs["parameters.backbone_trainable"] == 0).any())
@@ -72,7 +79,10 @@ def inverted_u(study: Study, wanted: Figure) -> Picture | str:
         points += _name(axes, panel, wanted, size[0] / across - 1.1, narrow=len(panels) > 1)
         points += _told(axes, seconds[-1], panel, wanted)
         said.append(_verdict(panel, wanted))
-    peaks = [(axes, peak) for axes, (_, peak) in zip(grid.flat, said, strict=False) if peak is not None]
+    tests = [found for _, found in said]
+    peaks = [
+        (axes, one.peak) for axes, one in zip(grid.flat, tests, strict=False) if one.claimed and one.peak is not None
+    ]
     for axes, peak in peaks:
         axes.axvspan(peak.low, peak.high, color="0.9", zorder=-1, linewidth=0)
     if len(panels) > 1:
@@ -89,7 +99,8 @@ def inverted_u(study: Study, wanted: Figure) -> Picture | str:
     same = SAME if len(panels) > 1 else ""
     drawn = (DRAWN, same, ZERO if zero else "", PEAK if peaks else "")
     caption = join(wanted.caption, *drawn, *_notes(every))
-    return Picture(caption, canvas, tuple(verdict for verdict, _ in said), tuple(points))
+    tested = _tabled(panels, tests, wanted) if len(panels) > 1 else None
+    return Picture(caption, canvas, tuple(verdict for verdict, _ in said), tuple(points), tested)
 
 
 def _panels(study: Study, wanted: Figure) -> list[_Panel]:
@@ -186,16 +197,34 @@ def _told(axes: Axes, second: Axes, panel: _Panel, wanted: Figure) -> list[Point
     return points
 
 
-def _verdict(panel: _Panel, wanted: Figure) -> tuple[Verdict, statistics.Peak | None]:
-    """What may be said of a panel, and where the peak lies if there is one."""
-    main = target_column(panel.study)
-    tested = panel.runs.dropna(subset=[" ".join(main)])
-    found = statistics.inverted_u(tested["x"].to_numpy(), tested[" ".join(main)].to_numpy())
-    of = "average target mIoU" if main == AVERAGE else f"mIoU on {written(main[1], wanted.rename)}"
+def _verdict(panel: _Panel, wanted: Figure) -> tuple[Verdict, InvertedU]:
+    """What may be said of a panel, and the test behind it."""
+    column = " ".join(target_column(panel.study))
+    tested = panel.runs.dropna(subset=[column])
+    found = statistics.inverted_u(tested["x"].to_numpy(), tested[column].to_numpy())
+    of = _tested(panel, wanted)
     said = statistics.verdict(found, f"{of} ({panel.title})" if panel.title else of)
     if not found.claimed:
-        return said, None
-    return replace(said, evidence=join(said.evidence, caveat(panel.study, panel.runs))), found.peak
+        return said, found
+    return replace(said, evidence=join(said.evidence, caveat(panel.study, panel.runs))), found
+
+
+def _tested(panel: _Panel, wanted: Figure) -> str:
+    main = target_column(panel.study)
+    return "average target mIoU" if main == AVERAGE else f"mIoU on {written(main[1], wanted.rename)}"
+
+
+def _tabled(panels: Sequence[_Panel], tests: Sequence[InvertedU], wanted: Figure) -> Grid:
+    """The tests of all panels; what a claim leaves open is said of all that claim, once where it is the same."""
+    pairs = list(zip(panels, tests, strict=True))
+    open_ = dict.fromkeys(caveat(panel.study, panel.runs) for panel, found in pairs if found.claimed)
+    by_title = {panel.title: found for panel, found in pairs}
+    return verdicts(tested_name(wanted), _tested(panels[0], wanted), by_title, join(*open_))
+
+
+def tested_name(wanted: Figure) -> str:
+    """What the table of a figure's tests is called."""
+    return f"{wanted.name} tested"
 
 
 def _notes(panels: list[_Panel]) -> list[str]:

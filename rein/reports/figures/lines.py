@@ -10,7 +10,7 @@ import pandas as pd
 
 from rein.config import ConfigError, Figure, nearest
 from rein.reports.figures.beside import about
-from rein.reports.figures.picture import COLUMN, Look, Picture, Point, columns, join
+from rein.reports.figures.picture import COLUMN, Look, Picture, Point, columns
 from rein.reports.figures.variants import (
     Variant,
     aim,
@@ -21,6 +21,7 @@ from rein.reports.figures.variants import (
     spread_note,
     variants,
 )
+from rein.reports.markup import join
 from rein.reports.names import written
 from rein.reports.study import Study
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
+from rein.reports.grid import Grid
 from rein.reports.statistics import Verdict
 
 if TYPE_CHECKING:
@@ -61,12 +62,16 @@ class Saved:
 
 @dataclass(frozen=True)
 class Picture:
-    """A drawn figure: its caption in full, and the sentences that it supports where it supports any."""
+    """A drawn figure: its caption in full, and the sentences that it supports where it supports any.
+
+    `tested` has what they say, and more, as a table, where there are several.
+    """
 
     caption: str
     canvas: Canvas
     verdicts: tuple[Verdict, ...] = ()
     points: tuple[Point, ...] = ()
+    tested: Grid | None = None
 
     def save(self, stem: Path) -> Saved:
         """Write PNG (200 dpi) and PDF (fonts as TrueType, which publishers ask for); closes the canvas."""
@@ -140,7 +145,3 @@ def folded(text: str, width: int) -> str:
     import textwrap
 
     return "\n".join(textwrap.wrap(text, max(width, 6)))
-
-
-def join(*parts: str) -> str:
-    return " ".join(part.strip() for part in parts if part.strip())

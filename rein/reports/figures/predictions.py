@@ -11,8 +11,9 @@ import numpy as np
 
 from rein.config import Figure
 from rein.data.classes import CLASSES, VOID, colours
-from rein.reports.figures.picture import TEXT, Picture, columns, folded, join
+from rein.reports.figures.picture import TEXT, Picture, columns, folded
 from rein.reports.figures.variants import variants
+from rein.reports.markup import join
 from rein.reports.names import written
 from rein.reports.study import Study
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rein.config import Figure
-from rein.reports.figures.picture import COLUMN, Look, Picture, Point, columns, join
+from rein.reports.figures.picture import COLUMN, Look, Picture, Point, columns
 from rein.reports.figures.variants import (
     Variant,
     left_out,
@@ -19,6 +19,7 @@ from rein.reports.figures.variants import (
     published_note,
     variants,
 )
+from rein.reports.markup import join
 from rein.reports.names import written
 from rein.reports.study import Study
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from rein.config import Figure
-from rein.reports.figures.picture import COLUMN, Picture, Point, folded, join
+from rein.reports.figures.picture import COLUMN, Picture, Point, folded
 from rein.reports.figures.variants import Variant, left_out, variants
+from rein.reports.markup import join
 from rein.reports.names import written
 from rein.reports.statistics import ALPHA, Ranking, over_shared_seeds, probability, ranking
 from rein.reports.study import Study

@@ -10,7 +10,7 @@ from rein.config import Figure
 from rein.reports.figures import labels
 from rein.reports.figures.beside import about
 from rein.reports.figures.parameter_axis import parameter_axis
-from rein.reports.figures.picture import COLUMN, TEXT, Look, Picture, Point, columns, join
+from rein.reports.figures.picture import COLUMN, TEXT, Look, Picture, Point, columns
 from rein.reports.figures.variants import (
     Variant,
     aim,
@@ -20,6 +20,7 @@ from rein.reports.figures.variants import (
     spread_note,
     variants,
 )
+from rein.reports.markup import join
 from rein.reports.statistics import log_parameters
 from rein.reports.study import Study
 

@@ -10,8 +10,9 @@ import pandas as pd
 
 from rein.config import Figure
 from rein.config.report import Selection
-from rein.reports.figures.picture import COLUMN, Picture, Point, folded, join
+from rein.reports.figures.picture import COLUMN, Picture, Point, folded
 from rein.reports.figures.variants import aim, left_out, variants
+from rein.reports.markup import join
 from rein.reports.study import Study, miou
 from rein.reports.tables.numbers import number
 

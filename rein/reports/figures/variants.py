@@ -12,8 +12,9 @@ import pandas as pd
 from rein.config import ConfigError, Figure, nearest
 from rein.published import Published
 from rein.reports.figures.beside import beside, mean, remarks, source
-from rein.reports.figures.picture import Look, join, looks
+from rein.reports.figures.picture import Look, looks
 from rein.reports.grid import MISSING
+from rein.reports.markup import join
 from rein.reports.names import written
 from rein.reports.statistics import count
 from rein.reports.study import AVERAGE, Study, miou, target_column

@@ -9,14 +9,15 @@ from rein.reports.statistics.over_images import draws_for, over_images
 from rein.reports.statistics.over_seeds import over_seeds
 from rein.reports.statistics.parameters import count, log_parameters
 from rein.reports.statistics.peak import Peak, peak
-from rein.reports.statistics.power import power
+from rein.reports.statistics.power import DROP, power
 from rein.reports.statistics.ranks import Ranking, critical_difference, over_shared_seeds, ranking
 from rein.reports.statistics.summary import summarise
-from rein.reports.statistics.two_lines import two_lines
-from rein.reports.statistics.verdict import Verdict, probability, verdict
+from rein.reports.statistics.two_lines import LINE_ALPHA, two_lines
+from rein.reports.statistics.verdict import Verdict, chance, place_of, probability, verdict
 
 __all__ = [
-    "ALPHA", "MIN_POINTS", "MIN_SEEDS", "Comparison", "Difference", "InvertedU", "Peak", "Ranking", "Verdict",
-    "corrected", "count", "critical_difference", "draws_for", "holm", "inverted_u", "log_parameters", "over_images",
-    "over_seeds", "over_shared_seeds", "peak", "power", "probability", "ranking", "summarise", "two_lines", "verdict",
+    "ALPHA", "DROP", "LINE_ALPHA", "MIN_POINTS", "MIN_SEEDS", "Comparison", "Difference", "InvertedU", "Peak",
+    "Ranking", "Verdict", "chance", "corrected", "count", "critical_difference", "draws_for", "holm", "inverted_u",
+    "log_parameters", "over_images", "over_seeds", "over_shared_seeds", "peak", "place_of", "power", "probability",
+    "ranking", "summarise", "two_lines", "verdict",
 ]  # fmt: skip

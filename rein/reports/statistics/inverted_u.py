@@ -22,7 +22,7 @@ import numpy as np
 from rein.reports.statistics.limits import MIN_SEEDS
 from rein.reports.statistics.peak import Peak, peak
 from rein.reports.statistics.power import power
-from rein.reports.statistics.two_lines import Lines, spread, two_lines
+from rein.reports.statistics.two_lines import LINE_ALPHA, Lines, spread, two_lines
 
 #: With fewer distinct parameter counts nothing is tested.
 MIN_POINTS = 4
@@ -58,6 +58,16 @@ class InvertedU:
     #: log10(parameters) of the first and last point.
     smallest: float = math.nan
     largest: float = math.nan
+
+    @property
+    def rises(self) -> bool:
+        """Whether the line below the break rises, by its own test."""
+        return self.below is not None and self.below.slope > 0 and self.below.p < LINE_ALPHA
+
+    @property
+    def falls(self) -> bool:
+        """Whether the line above the break falls, by its own test."""
+        return self.above is not None and self.above.slope < 0 and self.above.p < LINE_ALPHA
 
 
 def inverted_u(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray) -> InvertedU:

@@ -36,7 +36,7 @@ def verdict(found: InvertedU, of: str, unit: str = "points") -> Verdict:
         f"break at {count(10**found.break_at)}, slope {below} and {above}."
     )
     if not found.claimed:
-        falls = found.above.slope < 0 and found.above.p < LINE_ALPHA
+        falls = found.falls
         return Verdict(
             f"With more trainable parameters {of} falls in the end; there is no evidence that it rises before."
             if falls
@@ -55,17 +55,23 @@ def probability(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"= {p:.3f}" if p < 0.1 else f"= {p:.2f}"
 
 
+def chance(power: float) -> str:
+    """`76 %`, `over 99 %`, `under 1 %`."""
+    percent = 100 * power
+    return "over 99 %" if percent > 99 else "under 1 %" if percent < 1 else f"{percent:.0f} %"
+
+
 def _place(found: InvertedU) -> str:
     if found.peak is None:
         return "The data do not fix where the peak lies: how a quadratic curves is not clear from them."
-    at, low, high = (_count(found, place) for place in (found.peak.vertex, found.peak.low, found.peak.high))
+    at, low, high = (place_of(found, place) for place in (found.peak.vertex, found.peak.low, found.peak.high))
     return (
         f"The vertex of a quadratic in log10(parameters) lies at {at} (95 % interval after Fieller: {low} to {high}; "
         f"how well a quadratic fits at all is not in it)."
     )
 
 
-def _count(found: InvertedU, place: float) -> str:
+def place_of(found: InvertedU, place: float) -> str:
     """A place on the axis in words; an interval may reach far beyond what was run, where a number means nothing."""
     if place < found.smallest:
         return "below the smallest count"
@@ -74,11 +80,9 @@ def _count(found: InvertedU, place: float) -> str:
 
 def _power(found: InvertedU, unit: str) -> str:
     """How likely the test at hand is to see a fall that is there."""
-    percent = 100 * found.power
-    chance = "over 99 %" if percent > 99 else "under 1 %" if percent < 1 else f"{percent:.0f} %"
     seeds = f"{found.seeds} seeds" + (" or more" if found.runs > found.points * found.seeds else "")
     return (
         f"With {found.points} points, {seeds} and this spread (sd {found.spread:.2f} {unit} between the "
-        f"seeds of a point) a fall of {DROP:g} {unit} from a peak at the middle count would be claimed in {chance} of "
-        f"sweeps."
+        f"seeds of a point) a fall of {DROP:g} {unit} from a peak at the middle count would be claimed in "
+        f"{chance(found.power)} of sweeps."
     )

@@ -17,6 +17,7 @@ from rein.published import Published
 from rein.reports.grid import MISSING
 from rein.reports.names import NAMES, written
 from rein.reports.study import Study
+from rein.reports.tables import conventions
 
 #: What stands in each of these columns of a published row.
 METHOD = ("point", "name", "tuning.method")
@@ -129,17 +130,19 @@ class Footnotes:
         single = SINGLE if self.some_single and entry.confidence == "single-source" else ""
         return ",".join(filter(None, (letter, single)))
 
+    def conventions(self) -> tuple[str, ...]:
+        """What its marks mean in every table."""
+        return (conventions.SINGLE,) if self.some_single else ()
+
     def lines(self) -> tuple[tuple[str, str], ...]:
         """(mark, text) for below the table; the sources last."""
         if not self.entries:
             return ()
         parts = dict.fromkeys(part for entry in self.entries for part in entry.source.split("; "))
         sources = f"Published: {'; '.join(parts)}.".replace("->", "→")
-        single = [(SINGLE, "Seen in one source alone; all others in two that agree.")] if self.some_single else []
         once = " Each number was seen in one source alone." if self.all_single else ""
         return (
             *((letter, f"{note[0].upper()}{note[1:]}.".replace("->", "→")) for note, letter in self.letters.items()),
-            *single,
             ("", sources + once),
         )
 

@@ -13,12 +13,18 @@ from rein.published import Published
 from rein.reports.grid import Column, Grid
 from rein.reports.study import Study, miou, target_column
 from rein.reports.tables.beside import entries, mean_key, over
+from rein.reports.tables.conventions import SELECTION, marked
 from rein.reports.tables.means import Measure, Printed, grid
-from rein.reports.tables.rows import SELECTION, name
+from rein.reports.tables.rows import name
 from rein.reports.tables.targets import of_targets
 
 #: The column of the mean over all classes.
 MEAN = "mIoU"
+
+OF_CLASSES = (
+    "IoU of a class is in percent: a run's mean over the targets that have the class, then the mean over seeds. "
+    f"{MEAN} is over all classes."
+)
 
 
 def classes(study: Study, wanted: Table) -> Grid:
@@ -42,12 +48,11 @@ def classes(study: Study, wanted: Table) -> Grid:
         )
         for title in wide.columns
     ]
-    what = (
-        f"IoU in percent of every class: a run's mean over the targets that have the class, then the mean over seeds. "
-        f"{MEAN} is over all classes. Target: {', '.join(name(study, target, wanted) for target in study.targets)}."
-    )
-    marks = "Best in bold, second underlined; no test is implied."
-    return grid(study, wanted, wide, measures, [what, marks, SELECTION[study.report.selection]], below=True)
+    own = f"Target{'s' * (len(study.targets) > 1)}: {', '.join(name(study, one, wanted) for one in study.targets)}."
+    return grid(
+        study, wanted, wide, measures, [OF_CLASSES, marked(wanted.best or "max"), SELECTION[study.report.selection]],
+        own, below=True,
+    )  # fmt: skip
 
 
 def iou(study: Study) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from rein import results
 from rein.config import ConfigError, Table, nearest
 from rein.image_counts import ImageCounts
 from rein.reports.grid import MISSING, Cell, Column, Grid
+from rein.reports.markup import join
 from rein.reports.names import written
 from rein.reports.notes import files_note, unlike_domains
 from rein.reports.statistics import (
@@ -26,14 +27,24 @@ from rein.reports.statistics import (
     probability,
 )
 from rein.reports.study import Study, miou, target_column
+from rein.reports.tables.conventions import PERCENT, SELECTION, over
 from rein.reports.tables.numbers import cell, difference, number
-from rein.reports.tables.rows import SELECTION, Row, name, name_cells, rows_of
+from rein.reports.tables.rows import Row, name, name_cells, rows_of
 from rein.reports.tables.targets import of_targets
 
 STAR = "*"
 
 #: Why there is no p.
 FEW, UNLIKE = f"n < {MIN_SEEDS}", "other images"
+
+BOTH = (
+    "A difference is over the n seeds that both rows have; ± is the sample standard deviation over all seeds of a row."
+)
+OVER_IMAGES = (
+    "Over images: bootstrap of the images of every target under the nets as they are trained, 95 % interval; it says "
+    "nothing of training anew."
+)
+ON_BOTH = ", over seeds and over images, and both on one side of zero"
 
 
 def comparisons(study: Study, wanted: Table) -> Grid:
@@ -56,8 +67,10 @@ def comparisons(study: Study, wanted: Table) -> Grid:
         line += _of_seeds(one) if one else [Cell("against"), *[Cell(MISSING)] * 3]
         line += _of_images(one) if images else []
         cells.append(tuple(line))
-    text = " ".join(filter(None, (wanted.caption.strip(), *_explained(study, wanted, base, found), files_note(study))))
-    return Grid(wanted.name, text, tuple(columns), tuple(cells), _values(wanted, lines))
+    return Grid(
+        wanted.name, join(wanted.caption, _own(study, wanted, base, found)), tuple(columns), tuple(cells),
+        _values(wanted, lines), conventions=tuple(_conventions(study, found)),
+    )  # fmt: skip
 
 
 def _against(study: Study, wanted: Table, rows: list[Row]) -> Row:
@@ -154,46 +167,48 @@ def _interval(one: Difference) -> str:
     return f"{difference(one.low, 1)} to {difference(one.high, 1)}"
 
 
-def _explained(study: Study, wanted: Table, base: Row, found: list[Comparison]) -> list[str]:
-    targets = f", the mean over {len(study.targets)} targets" if len(study.targets) > 1 else ""
-    tested = sum(one.p is not None for one in found)
-    over_images = [one for one in found if one.images]
-    few = sum(one.seeds.n < MIN_SEEDS for one in found)
-    unlike = len(found) - tested - few
+def _own(study: Study, wanted: Table, base: Row, found: list[Comparison]) -> str:
+    """What the caption of this table says: against what, and how many comparisons were tested."""
     against = ", ".join(cell.text for cell in name_cells(study, wanted, base))
-    notes = [
-        f"mIoU in percent{targets}, ± the sample standard deviation over all seeds of a row. The difference, less "
-        f"{against}, is over the n seeds that both have."
+    tested, few = sum(one.p is not None for one in found), sum(one.seeds.n < MIN_SEEDS for one in found)
+    images, unlike = sum(one.p_images is not None for one in found), len(found) - tested - few
+    unlike_images = (
+        f"{unlike} of {len(found)} comparisons rest on runs that were not all scored on the same images: a number and "
+        f"no test."
+    )
+    over_images = f", {images} over images" if images else ""
+    return join(
+        over(len(study.targets)),
+        f"Differences are less {against}.",
+        f"{_number(tested, len(found))} tested over seeds{over_images}." if tested else "",
+        f"{few} of {len(found)} comparisons share fewer than {MIN_SEEDS} seeds: a number and no test." if few else "",
+        unlike_images if unlike else "",
+        files_note(study),
+    )
+
+
+def _number(tested: int, of: int) -> str:
+    """`All 3 comparisons were`, `1 of 3 comparisons was`."""
+    if tested == of > 1:
+        return f"All {of} comparisons were"
+    return f"{tested} of {of} comparison{'' if of == 1 else 's'} {'was' if tested == 1 else 'were'}"
+
+
+def _conventions(study: Study, found: list[Comparison]) -> list[str]:
+    images = any(one.images for one in found)
+    tested = (
+        "Over seeds: paired t test of the runs with the same seed, 95 % interval.",
+        "p is corrected after Holm over the comparisons of a table that were tested alike.",
+        f"A star: corrected p under {ALPHA:g}{ON_BOTH if images else ''}. A lacking star does not show that there is "
+        f"no difference.",
+    )
+    return [
+        PERCENT,
+        BOTH,
+        *(tested if any(one.p is not None for one in found) else ()),
+        *((OVER_IMAGES,) if images else ()),
+        SELECTION[study.report.selection],
     ]
-    if tested:
-        notes.append(
-            f"Over seeds: paired t test of the runs with the same seed, 95 % interval; p is corrected after Holm over "
-            f"the {_tested(tested)}."
-        )
-    if few:
-        notes.append(f"{few} of {len(found)} comparisons share fewer than {MIN_SEEDS} seeds: a number and no test.")
-    if unlike:
-        notes.append(
-            f"{unlike} of {len(found)} comparisons rest on runs that were not all scored on the same images: a number "
-            f"and no test."
-        )
-    if over_images:
-        number = sum(one.p_images is not None for one in over_images)
-        notes.append(
-            f"Over images: bootstrap of the images of every target under the nets as they are trained, 95 % interval; "
-            f"p is corrected after Holm over the {_tested(number)}. It says nothing of training anew."
-        )
-    if tested:
-        both = ", over seeds and over images, and both on one side of zero" if over_images else ""
-        notes.append(
-            f"A star: corrected p under {ALPHA:g}{both}. A lacking star does not show that there is no difference."
-        )
-    return [*notes, SELECTION[study.report.selection]]
-
-
-def _tested(number: int) -> str:
-    one = number == 1
-    return f"{number} comparison{'' if one else 's'} of this table that {'was' if one else 'were'} tested"
 
 
 def _values(wanted: Table, lines: list[tuple[Row, Comparison | None]]) -> pd.DataFrame:

@@ -10,12 +10,11 @@ from rein.config import Table
 from rein.published import Published
 from rein.reports.grid import Column, Grid
 from rein.reports.study import AVERAGE, Study, miou
+from rein.reports.tables import conventions
 from rein.reports.tables.beside import entries, mean_key, over
 from rein.reports.tables.means import Measure, Printed, grid
-from rein.reports.tables.rows import SELECTION, name
+from rein.reports.tables.rows import name
 from rein.reports.tables.targets import shown
-
-MARKS = "Best mean of a target column in bold, second underlined; no test is implied."
 
 
 def domains(study: Study, wanted: Table) -> Grid:
@@ -39,9 +38,18 @@ def domains(study: Study, wanted: Table) -> Grid:
         if members and members != (title,):
             wide["target", title] = scores[[("target", member) for member in members]].mean(axis=1, skipna=False)
     measures = [_measure(study, wanted, role, title, told, averaged) for role, title in columns]
-    mean = f"{AVERAGE[1]} is the plain mean over the {number} targets, taken in every run first."
-    caption = ["mIoU in percent.", mean if number > 1 and average else "", MARKS, SELECTION[study.report.selection]]
-    return grid(study, wanted, wide, measures, caption)
+    mean = conventions.AVERAGE if number > 1 and average else ""
+    marks = conventions.marked(wanted.best or "max")
+    # A column may be a family of targets, or one that is only published: then nobody can count them.
+    said = f"{AVERAGE[1]} is over {number} targets." if mean and number != len(targets) else ""
+    return grid(
+        study,
+        wanted,
+        wide,
+        measures,
+        [conventions.PERCENT, mean, marks, conventions.SELECTION[study.report.selection]],
+        said,
+    )
 
 
 def _measure(

@@ -6,12 +6,14 @@ import pandas as pd
 
 from rein.config import Table
 from rein.reports.grid import MISSING, Cell, Column, Grid
+from rein.reports.markup import join
 from rein.reports.names import written
 from rein.reports.notes import files_note
 from rein.reports.statistics import ALPHA, Ranking, over_shared_seeds, probability, ranking
 from rein.reports.study import Study, miou
+from rein.reports.tables.conventions import SELECTION
 from rein.reports.tables.numbers import cell
-from rein.reports.tables.rows import SELECTION, Row, name, name_cells, rows_of
+from rein.reports.tables.rows import Row, name, name_cells, rows_of
 from rein.reports.tables.targets import of_targets
 
 
@@ -36,13 +38,14 @@ def mean_ranks(study: Study, wanted: Table) -> Grid:
         average = cell(mean, MISSING if pd.isna(mean) else f"{mean:.2f}")
         n = _n(len(seeds), len(own[key])) if key in own else Cell(MISSING)
         cells.append((*name_cells(study, wanted, rows[key]), n, average, Cell(_letters(found, key)), *numbers))
-    said = _explained(study, found, [len(one) for one in own.values()], seeds, len(rows))
-    text = filter(None, (wanted.caption.strip(), *said, files_note(study)))
+    said = _own(found, [len(one) for one in own.values()], seeds, len(rows))
+    text = join(wanted.caption, said, files_note(study))
     values = pd.DataFrame([rows[key].names for key in order], columns=pd.Index(wanted.rows))
     values["n"] = [len(seeds) if key in own else 0 for key in order]
     for target in study.targets:
         values[f"{target} rank"] = [ranks[key][target] if key in ranks else None for key in order]
-    return Grid(wanted.name, " ".join(text), tuple(columns), tuple(cells), values)
+    conventions = tuple(_conventions(study, found))
+    return Grid(wanted.name, text, tuple(columns), tuple(cells), values, conventions=conventions)
 
 
 def _scores(study: Study, row: Row) -> pd.DataFrame:
@@ -64,25 +67,30 @@ def _letters(found: Ranking | None, key: str) -> str:
     return "".join(chr(ord("a") + index) for index, group in enumerate(found.groups) if key in group)
 
 
-def _explained(study: Study, found: Ranking | None, finished: list[int], seeds: list[int], rows: int) -> list[str]:
+def _own(found: Ranking | None, finished: list[int], seeds: list[int], rows: int) -> str:
+    """What the caption of this table says: what the test found, and what it could not use."""
     if finished and not seeds:
-        return [f"The {len(finished)} rows with runs share no seed: nothing was ranked."]
-    notes = [
+        return f"The {len(finished)} rows with runs share no seed: nothing was ranked."
+    left_out = "Seeds that some row lacks are left out." if any(number > len(seeds) for number in finished) else ""
+    if found is None:
+        return join(left_out, "Too few rows have runs on two targets or more: nothing was tested.")
+    variants, targets = len(found.ranks), len(found.blocks)
+    return join(
+        left_out,
+        f"That all {variants} rank alike over {targets} targets: p {probability(found.p)}; critical difference "
+        f"{found.critical_difference:.2f}.",
+        "The targets do not show that the rows differ at all." if found.p >= ALPHA else "",
+        f"{rows - variants} of {rows} rows lack runs on some target and are not ranked." if variants < rows else "",
+    )
+
+
+def _conventions(study: Study, found: Ranking | None) -> list[str]:
+    tested = (
+        f"p is of Friedman's test. Mean ranks that differ by more than the critical difference (Nemenyi, alpha "
+        f"{ALPHA:g}) are told apart; rows with a letter in common are not."
+    )
+    ranked = (
         "Rank 1 is the best mean mIoU on a target, over the n seeds that all ranked rows have; ties share the mean of "
         "their ranks."
-    ]
-    if any(number > len(seeds) for number in finished):
-        notes.append("Seeds that some row lacks are left out.")
-    if found is None:
-        return [*notes, "Too few rows have runs on two targets or more: nothing was tested."]
-    variants, targets = len(found.ranks), len(found.blocks)
-    notes.append(
-        f"Friedman's test that all {variants} rank alike over {targets} targets: p {probability(found.p)}. Mean ranks "
-        f"that differ by more than {found.critical_difference:.2f} (Nemenyi, alpha {ALPHA:g}) are told apart; rows "
-        f"with a letter in common are not."
     )
-    if found.p >= ALPHA:
-        notes.append("The targets do not show that the rows differ at all.")
-    if variants < rows:
-        notes.append(f"{rows - variants} of {rows} rows lack runs on some target and are not ranked.")
-    return [*notes, SELECTION[study.report.selection]]
+    return [ranked, *([tested] if found else []), SELECTION[study.report.selection]]

@@ -13,11 +13,13 @@ from rein.config import Table
 from rein.published import Published
 from rein.reports.grid import MISSING, Cell, Column, Grid, Role
 from rein.reports.links import links
+from rein.reports.markup import join
 from rein.reports.names import written
 from rein.reports.notes import files_note
 from rein.reports.statistics import count
 from rein.reports.study import Study
 from rein.reports.tables.beside import Footnotes, entries, printed
+from rein.reports.tables.conventions import FINISHED, GAP, SPREAD, TOLD, TRAINABLE
 from rein.reports.tables.numbers import Best, cell, difference, number, ranks
 from rein.reports.tables.rows import Row, name_cells, rows_of
 from rein.reports.tables.searches import searched_note
@@ -46,6 +48,8 @@ class Measure:
     column: Column
     digits: int = 1
     spread: bool = True
+    #: Whether it is a difference, which has a sign.
+    signed: bool = False
     best: Best = "none"
     printed: Printed | None = None
 
@@ -67,11 +71,14 @@ def grid(
     wanted: Table,
     wide: pd.DataFrame,
     measures: list[Measure],
-    caption: list[str],
+    conventions: list[str],
+    own: str = "",
     below: bool = False,
     across: str = "",
 ) -> Grid:
     """Rows of names, n and means over seeds; `wide` has a row a finished run and a column a measure.
+
+    `conventions` are those of the table's kind; what is the table's `own` to say stands in its caption in any document.
 
     Published numbers and differences stand in columns of their own beside each measure, or `below` in rows. Where the
     columns are values of a key, runs of a row differ in it: it goes `across`.
@@ -96,10 +103,13 @@ def grid(
     head += [Column("trainable")] if lead else []
     head += [Column("% of backbone")] if share else []
     head += [Column("n"), *_columns(measures, beside)]
-    text = [wanted.caption, *caption, *_explained(study, wanted, cells, lead)]
-    joined = " ".join(note.strip() for note in text if note.strip())
+    caption = join(wanted.caption, own, searched_note(study), files_note(study))
+    conventions = [*conventions, *_explained(study, wanted, cells, lead), *notes.conventions()]
     values = _values(rows, wanted.rows, blocks, measures)
-    return Grid(wanted.name, joined, tuple(head), tuple(cells), values, notes.lines(), tuple(roles))
+    return Grid(
+        wanted.name, caption, tuple(head), tuple(cells), values, notes.lines(), tuple(roles),
+        conventions=tuple(filter(None, conventions)),
+    )  # fmt: skip
 
 
 def _told(row: Row, measures: list[Measure]) -> bool:
@@ -117,7 +127,7 @@ def _measured(wanted: Table, blocks: list[pd.DataFrame], measures: list[Measure]
         line = []
         for i, measure in enumerate(measures):
             spread = sd[i] if measure.spread and wanted.spread == "sd" else math.nan
-            line.append(cell(mean[i], number(mean[i], spread, measure.digits), marks[i][row]))
+            line.append(cell(mean[i], number(mean[i], spread, measure.digits, measure.signed), marks[i][row]))
         lines.append(line)
     return lines
 
@@ -185,18 +195,15 @@ def _stacked(line: Line) -> list[tuple[Cell, ...]]:
 
 
 def _explained(study: Study, wanted: Table, cells: list[tuple[Cell, ...]], lead: bool) -> list[str]:
-    """What a caption says of a table's signs, as far as they occur."""
-    notes = []
-    if wanted.published:
-        notes.append("Δ is measured − published; a dash is not measured, not published, or does not compare.")
-    if any("±" in cell.text for line in cells for cell in line):
-        notes.append("± is the sample standard deviation over n seeds.")
-    if len(study.done) < len(study.runs):
-        notes.append("n counts finished runs, of those planned.")
-    if lead:
-        where = ", or as published where no run has counted them" if wanted.published else ""
-        notes.append(f"Trainable are the backbone's parameters that train{where}; the head's are not counted.")
-    return [*notes, searched_note(study), files_note(study)]
+    """What a table's signs mean, as far as they occur."""
+    shown = [cell for line in cells for cell in line]
+    return [
+        GAP if wanted.published else "",
+        SPREAD if any("±" in cell.text for cell in shown) else "",
+        FINISHED if len(study.done) < len(study.runs) else "",
+        TRAINABLE if lead else "",
+        TOLD if any(cell.mark == "told" for cell in shown) else "",
+    ]
 
 
 def _values(
@@ -238,7 +245,9 @@ def _trainable(row: Row) -> Cell:
         return cell(trainable, count(trainable))
     told = (entry.trainable_params_m for entry in row.published)
     millions = next((millions for millions in told if millions is not None), math.nan)
-    return cell(1e6 * millions, MISSING if math.isnan(millions) else f"{millions:.2f} M" if millions else "0")
+    if math.isnan(millions):
+        return Cell(MISSING)
+    return cell(1e6 * millions, f"{millions:.2f} M" if millions else "0", mark="told")
 
 
 def _share(row: Row) -> Cell:

@@ -12,11 +12,11 @@ from rein.reports.grid import MISSING, Cell
 Best = Literal["max", "min", "none"]
 
 
-def number(mean: float, sd: float, digits: int) -> str:
-    """`45.3 ± 0.4`, without ± for one seed (sd nan), `–` for none."""
+def number(mean: float, sd: float, digits: int, signed: bool = False) -> str:
+    """`45.3 ± 0.4`, without ± for one seed (sd nan), `–` for none; `signed` as a difference is, `+1.2 ± 0.3`."""
     if math.isnan(mean):
         return MISSING
-    text = f"{mean:.{digits}f}".replace("-", "−")
+    text = difference(mean, digits) if signed else f"{mean:.{digits}f}".replace("-", "−")
     return text if math.isnan(sd) else f"{text} ± {sd:.{digits}f}"
 
 

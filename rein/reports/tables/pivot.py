@@ -10,19 +10,21 @@ import pandas as pd
 from rein import results
 from rein.config import ConfigError, Table, nearest
 from rein.reports.grid import MISSING, Column, Grid
+from rein.reports.markup import join
 from rein.reports.names import written
 from rein.reports.study import Study, final_loss, miou, target_column, trajectory
 from rein.reports.tables.classes import iou
+from rein.reports.tables.conventions import PERCENT, SELECTION, marked, over
 from rein.reports.tables.means import Measure, grid
 from rein.reports.tables.numbers import Best, digits_for, ranks
-from rein.reports.tables.rows import SELECTION, name
+from rein.reports.tables.rows import name
 from rein.reports.tables.targets import of_targets
 from rein.results import FACTS
 
 
 @dataclass(frozen=True)
 class Value:
-    """A number that a cell may hold."""
+    """A number that a cell may hold, and a sentence on what it is."""
 
     what: str
     best: Best = "none"
@@ -32,11 +34,11 @@ class Value:
 
 
 VALUES = {
-    "miou": Value("mIoU in percent", "max", scored=True),
-    "iou": Value("IoU in percent", "max", scored=True),
-    "source_val": Value("mIoU in percent on the sources' val splits", "max"),
-    "loss": Value("Training loss: its mean over the last tenth of the steps", "min", 2),
-    **{fact: Value(f"`{fact}` of a run", digits=None) for fact in FACTS},
+    "miou": Value(PERCENT, "max", scored=True),
+    "iou": Value("IoU is in percent.", "max", scored=True),
+    "source_val": Value("`source_val` is the mIoU in percent on the sources' val splits.", "max"),
+    "loss": Value("The training loss is its mean over the last tenth of the steps.", "min", 2),
+    **{fact: Value(f"Numbers are `{fact}` of a run.", digits=None) for fact in FACTS},
 }
 
 
@@ -63,13 +65,14 @@ def pivot(study: Study, wanted: Table) -> Grid:
     measures = [
         Measure(Column(name(study, column, wanted), group), digits, best="none" if across else best) for column in wide
     ]
-    of = f", the mean over {len(study.targets)} targets" if value.scored and across and len(study.targets) > 1 else ""
-    of += f" (IoU of {', '.join(wanted.classes)} alone)" if wanted.classes and wanted.columns != "class" else ""
+    own = join(
+        over(len(study.targets), "IoU" if wanted.value == "iou" else "mIoU") if value.scored and across else "",
+        f"IoU of {', '.join(wanted.classes)} alone." if wanted.classes and wanted.columns != "class" else "",
+    )
     rule = SELECTION[study.report.selection] if value.scored else ""
-    marks, line = {"max": "highest", "min": "lowest"}.get(best, ""), "row" if across else "column"
-    marked = f"The {marks} mean of a {line} in bold, the next underlined; no test is implied." if marks else ""
     wide.columns = [f"{wanted.columns}={column}" for column in wide]
-    made = grid(study, wanted, wide, measures, [f"{value.what}{of}.", marked, rule], across=across)
+    said = [value.what, marked(best, "row" if across else "column"), rule]
+    made = grid(study, wanted, wide, measures, said, own, across=across)
     return _marked_along_rows(made, len(measures), best) if across else made
 
 

@@ -14,16 +14,6 @@ from rein.reports.names import written
 from rein.reports.study import Study
 from rein.reports.tables import beside
 
-#: How a table says which checkpoint of a run it shows.
-SELECTION = {
-    "last": "Checkpoint: the `last` of every run.",
-    "source_val": "Checkpoint: the one with the best mIoU on the sources' val split (`source_val`).",
-    "oracle": (
-        "Checkpoint: `oracle`, the one with the best target mIoU. It is chosen on the test labels and so flatters "
-        "every row; it is no estimate of what a method gives on an unseen domain."
-    ),
-}
-
 
 @dataclass(frozen=True)
 class Row:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from rein.config import ConfigError, Table
 from rein.reports.grid import MISSING, Cell, Column, Grid
+from rein.reports.markup import join
 from rein.reports.study import Study
 
 #: What the search's own numbers are, for every caption.
@@ -48,8 +49,8 @@ def trials(study: Study, wanted: Table) -> Grid:
         Column("trial", name=True), Column("state", name=True), Column("steps"), Column("seconds"),
         Column("source_val"),
     )  # fmt: skip
-    text = " ".join(filter(None, (wanted.caption.strip(), CHOSEN, _cost_note(study, frame), "The best in bold.")))
-    return Grid(wanted.name, text, columns, tuple(rows), frame)
+    text = join(wanted.caption, _cost_note(study, frame))
+    return Grid(wanted.name, text, columns, tuple(rows), frame, conventions=(CHOSEN, "Bold is the best."))
 
 
 def cost(study: Study, wanted: Table) -> Grid:
@@ -79,8 +80,8 @@ def cost(study: Study, wanted: Table) -> Grid:
         f"{missing} of the {len(frame)} runs have not been taken to their end, so the lower row is not yet the whole "
         f"grid: the same sweep with `search=null` goes on with them."
     )
-    text = " ".join(filter(None, (wanted.caption.strip(), CHOSEN, _KEPT, partly if missing else "")))
-    return Grid(wanted.name, text, columns, tuple(rows), values)
+    text = join(wanted.caption, partly if missing else "")
+    return Grid(wanted.name, text, columns, tuple(rows), values, conventions=(CHOSEN, _KEPT))
 
 
 _KEPT = (

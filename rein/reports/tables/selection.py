@@ -8,6 +8,7 @@ from rein.config import Table
 from rein.config.report import Selection
 from rein.reports.grid import Column, Grid
 from rein.reports.study import Study, miou, target_column
+from rein.reports.tables.conventions import PERCENT, over
 from rein.reports.tables.means import Measure, grid
 from rein.reports.tables.targets import of_targets
 
@@ -16,7 +17,7 @@ GAP = "oracle − last"
 
 ORACLE = (
     "`oracle` the best on the targets: it is chosen on the test labels, flatters every row, and is no estimate of what "
-    "a method gives on an unseen domain. Its gain over `last` is taken in every run first."
+    "a method gives on an unseen target. Its gain over `last` is taken in every run first."
 )
 RULES = f"`last` takes the last checkpoint of a run, `source_val` the best on the sources' val splits, {ORACLE}"
 NO_VAL = f"`last` takes the last checkpoint of a run (no source has a val split to choose by), {ORACLE}"
@@ -28,7 +29,5 @@ def selection(study: Study, wanted: Table) -> Grid:
     rules: tuple[Selection, ...] = ("last", "source_val", "oracle") if study.sources else ("last", "oracle")
     wide = pd.DataFrame({rule: miou(study, rule=rule)[target_column(study)] for rule in rules})
     wide[GAP] = wide["oracle"] - wide["last"]
-    measures = [Measure(Column(str(title))) for title in wide]
-    number = len(study.targets)
-    what = f"mIoU in percent, the mean over {number} targets." if number > 1 else "mIoU in percent."
-    return grid(study, wanted, wide, measures, [what, RULES if study.sources else NO_VAL])
+    measures = [Measure(Column(str(title)), signed=title == GAP) for title in wide]
+    return grid(study, wanted, wide, measures, [PERCENT, RULES if study.sources else NO_VAL], over(len(study.targets)))

@@ -23,6 +23,12 @@ def test_every_panel_has_a_verdict_of_its_own(world: Callable[..., World]) -> No
     first, second = drawn.verdicts
     assert "average target mIoU (Mask2Former) rises and then falls" in first.claim
     assert "too little data to test whether average target mIoU (SemFPN)" in second.claim
+    assert drawn.tested is not None
+    assert [(row[0].text, row[4].text) for row in drawn.tested.rows] == [
+        ("Mask2Former", "yes"),
+        ("SemFPN", "too few runs"),
+    ]
+    assert "The points differ in" in drawn.tested.caption
     titled = [axes for axes in drawn.canvas.axes if axes.get_title()]
     assert [axes.get_title() for axes in titled] == ["Mask2Former", "SemFPN"]
     assert len({(axes.get_xlim(), axes.get_ylim()) for axes in titled}) == 1
@@ -62,7 +68,7 @@ def test_a_panel_without_runs_is_said(world: Callable[..., World]) -> None:
         if item.experiment.backbone.name == DINO:
             made.finish(item)
     drawn = picture(gather(made.report(), made.runs), "inverted_u", panels=("backbone.name",))
-    assert len(drawn.verdicts) == 1
+    assert len(drawn.verdicts) == 1 and drawn.tested is None, "one sentence is no table"
     assert "EVA02-L: no finished run." in drawn.caption
 
 

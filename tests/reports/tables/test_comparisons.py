@@ -83,13 +83,13 @@ def test_differences_are_those_of_paired_seeds_and_p_is_holms(world: Make) -> No
     assert rein["over seeds p (Holm)"].value == pytest.approx(2 * known["rein"].pvalue)
     assert lora["over seeds p (Holm)"].value == pytest.approx(known["lora"].pvalue)
     assert rein["over seeds difference"].text == "+6.1*" and not lora["over seeds difference"].text.endswith("*")
-    assert "the 2 comparisons of this table that were tested" in grid.caption
+    assert "2 of 3 comparisons were tested over seeds." in grid.full_caption
     # Two seeds are too few for a test, and the number is given.
     assert full["over seeds difference"].text == "+1.0"
     assert [full[f"over seeds {title}"].text for title in ("n", "95 % interval", "p (Holm)")] == ["2", MISSING, "n < 3"]
-    assert "1 of 3 comparisons share fewer than 3 seeds" in grid.caption
+    assert "1 of 3 comparisons share fewer than 3 seeds" in grid.full_caption
     # The means, each over the seeds that a row has, lie 1.0 apart by chance: 39.5 less 38.5.
-    assert full["mIoU"].text == "39.5 ± 0.7" and "is over the n seeds that both have" in grid.caption
+    assert full["mIoU"].text == "39.5 ± 0.7" and "is over the n seeds that both rows have" in grid.full_caption
     assert row(grid, "frozen")["over seeds difference"].text == "against"
     assert "over images 95 % interval" not in rein
 
@@ -103,7 +103,7 @@ def test_images_have_an_interval_of_their_own_and_can_take_the_star(world: Make)
     assert row(grid, "rein")["over images difference"].value == pytest.approx(11.0, abs=0.1)
     assert row(grid, "lora")["over images difference"].text == "0.0"
     assert row(grid, "rein")["over seeds difference"].text == "+6.1*"
-    assert "bootstrap of the images" in grid.caption
+    assert "bootstrap of the images" in grid.full_caption
     assert row(grid, "rein")["over images p (Holm)"].value < 0.05 < row(grid, "lora")["over images p (Holm)"].value
     keep_images(made, {"frozen": 60, "lora": 60, "rein": 60, "full": 50})
     assert row(build(made), "rein")["over seeds difference"].text == "+6.1", "the images do not bear it"
@@ -141,10 +141,10 @@ def test_runs_scored_on_other_images_have_a_number_and_no_test(world: Make) -> N
         "+6.1", MISSING, "3", "other images",
     ]  # fmt: skip
     assert lora["over seeds p (Holm)"].value == pytest.approx(stats.ttest_rel(SCORES["lora"], SCORES["frozen"]).pvalue)
-    assert "1 of 2 comparisons rest on runs that were not all scored on the same images" in grid.caption
-    assert "the 1 comparison of this table that was tested" in grid.caption
+    assert "1 of 2 comparisons rest on runs that were not all scored on the same images" in grid.full_caption
+    assert "1 of 2 comparisons was tested over seeds." in grid.full_caption
     # Unlike against: nothing is left to test.
-    assert "p is corrected" not in build(made, against="rein").caption
+    assert "p is corrected" not in build(made, against="rein").full_caption
 
 
 def test_kept_images_tell_that_they_are_others(world: Make) -> None:
@@ -178,4 +178,4 @@ def test_against_is_the_first_row_unless_named(world: Make) -> None:
 def test_before_anything_has_run_nothing_is_tested(world: Make) -> None:
     grid = build(world())
     assert row(grid, "rein")["over seeds difference"].text == MISSING
-    assert row(grid, "rein")["over seeds n"].text == "0" and "3 of 3 comparisons share fewer" in grid.caption
+    assert row(grid, "rein")["over seeds n"].text == "0" and "3 of 3 comparisons share fewer" in grid.full_caption

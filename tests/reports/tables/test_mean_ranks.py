@@ -31,7 +31,10 @@ def test_rows_stand_by_mean_rank_with_what_is_told_apart(world: Callable[..., Wo
         "full": ["3", "3.00", "ab", "3", "3", "3"], "frozen": ["3", "4.00", "b", "4", "4", "4"],
     }  # fmt: skip
     p = stats.friedmanchisquare([4, 4, 4], [2, 2, 2], [1, 1, 1], [3, 3, 3]).pvalue
-    assert f"p = {p:.3f}" in grid.caption and f"{critical_difference(4, 3):.2f} (Nemenyi" in grid.caption
+    assert (
+        f"p = {p:.3f}" in grid.full_caption
+        and f"critical difference {critical_difference(4, 3):.2f}." in grid.full_caption
+    )
 
 
 def test_rows_that_lack_runs_are_not_ranked(world: Callable[..., World]) -> None:
@@ -41,7 +44,7 @@ def test_rows_that_lack_runs_are_not_ranked(world: Callable[..., World]) -> None
             made.finish(item)
     grid = table(gather(made.report(), made.runs), RANKS)
     assert list(texts(grid)) == ["lora", "full", "frozen", "rein"]
-    assert texts(grid)["rein"] == [MISSING] * 6 and "1 of 4 rows lack runs" in grid.caption
+    assert texts(grid)["rein"] == [MISSING] * 6 and "1 of 4 rows lack runs" in grid.full_caption
 
 
 def unlike_seeds(made: World, seeds: Mapping[str, tuple[int, ...]]) -> Grid:
@@ -57,8 +60,8 @@ def test_ranks_are_over_the_seeds_that_all_rows_have(world: Callable[..., World]
     made = world(points, seeds=(0, 1, 2, 3, 4))
     grid = unlike_seeds(made, {"rein": (0, 1), "lora": (0, 1, 3, 4)})
     assert texts(grid) == {"rein": ["2", "1.00", "a", "1", "1", "1"], "lora": ["2 of 4", "2.00", "a", "2", "2", "2"]}
-    assert "over the n seeds that all ranked rows have" in grid.caption
-    assert "Seeds that some row lacks are left out." in grid.caption
+    assert "over the n seeds that all ranked rows have" in grid.full_caption
+    assert "Seeds that some row lacks are left out." in grid.full_caption
     assert grid.values["n"].tolist() == [2, 2]
 
 
@@ -66,7 +69,7 @@ def test_rows_without_a_common_seed_are_not_ranked(world: Callable[..., World]) 
     made = world({name: POINTS[name] for name in ("rein", "lora")}, seeds=(0, 1, 2))
     grid = unlike_seeds(made, {"rein": (0, 1), "lora": (2,)})
     assert texts(grid) == {"rein": ["0 of 2", *[MISSING] * 5], "lora": ["0 of 1", *[MISSING] * 5]}
-    assert "share no seed: nothing was ranked" in grid.caption and "Friedman" not in grid.caption
+    assert "share no seed: nothing was ranked" in grid.full_caption and "Friedman" not in grid.full_caption
 
 
 @pytest.mark.parametrize("targets", [("toy-day",), ("toy-day", "toy-fog")])
@@ -75,5 +78,5 @@ def test_too_little_is_ranked_and_not_tested(world: Callable[..., World], target
     if len(targets) == 1:
         made.finish_all()
     grid = table(gather(made.report(), made.runs), RANKS)
-    assert "nothing was tested" in grid.caption
+    assert "nothing was tested" in grid.full_caption
     assert texts(grid)["rein"][1] == ("1.00" if len(targets) == 1 else MISSING)

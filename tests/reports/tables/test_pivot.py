@@ -48,7 +48,7 @@ def test_rows_by_columns_of_any_key(by_rank: Study) -> None:
         "lora": ["2", "38.5 ± 0.7", "38.5 ± 0.7", MISSING],
     }
     assert grid.rows[0][2].value == pytest.approx(48.5)
-    assert "the mean over 3 targets" in grid.caption
+    assert "the mean over 3 targets" in grid.full_caption
     assert {"tuning.method", "tuning.rank=64 mean"} <= set(grid.values), "the file keeps the keys"
 
 
@@ -68,9 +68,9 @@ def test_the_best_value_of_a_key_is_marked_along_its_row(by_rank: Study) -> None
         "rein": ["second", "best", ""],
         "lora": ["", "best", ""],
     }
-    assert "The lowest mean of a row in bold" in grid.caption
+    assert "Bold is the lowest mean of a row" in grid.full_caption
     grid = build(by_rank, columns="domain", filter={"tuning.rank": 16}, rows=("tuning.method",))
-    assert [row[2].mark for row in grid.rows] == ["best", ""] and "mean of a column in bold" in grid.caption
+    assert [row[2].mark for row in grid.rows] == ["best", ""] and "mean of a column, underlined" in grid.full_caption
 
 
 @pytest.mark.parametrize(

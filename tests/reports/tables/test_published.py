@@ -200,7 +200,7 @@ def test_a_note_stands_on_the_number_that_it_is_about(tmp_path: Path) -> None:
     marks = {(row[0].text, row[1].text): [cell.notes for cell in row if cell.notes] for row in grid.rows}
     assert marks["DINOv2-L", "frozen"] == ["†", "†", "a,†"]  # 66.7 is printed for the mean, 66.55 is it
     assert marks["DINOv2-L", "rein"] == []  # two sources agree
-    assert dict(grid.notes)["†"].startswith("Seen in one source alone")
+    assert "† marks a published number that was seen in one source alone" in grid.full_caption
 
 
 def test_earlier_methods_stand_where_the_paper_has_them_with_their_venue(tmp_path: Path) -> None:
@@ -255,10 +255,16 @@ def test_measured_published_and_difference_stand_side_by_side(tmp_path: Path) ->
     assert [row["Mapillary", title] for title in ("measured", "published", "Δ")] == ["62.5 ± 0.7", "66.1", "−3.6"]
     assert [row["Avg.", title] for title in ("measured", "published", "Δ")] == ["64.5 ± 0.7", "64.3", "+0.2"]
     assert row["", "trainable"] == "2.99 M" and cells(grid, "Full")["", "trainable"] == "304.20 M"
+    for text, counted, told in (
+        (grid.markdown(), "| 2.99 M |", "| *304.20 M* |"),
+        (grid.html(), ">2.99 M<", "<em>304.20 M</em>"),
+        (grid.latex(), "& 2.99 M &", r"& \textit{304.20 M} &"),
+    ):
+        assert counted in text and told in text and "A count in italics is a published one" in text
     assert cells(grid, "Full")["Cityscapes", "published"] == "63.7"
     values = grid.values.set_index("name")
     assert values.loc["rein", "target cityscapes published"] == 66.4
-    assert "Δ is measured − published" in grid.caption
+    assert "Δ is measured − published" in grid.full_caption
 
 
 def test_targets_that_only_one_side_has_are_columns_and_means_over_others_are_none(tmp_path: Path) -> None:
@@ -300,7 +306,7 @@ def test_classes_have_published_and_difference_below(tmp_path: Path) -> None:
     assert [row["road"] for row in stack] == ["76.5", "92.4", "−15.9"]
     assert [row["mIoU"] for row in stack] == ["66.5", "66.4", "+0.1"]
     assert [row["traffic light"] for row in stack] == [MISSING, "58.2", MISSING]
-    assert "Target: Cityscapes." in grid.caption
+    assert "Target: Cityscapes." in grid.full_caption
     # Of other targets nothing is published.
     grid = table(gather(world.report(), world.runs), replace(wanted, domains=("bdd100k",)))
     assert [row[1].text for row in grid.rows] == ["measured"]
@@ -327,7 +333,9 @@ def test_numbers_of_another_recipe_have_no_difference(tmp_path: Path) -> None:
     grid = table(gather(world.report(), world.runs), Table(name="t", published="SoMA", rows=("name",)))
     row = cells(grid, "SoMA")
     assert [row["Cityscapes", title] for title in ("measured", "published", "Δ")] == ["66.0", "71.82", MISSING]
-    assert "does not compare" in grid.caption and any(text.startswith("By its authors' own") for _, text in grid.notes)
+    assert "does not compare" in grid.full_caption and any(
+        text.startswith("By its authors' own") for _, text in grid.notes
+    )
 
 
 def test_what_differs_in_the_crops_alone_are_two_rows_and_a_sixteenth_is_said(tmp_path: Path) -> None:

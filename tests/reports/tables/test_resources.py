@@ -34,8 +34,8 @@ def test_hours_memory_and_storage_stand_beside_table_8(tmp_path: Path) -> None:
     # 324.8 million weights of four bytes are 1.21 x 2^30: with what Rein adds, the paper's 1.23 (and 1.30 x 10^9).
     assert [rein["storage in GiB", title] for title in three] == ["1.21", "1.23", "−0.02"]
     assert rein["trained in GiB", "trained in GiB"] == "0.088"
-    assert rein["n", "n"] == "2 of 3" and "taken for GiB" in grid.caption
-    assert "printed memory was measured is not known" in grid.caption and "allocated on a GPU" in grid.caption
+    assert rein["n", "n"] == "2 of 3" and "taken for GiB" in grid.full_caption
+    assert "printed memory was measured is not known" in grid.full_caption and "allocated on a GPU" in grid.full_caption
 
 
 def test_a_run_that_recorded_no_memory_shows_none(world: Callable[..., World]) -> None:

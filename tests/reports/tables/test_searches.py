@@ -54,7 +54,7 @@ def test_every_trial_stands_with_its_end_and_its_steps(tmp_path: Path) -> None:
         ["rein, optim.lr=0.001", "pruned at 100", "100", "30", "67.0"],
         ["rein, optim.lr=0.01", "done", "200", "60", "67.0"],
     ]
-    assert "In all 400 steps of the 600" in grid.caption and "in 120 s" in grid.caption
+    assert "In all 400 steps of the 600" in grid.full_caption and "in 120 s" in grid.full_caption
 
 
 def test_the_cost_stands_beside_that_of_the_runs_that_came_to_their_end(tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_the_cost_stands_beside_that_of_the_runs_that_came_to_their_end(tmp_path
     grid = build(world, "cost")
     assert texts(grid)[1][:3] == ["all runs to their end", "1 done, 2 pruned", "200"]
     assert [row[3] for row in texts(grid)] == [MISSING, MISSING]
-    assert "2 of the 3 runs have not been taken to their end" in grid.caption
+    assert "2 of the 3 runs have not been taken to their end" in grid.full_caption
 
     for item in world.planned[:2]:  # a plain sweep goes on with them
         world.finish(item, step=200, seconds=70.0)
@@ -72,13 +72,15 @@ def test_the_cost_stands_beside_that_of_the_runs_that_came_to_their_end(tmp_path
         ["the search", "3", "400", "67", "120", "60", "67.0"],
         ["all runs to their end", "3", "600", "100", "200", "100", "67.0"],
     ]
-    assert "have not been taken" not in grid.caption
+    assert "have not been taken" not in grid.full_caption
 
 
 def test_other_tables_say_that_rows_were_searched_and_show_finished_runs(tmp_path: Path) -> None:
     world = searched(tmp_path, scheduler="asha")
     grid = build(world, "domains")
-    assert "asha stopped 2 of 3 early" in grid.caption and "searched by `source_val`, not tabled" in grid.caption
+    assert (
+        "asha stopped 2 of 3 early" in grid.full_caption and "searched by `source_val`, not tabled" in grid.full_caption
+    )
     assert [row[3].text for row in grid.rows] == ["0 of 1", "0 of 1", "1"]
     assert progress([gather(world.report(), world.runs)]) == "", "a search is through with what it has stopped"
 
@@ -89,7 +91,7 @@ def test_a_plain_sweeps_tables_never_count_pruned_runs(tmp_path: Path) -> None:
     del sweep["search"]
     world.sweep.write_text(yaml.safe_dump(sweep))
     grid = build(world, "domains")
-    assert [row[3].text for row in grid.rows] == ["0 of 1", "0 of 1", "1"] and "searched" not in grid.caption
+    assert [row[3].text for row in grid.rows] == ["0 of 1", "0 of 1", "1"] and "searched" not in grid.full_caption
     assert progress([gather(world.report(), world.runs)]) == "partial: 1 of 3 runs done (2 pruned)"
     with pytest.raises(ConfigError, match="is no search"):
         build(world, "search")

@@ -32,7 +32,8 @@ def test_the_oracle_gains_what_the_earlier_checkpoint_had_more(world: Callable[.
     assert cells["oracle"].text == "54.0 ± 2.8"
     # 5 points with seed 0, 8 with seed 1, whose end is a point higher.
     assert cells["oracle − last"].value == pytest.approx(6.5)
-    assert "chosen on the test labels" in grid.caption
+    assert cells["oracle − last"].text == "+6.5 ± 2.1"
+    assert "chosen on the test labels" in grid.full_caption
 
 
 def test_the_oracle_judges_by_the_targets_that_the_table_names(world: Callable[..., World]) -> None:
@@ -56,4 +57,4 @@ def test_without_a_val_split_of_the_source_there_is_no_such_rule(world: Callable
     made = world({"rein": ({"data.sources": ["gta"]}, 7, 0.4)})
     grid = table(gather(made.report(), made.runs), Table(name="t", kind="selection"))
     assert [column.title for column in grid.columns][2:] == ["last", "oracle", "oracle − last"]
-    assert "no source has a val split" in grid.caption
+    assert "no source has a val split" in grid.full_caption

@@ -98,7 +98,7 @@ def test_a_single_target_has_no_average_and_one_seed_no_spread(world: Make) -> N
     grid = build(made)
     assert "Avg." not in [column.title for column in grid.columns]
     assert row(grid, "rein")["toy-night"].text == "47.0"
-    assert "±" not in grid.caption and "Avg." not in grid.caption
+    assert "±" not in grid.full_caption and "Avg." not in grid.full_caption
 
 
 def test_unfinished_and_failed_runs_count_as_missing(world: Make) -> None:
@@ -114,7 +114,7 @@ def test_unfinished_and_failed_runs_count_as_missing(world: Make) -> None:
     assert row(grid, "lora")["toy-day"].text == "–"
     assert row(grid, "lora")["trainable"].text == "786 k"  # known as soon as the run has begun
     assert row(grid, "full")["trainable"].text == "–"
-    assert "n counts finished runs, of those planned" in grid.caption
+    assert "n counts finished runs, of those planned" in grid.full_caption
     assert row(grid, "rein")["Avg."].mark == "best"
 
 
@@ -122,7 +122,7 @@ def test_unfinished_and_failed_runs_count_as_missing(world: Make) -> None:
     ("rule", "words"), [("last", "`last`"), ("source_val", "`source_val`"), ("oracle", "on the test labels")]
 )
 def test_the_caption_names_the_rule_and_the_spread(study: Study, rule: str, words: str) -> None:
-    caption = table(replace(study, report=replace(study.report, selection=rule)), TABLES[0]).caption
+    caption = table(replace(study, report=replace(study.report, selection=rule)), TABLES[0]).full_caption
     assert words in caption
     assert "± is the sample standard deviation over n seeds" in caption
 
@@ -178,7 +178,7 @@ def test_convergence(world: Make) -> None:
     assert rein["steps"].text == "200"
     assert rein["final loss"].text == f"{sum(last) / 2:.2f}"
     assert rein["change in %"].text == f"{100 * (sum(last) / sum(before) - 1):.1f}".replace("-", "−")
-    assert "checkpoint" not in grid.caption.lower()
+    assert "checkpoint" not in grid.full_caption.lower()
 
 
 def test_latex_is_a_fragment_to_input(study: Study) -> None:
