@@ -131,6 +131,9 @@ def _across(study: Study, wanted: Table) -> pd.DataFrame:
         numbers = done[wanted.value]
     key = study.runs.set_index("run_id")[wanted.columns]
     values = list(dict.fromkeys(value if isinstance(value, tuple) or pd.notna(value) else MISSING for value in key))
+    axis = study.sweep.vary.get(wanted.columns)
+    if isinstance(axis, list):  # in the axis' order, though its first values were excluded from the first rows
+        values.sort(key=lambda value: axis.index(value) if value in axis else len(axis))
     wide = pd.DataFrame(index=done.index, columns=pd.Index(values, tupleize_cols=False), dtype=float)
     for row, run in enumerate(done.index):
         wide.iat[row, values.index(key[run] if key[run] in values else MISSING)] = numbers.get(run, math.nan)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -120,3 +121,9 @@ def test_order_rename_and_marks(study: Study) -> None:
 def test_mistakes_are_named(by_rank: Study, wanted: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         build(by_rank, **wanted)
+
+
+def test_columns_stand_in_the_order_of_their_axis(by_rank: Study) -> None:
+    runs = by_rank.runs[~(by_rank.runs["name"].eq("rein") & by_rank.runs["tuning.rank"].eq(16))]
+    grid = build(replace(by_rank, runs=runs), rows=("tuning.method",), columns="tuning.rank")
+    assert titles(grid)[2:] == ["16", "4", "64"], "the first row has nothing in the first column"
