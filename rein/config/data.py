@@ -40,6 +40,7 @@ class Data:
     """Which domains are trained on and tested on, and how a training crop is cut."""
 
     __pydantic_config__ = STRICT
+    #: Domains that are trained on.
     sources: Annotated[tuple[str, ...], Field(min_length=1)] = ("gta",)
     #: Domains never seen in training. The sources' own val splits are scored besides and kept apart.
     targets: tuple[str, ...] = ("cityscapes", "bdd100k", "mapillary")
@@ -59,14 +60,18 @@ class Data:
     #: None reads the files themselves, from which such crops differ by 1 to 4 grey levels of 255; by how much at which
     #: scale, and the space it takes, is in rein/data/cache.py.
     cache: PositiveInt | None = None
+    #: Side of the square training crop in pixels.
     crop_size: PositiveInt = 512
     #: The short side is drawn from these multiples of `crop_size`, in steps of 0.1.
     scale: tuple[PositiveFloat, PositiveFloat] = (0.5, 2.0)
     #: A crop is drawn again (ten times at most) while one class covers more than this share of it.
     max_class_share: PositiveFloat = 0.75
+    #: Probability that a crop is mirrored, left to right.
     flip: float = 0.5
+    #: Brightness, contrast, saturation and hue of a crop are distorted at random.
     photometric: bool = True
     #: What the recipe is compared with, on top of it: `pasta` perturbs a crop's amplitude spectrum (arXiv 2212.00979),
     #: `advstyle` adds each crop in the style that is hardest for the network (arXiv 2207.04892; thrice the compute).
     augmentation: Literal["none", "pasta", "advstyle"] = "none"
+    #: Crops a step, over all processes of a run.
     batch_size: PositiveInt = 4

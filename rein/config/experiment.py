@@ -48,6 +48,7 @@ class Backbone:
     """The vision foundation model, by timm's name: any plain ViT, or a ConvNeXt, ResNet, Swin or Hiera."""
 
     __pydantic_config__ = STRICT
+    #: timm's name, what it was pretrained on behind the dot; `rein list backbones` has the usual ones.
     name: str = "vit_large_patch14_dinov2.lvd142m"
     #: `pretrained` (timm's hub, or the file shipped with the package), `none` (random), or a weight file.
     #: A file is looked up as given, then in the weights folder; only its name enters the run id.
@@ -67,13 +68,19 @@ class Optim:
     """AdamW with polynomial decay to zero."""
 
     __pydantic_config__ = STRICT
+    #: Learning rate of the head and of what a tuning adds to the backbone.
     lr: PositiveFloat = 1e-4
     #: Learning rate of the backbone's own parameters where the tuning trains them.
     backbone_lr: PositiveFloat = 1e-5
+    #: Of all but norms, embeddings, prompts, and a Rein's tokens and scale.
     weight_decay: float = 0.05
+    #: AdamW's running averages of the gradient and of its square.
     betas: tuple[float, float] = (0.9, 0.999)
+    #: The rates decay as (1 - step / steps) ** power.
     power: PositiveFloat = 0.9
+    #: Steps over which the rates rise from next to nothing, before they decay.
     warmup_steps: NonNegativeInt = 0
+    #: `bf16`: matrix products under autocast; parameters stay fp32.
     precision: Literal["fp32", "bf16"] = "fp32"
 
 
@@ -105,7 +112,9 @@ class Experiment:
     data: Data = field(default_factory=Data)
     optim: Optim = field(default_factory=Optim)
     evaluation: Evaluation = field(default_factory=Evaluation)
+    #: Optimizer steps, one batch each.
     steps: PositiveInt = 40_000
+    #: Of all that is drawn: initial values, crops, points. Runs that differ in it alone are repetitions.
     seed: NonNegativeInt = 0
 
     @property

@@ -20,8 +20,11 @@ def _place(path: str | None) -> Path | None:
 class Machine:
     """Where and on what a run executes. Never hashed: it must not change a result."""
 
+    #: Folder that holds the data sets.
     data: Path = field(default_factory=lambda: Path(os.environ.get("REIN_DATA", "data")).absolute())
+    #: Where runs are recorded.
     runs: Path = field(default_factory=lambda: Path(os.environ.get("REIN_RUNS", "runs")).absolute())
+    #: Folder of local weight files.
     weights: Path = field(default_factory=lambda: Path(os.environ.get("REIN_WEIGHTS", "weights")).absolute())
     #: `auto` takes CUDA where there is one.
     device: str = "auto"

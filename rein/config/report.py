@@ -26,10 +26,13 @@ class Table:
     """
 
     __pydantic_config__ = STRICT
+    #: Of its files, and of its anchor in the document.
     name: str
+    #: See above.
     kind: Literal[
         "domains", "classes", "pivot", "convergence", "search", "cost", "resources", "selection", "comparisons", "ranks"
     ] = "domains"
+    #: Opens the caption; what the numbers are follows by itself.
     caption: str = ""
     #: Columns of the results that name a row: dotted keys; `point` is a variant's name with its values on the axes,
     #: `name` the sweep's own name of it without them.
@@ -49,6 +52,7 @@ class Table:
     #: Targets and classes that are shown, in this order; empty shows all. A family (`cityscapes-c-fog`) is the mean of
     #: its members.
     domains: tuple[str, ...] = ()
+    #: Of `classes`: those that are shown, in this order.
     classes: tuple[str, ...] = ()
     #: The first rows, by what stands in them (before `rename`); others follow in the sweep's order.
     order: tuple[str, ...] = ()
@@ -72,17 +76,23 @@ class Figure:
     """
 
     __pydantic_config__ = STRICT
+    #: Of its files.
     name: str
+    #: See above.
     kind: Literal[
         "inverted_u", "curves", "predictions", "radar", "scatter", "lines", "heatmap", "ranks", "selection"
     ]  # fmt: skip
+    #: Opens the caption; how it was drawn follows by itself.
     caption: str = ""
     #: Points to draw; empty draws all.
     points: tuple[str, ...] = ()
     #: As in a table.
     filter: dict[str, Any] = field(default_factory=dict)
+    #: As in a table.
     domains: tuple[str, ...] = ()
+    #: As in a table.
     rename: dict[str, str] = field(default_factory=dict)
+    #: As in a table.
     published: str = ""
     #: The dotted key along the horizontal axis of `lines`.
     x: str = ""
@@ -102,10 +112,13 @@ class Report:
     sweep: str = ""
     #: Axes in place of the sweep's own: what `rein sweep` was given as `vary=...`. None in a document of parts alone.
     vary: dict[str, Axis] | None = None
+    #: Opens the document; blank lines part its paragraphs.
     text: str = ""
     #: In a document of parts any but `last` is that of every part too.
     selection: Selection = "last"
+    #: In the order of the document.
     tables: tuple[Table, ...] = ()
+    #: They follow the tables.
     figures: tuple[Figure, ...] = ()
     #: Names or paths of other reports that follow as chapters, each of its own sweep.
     parts: tuple[str, ...] = ()

@@ -57,6 +57,7 @@ class ASHA:
     grace_period: PositiveInt | None = None
     #: One in so many goes on to the next rung, which lies at so many times the steps.
     reduction_factor: Annotated[int, Field(ge=2)] = 3
+    #: Halvings beside each other, of which the later ones stop nothing so early.
     brackets: PositiveInt = 1
 
 
@@ -66,6 +67,7 @@ class HyperBand:
 
     __pydantic_config__ = STRICT
     method: Literal["hyperband"] = "hyperband"
+    #: One in so many goes on, to so many times the steps.
     reduction_factor: Annotated[int, Field(ge=2)] = 3
 
 

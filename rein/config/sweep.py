@@ -28,6 +28,7 @@ class Resources:
     """What one run may use: `workers` processes, each with that much."""
 
     __pydantic_config__ = STRICT
+    #: CPUs of a process: what Ray counts, not a limit.
     cpu: PositiveFloat = 1
     gpu: GPUs = 0
     #: Processes of one run, each with this much: they share every batch.

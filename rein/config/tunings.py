@@ -45,6 +45,7 @@ class LastBlocks:
 
     __pydantic_config__ = STRICT
     method: Literal["last_blocks"] = "last_blocks"
+    #: How many, counted from the last one that feeds the head.
     blocks: PositiveInt = 4
     also: Also = ()
 
@@ -71,6 +72,7 @@ class Rein:
 
     __pydantic_config__ = STRICT
     method: Literal["rein"] = "rein"
+    #: Tokens a layer (the paper's m).
     token_length: PositiveInt = 100
     #: Rank of the token factorisation `T = A B`; None makes every layer's tokens a free parameter.
     rank: PositiveInt | None = 16
@@ -79,6 +81,7 @@ class Rein:
     #: What the tokens do to the head's queries: `replace` them (the paper), `add` to learned ones, or `none`; which a
     #: head without queries (`semfpn`, `linear`) makes of every link.
     link: Literal["replace", "add", "none"] = "replace"
+    #: Similarities of patches and tokens are normalised over the tokens.
     softmax: bool = True
     #: `learnable`: updates are scaled by a scalar that starts at 0.001; `zero_init`: W_f and b_f start at zero.
     scale: Literal["learnable", "zero_init"] = "learnable"
@@ -91,6 +94,7 @@ class LoRA:
 
     __pydantic_config__ = STRICT
     method: Literal["lora"] = "lora"
+    #: Rank of an update.
     rank: PositiveInt = 8
     #: The update is scaled by alpha / rank.
     alpha: PositiveFloat = 8.0
@@ -106,7 +110,9 @@ class SoMA:
 
     __pydantic_config__ = STRICT
     method: Literal["soma"] = "soma"
+    #: Singular components of a layer that train, the smallest ones.
     rank: PositiveInt = 16
+    #: As of `lora`, but for `q`, `k` and `v`.
     targets: Annotated[tuple[str, ...], Field(min_length=1)] = ("qkv", "proj", "fc1", "fc2")
     also: Also = ()
 
@@ -117,7 +123,9 @@ class AdaptFormer:
 
     __pydantic_config__ = STRICT
     method: Literal["adaptformer"] = "adaptformer"
+    #: Hidden width.
     bottleneck: PositiveInt = 64
+    #: Factor of what the bottleneck adds.
     scale: float = 0.1
     also: Also = ()
 
@@ -128,6 +136,7 @@ class VPT:
 
     __pydantic_config__ = STRICT
     method: Literal["vpt"] = "vpt"
+    #: Prompts in a block.
     prompts: PositiveInt = 150
     #: Every block has its own prompts; False: they enter in front of the first one.
     deep: bool = True
