@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
-.PHONY: demo test faults tools lint types clean
+.PHONY: demo test faults reference tools lint types clean
 
 demo: .venv/.runtime
 	$(BIN)/rein sweep demo
@@ -14,6 +14,10 @@ test: lint types
 
 faults: .venv/.dev
 	$(BIN)/python -m tests.faults --seed 0 --faults 51
+
+# The pages below docs/reference, from the code; a test fails where they lag behind it.
+reference: .venv/.dev
+	$(BIN)/python -m docs.generate
 
 # LaTeX and a browser, for the tests that compile a report and click through its page; they skip where these are not.
 tools:
