@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from enum import EnumMeta
+from enum import Enum
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -95,7 +95,8 @@ _KINDS = {int: " N", int | None: " N", float: " X", Path: " PATH", Path | None: 
 
 
 def _choices(hint: Any) -> str:
-    return f" {', '.join(f'`{one.value}`' for one in hint)}" if isinstance(hint, EnumMeta) else ""
+    named = isinstance(hint, type) and issubclass(hint, Enum)
+    return f" {', '.join(f'`{one.value}`' for one in hint)}" if named else ""
 
 
 def _default(option: Any) -> str:

@@ -31,7 +31,8 @@ def words(hint: Any) -> str:
         case origin if origin is tuple:
             return f"[{', '.join(words(one) for one in inner)}]"
     if is_dataclass(hint):
-        return f"`{hint.method}`" if hasattr(hint, "method") else "mapping"
+        method = getattr(hint, "method", None)
+        return f"`{method}`" if method else "mapping"
     return _PLAIN.get(hint, "any value")
 
 

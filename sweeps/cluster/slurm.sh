@@ -1,6 +1,6 @@
 #!/bin/bash
 # A sweep as one Slurm job: Ray on every node of the allocation, `rein sweep` on the first; nothing is left behind.
-#   sbatch sweeps/cluster/slurm.sh paper_rank            # any words of `rein sweep`: a sweep, key=value, --jobs 8
+#   sbatch sweeps/cluster/slurm.sh paper_rank           # any words of `rein sweep`: a sweep, key=value, --jobs 8
 #   sbatch --nodes=1 sweeps/cluster/slurm.sh paper_rank # the lines below are defaults; partition and account are yours
 #   scancel JOB                                        # ends it at once, at the cost of a checkpoint interval
 # RUNS and DATA (here below $HOME) lie on a disk that all nodes mount; caches go to the node's own /tmp.
