@@ -34,6 +34,7 @@ class SplitFile:
     """Where a split's images and labels lie below the domain's folder; `*` stands for any part of a name."""
 
     __pydantic_config__ = _STRICT
+    #: Pattern of the images' paths.
     images: str
     #: What `*` stood for in the image's path is put in its place; None where there are no labels.
     labels: str | None = None
@@ -65,7 +66,9 @@ class DomainFile:
     __pydantic_config__ = _STRICT
     #: Folder below the data folder, or an absolute one; None: the domain's name.
     root: str | None = None
+    #: What is trained on; a domain that is a target alone needs none.
     train: SplitFile | None = None
+    #: What is scored.
     val: SplitFile | None = None
     #: Stored id -> class, or the classes in the order of their ids; in the file also the name of a known table.
     ids: Annotated[dict[Annotated[int, Field(ge=0, le=65535)], Name] | None, BeforeValidator(_listed)] = None
@@ -73,7 +76,9 @@ class DomainFile:
     colours: dict[str, Colours] = field(default_factory=dict)
     #: Channel that holds the id in multi-channel labels.
     channel: Annotated[int, Field(ge=0, le=3)] | None = None
+    #: [width, height] that test images are resized into; None: their own size.
     evaluation_size: tuple[PositiveInt, PositiveInt] | None = None
+    #: What `rein list domains` says of it.
     note: str = "a domain of one's own"
 
 
