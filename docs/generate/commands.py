@@ -96,7 +96,7 @@ _KINDS = {int: " N", int | None: " N", float: " X", Path: " PATH", Path | None: 
 
 def _choices(hint: Any) -> str:
     named = isinstance(hint, type) and issubclass(hint, Enum)
-    return f" {', '.join(f'`{one.value}`' for one in hint)}" if named else ""
+    return f" {', '.join(f'`{one.value}`' for one in hint.__members__.values())}" if named else ""
 
 
 def _default(option: Any) -> str:
