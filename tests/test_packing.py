@@ -19,14 +19,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rein import packing, results
+from rein import results
 from rein.config import ConfigError, Experiment, Figure, Sweep, Table, run_id
 from rein.config.search import Search
 from rein.config_io import dump, load
 from rein.image_counts import ImageCounts
 from rein.image_counts import pack as pack_images
 from rein.ledger import Run, write_atomic
-from rein.packing import pack, unpack
+from rein.packing import pack, to_runs, unpack
 from rein.reports.study import gather
 from rein.reports.write import write
 from tests.reports.made_up_sweep import POINTS, TARGETS, World
@@ -248,7 +248,7 @@ def test_a_run_is_there_whole_or_not_at_all(packed: Path, tmp_path: Path, monkey
         written.append(path.name)
         write_atomic(path, data)
 
-    monkeypatch.setattr(packing, "write_atomic", full)
+    monkeypatch.setattr(to_runs, "write_atomic", full)
     with pytest.raises(OSError, match="No space left"):
         unpack(packed, tmp_path)
     (only,) = tmp_path.iterdir()
