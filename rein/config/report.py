@@ -116,6 +116,9 @@ class Report:
     text: str = ""
     #: In a document of parts any but `last` is that of every part too.
     selection: Selection = "last"
+    #: Classes that every mIoU is the mean over, as 16 of 19 where a source labels no more; empty: all that the runs
+    #: tell apart. In a document of parts those are of every part too.
+    classes: tuple[str, ...] = ()
     #: In the order of the document.
     tables: tuple[Table, ...] = ()
     #: They follow the tables.

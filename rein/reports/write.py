@@ -111,6 +111,8 @@ def write(
     parts = {part: load(Report, part) for part in report.parts}
     if report.selection != "last":  # which is what a part says that says nothing
         parts = {part: replace(one, selection=report.selection) for part, one in parts.items()}
+    if report.classes:
+        parts = {part: replace(one, classes=report.classes) for part, one in parts.items()}
     if nested := [part for part, one in parts.items() if one.parts]:
         raise ConfigError(f"`parts`: {nested[0]} has parts itself; name those here")
     if not report.sweep and (report.tables or report.figures or not parts):

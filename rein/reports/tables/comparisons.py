@@ -130,6 +130,9 @@ def _counts(study: Study, row: Row, seeds: list[int]) -> Mapping[str, list[Image
     """Domain -> what the run of every seed keeps; None where a run lacks it."""
     paths = row.runs.set_index("seed")["path"]
     kept = [results.images(paths[seed]) for seed in seeds]
+    if study.report.classes:
+        order = [study.told_apart.index(name) for name in study.report.classes]
+        kept = [{name: replace(one, counts=one.counts[..., order]) for name, one in of.items()} for of in kept]
     if not all(target in one for one in kept for target in study.targets):
         return None
     return {target: [one[target] for one in kept] for target in study.targets}
