@@ -49,8 +49,7 @@ class Table:
     best: Literal["max", "min", "none"] | None = None
     #: Keep runs that have these values: dotted key (or `point`, `name`) -> a value, a list of values, or text with `*`.
     filter: dict[str, Any] = field(default_factory=dict)
-    #: Targets and classes that are shown, in this order; empty shows all. A family (`cityscapes-c-fog`) is the mean of
-    #: its members.
+    #: Targets that are shown, in this order; empty shows all. A family (`cityscapes-c-fog`) is the mean of its members.
     domains: tuple[str, ...] = ()
     #: Of `classes`: those that are shown, in this order.
     classes: tuple[str, ...] = ()

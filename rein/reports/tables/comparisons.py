@@ -27,7 +27,7 @@ from rein.reports.statistics import (
     probability,
 )
 from rein.reports.study import Study, miou, target_column
-from rein.reports.tables.conventions import PERCENT, SELECTION, over
+from rein.reports.tables.conventions import PERCENT, SELECTION, mean_over
 from rein.reports.tables.numbers import cell, difference, number
 from rein.reports.tables.rows import Row, name, name_cells, rows_of
 from rein.reports.tables.targets import of_targets
@@ -181,7 +181,7 @@ def _own(study: Study, wanted: Table, base: Row, found: list[Comparison]) -> str
     )
     over_images = f", {images} over images" if images else ""
     return join(
-        over(len(study.targets)),
+        mean_over(len(study.targets)),
         f"Differences are less {against}.",
         f"{_number(tested, len(found))} tested over seeds{over_images}." if tested else "",
         f"{few} of {len(found)} comparisons share fewer than {MIN_SEEDS} seeds: a number and no test." if few else "",

@@ -33,7 +33,7 @@ def percent_over(classes: Sequence[str]) -> str:
     return f"mIoU is in percent, the mean over these classes alone: {', '.join(classes)}."
 
 
-def over(targets: int, what: str = "mIoU") -> str:
+def mean_over(targets: int, what: str = "mIoU") -> str:
     """What an mIoU without the name of a domain is over; empty for a single target."""
     return f"{what} is the mean over {targets} targets." if targets > 1 else ""
 

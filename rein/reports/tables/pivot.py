@@ -14,7 +14,7 @@ from rein.reports.markup import join
 from rein.reports.names import written
 from rein.reports.study import Study, final_loss, miou, target_column, trajectory
 from rein.reports.tables.classes import iou
-from rein.reports.tables.conventions import PERCENT, SELECTION, marked, over
+from rein.reports.tables.conventions import PERCENT, SELECTION, marked, mean_over
 from rein.reports.tables.means import Measure, grid
 from rein.reports.tables.numbers import Best, digits_for, ranks
 from rein.reports.tables.rows import name
@@ -66,7 +66,7 @@ def pivot(study: Study, wanted: Table) -> Grid:
         Measure(Column(name(study, column, wanted), group), digits, best="none" if across else best) for column in wide
     ]
     own = join(
-        over(len(study.targets), "IoU" if wanted.value == "iou" else "mIoU") if value.scored and across else "",
+        mean_over(len(study.targets), "IoU" if wanted.value == "iou" else "mIoU") if value.scored and across else "",
         f"IoU of {', '.join(wanted.classes)} alone." if wanted.classes and wanted.columns != "class" else "",
         "mIoU on the sources' val splits." if wanted.value == "source_val" else "",
     )
