@@ -92,12 +92,13 @@ def run(
     It leaves no run behind. Imports and the copy to MLflow are not in it. On CUDA every part waits for its kernels, so
     that they are counted where they were launched, and a run takes longer than unwatched; that has not been tried.
     """
-    from rein.bench import run as bench
+    from rein.bench.parts import how, table
+    from rein.bench.run import measure
     from rein.config import Experiment
     from rein.config_io import load
 
     machine = machine_of(Path("runs"), data, weights, device, workers, cache, compile_blocks)
-    taken = bench.measure(load(Experiment, experiment, overrides or ()), machine, steps)
-    found = {"parts": bench.table(taken), "how": bench.how(taken)}
+    taken = measure(load(Experiment, experiment, overrides or ()), machine, steps)
+    found = {"parts": table(taken), "how": how(taken)}
     for said in [found] if as_json else found.values():
         print_result(said, as_json)

@@ -14,8 +14,10 @@ import torch
 from typer.testing import CliRunner
 
 from rein.bench import run
-from rein.bench.run import PARTS, Counts, Taken, measure, watched
+from rein.bench.parts import PARTS, Counts, Taken, table
+from rein.bench.run import measure
 from rein.bench.stopwatch import Stopwatch
+from rein.bench.watching import watched
 from rein.cli import app
 from rein.config import Experiment, Machine
 from rein.ledger import Run
@@ -42,7 +44,7 @@ def test_the_parts_of_a_run_add_up_to_its_time(
     took = time.perf_counter() - began
     assert set(taken.seconds) == set(PARTS) and all(second > 0 for second in taken.seconds.values())
     assert alone[0] <= taken.whole <= took
-    assert sum(row["s"] for row in run.table(taken)[:-1]) == pytest.approx(taken.whole, abs=0.0005 * len(PARTS))
+    assert sum(row["s"] for row in table(taken)[:-1]) == pytest.approx(taken.whole, abs=0.0005 * len(PARTS))
     assert taken.counts == Counts(step=2, record=2, checkpoint=2, evaluation=1, image=2)
     assert not machine.runs.exists()
 
