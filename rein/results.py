@@ -152,6 +152,19 @@ def facts_of(statuses: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame([facts(status) for status in statuses], columns=list(FACTS)).apply(pd.to_numeric)
 
 
+def of_classes(frame: pd.DataFrame, classes: Iterable[str]) -> pd.DataFrame:
+    """The scores over these classes alone: every mIoU the mean over their IoU, and no IoU of another class.
+
+    A class that a domain does not label, and that was not predicted there, has no IoU: the mean is over the others.
+    """
+    frame = frame[frame["class"].isin(["all", *classes])].copy()
+    keys = ["run_id", "step", "domain", "role"]
+    means = frame[frame["metric"] == "iou"].groupby(keys, observed=True)["value"].mean()
+    scores = frame["metric"] == "miou"
+    frame.loc[scores, "value"] = means.reindex(pd.MultiIndex.from_frame(frame.loc[scores, keys])).to_numpy()
+    return frame
+
+
 def select(frame: pd.DataFrame, rule: Selection, targets: Iterable[str] | None = None) -> pd.DataFrame:
     """Keep one checkpoint step a run: the `last` scored, the best on the sources' val split, or the best on test.
 

@@ -43,6 +43,19 @@ def test_the_examples_of_the_documentation(tmp_path: Path, monkeypatch: pytest.M
     assert found.attempted >= 8 and not found.failed
 
 
+def test_scores_over_some_of_the_classes(tmp_path: Path) -> None:
+    study(tmp_path)
+    frame = results.load(tmp_path, losses=True)
+    of_both, of_cars = (results.of_classes(frame, classes) for classes in (("road", "car"), ("car",)))
+    last = of_both[(of_both["metric"] == "miou") & (of_both["tuning.method"] == "rein")]
+    assert np.allclose(last["value"], (0.9 + 0.35) / 2) and len(last) == 8, "two seeds, steps and domains"
+    assert len(of_both) == len(frame), "losses stay as well"
+    assert set(of_cars["class"]) == {"all", "car"}
+    assert np.allclose(of_cars.loc[of_cars["metric"] == "miou", "value"].unique(), [0.3, 0.35])
+    assert results.of_classes(frame, ("bus",)).query("metric == 'miou'")["value"].isna().all()
+    assert frame["value"].max() == 10.0 and set(frame["class"]) == {"all", "road", "car"}, "the frame is as it was"
+
+
 def record(root: Path, seed: int, scores: dict[int, tuple[float, float]], state: str = "done") -> Run:
     """A run with (source, target) mIoU per step."""
     run = Run.create(root, Experiment(seed=seed))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -100,6 +101,7 @@ def measure(experiment: Experiment, machine: Machine, steps: int = 30) -> Taken:
     It is the first run of this process, imports done: what torch puts off to a first call is in the parts that call.
     Raises DataError where there are no images.
     """
+    importlib.import_module("torchmetrics")  # which the first score would else wait for
     short = replace(experiment, steps=steps, evaluation=replace(experiment.evaluation, every=None))
     training_files(short.data, machine.data)  # draws a toy world that is not there yet
     for domain, _ in scored_domains(short):

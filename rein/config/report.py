@@ -49,8 +49,7 @@ class Table:
     best: Literal["max", "min", "none"] | None = None
     #: Keep runs that have these values: dotted key (or `point`, `name`) -> a value, a list of values, or text with `*`.
     filter: dict[str, Any] = field(default_factory=dict)
-    #: Targets and classes that are shown, in this order; empty shows all. A family (`cityscapes-c-fog`) is the mean of
-    #: its members.
+    #: Targets that are shown, in this order; empty shows all. A family (`cityscapes-c-fog`) is the mean of its members.
     domains: tuple[str, ...] = ()
     #: Of `classes`: those that are shown, in this order.
     classes: tuple[str, ...] = ()
@@ -116,6 +115,9 @@ class Report:
     text: str = ""
     #: In a document of parts any but `last` is that of every part too.
     selection: Selection = "last"
+    #: Classes that every mIoU is the mean over, as 16 of 19 where a source labels no more; empty: all that the runs
+    #: tell apart. In a document of parts those are of every part too.
+    classes: tuple[str, ...] = ()
     #: In the order of the document.
     tables: tuple[Table, ...] = ()
     #: They follow the tables.

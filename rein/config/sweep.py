@@ -29,6 +29,7 @@ class Resources:
 
     __pydantic_config__ = STRICT
     #: CPUs of a process: what Ray counts, not a limit.
+    #: Cores of each process.
     cpu: PositiveFloat = 1
     gpu: GPUs = 0
     #: Processes of one run, each with this much: they share every batch.
@@ -42,8 +43,11 @@ class Rule:
     __pydantic_config__ = STRICT
     #: Dotted key -> a value, or a pattern such as `*giant*`; a run must fulfil all of them.
     when: dict[str, Any]
+    #: As in `resources`.
     cpu: PositiveFloat | None = None
+    #: As in `resources`.
     gpu: GPUs | None = None
+    #: As in `resources`.
     workers: PositiveInt | None = None
 
 

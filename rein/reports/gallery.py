@@ -84,13 +84,13 @@ def gallery(study: Study, wanted: Figure, budget: int = BUDGET) -> Gallery:
         total += 1
         if spent > budget:
             continue
-        panels, ids = _panels(folders, names, domain, stem, study.classes)
+        panels, ids = _panels(folders, names, domain, stem, study.told_apart)
         spent += sum(len(panel.url) for panel in panels)
         if spent <= budget:
             scenes.append(Scene(domain, stem, first, panels))
             present |= ids
-    colour = [f"#{bytes(one).hex()}" for one in colours(study.classes)]
-    named = [*zip(count(), study.classes, colour), (VOID, "void", "#000")]
+    colour = [f"#{bytes(one).hex()}" for one in colours(study.told_apart)]
+    named = [*zip(count(), study.told_apart, colour), (VOID, "void", "#000")]
     return Gallery(
         scenes,
         [names[point] for point in folders],

@@ -58,6 +58,8 @@ def provenance(study: Study, name: str = "", world: str | None = None) -> list[t
         facts.append(
             ("`evaluation.images`", f"{', '.join(sorted(subsets))}: a part of every domain's images is scored")
         )
+    if study.report.classes:
+        facts.append(("mIoU over the classes", ", ".join(study.report.classes)))
     facts.append(("selection rule", f"`{study.report.selection}`. {SELECTION[study.report.selection]}"))
     facts.append(("significance", "no test is made but where a sentence or a table above names it"))
     facts.append(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from rein.reports.grid import Grid
-from rein.reports.tables.conventions import GENERAL
+from rein.reports.tables.conventions import ALTERNATIVES, GENERAL
 
 #: What a chapter says and how, as `provenance` has it.
 Fact = tuple[str, str]
@@ -16,10 +16,13 @@ Fact = tuple[str, str]
 def conventions(grids: Sequence[Grid]) -> list[str]:
     """What several tables say of their signs and columns, in the order in which it comes up.
 
-    That is what two of them have alike, and what stands for any table (`GENERAL`); a single table says all by itself.
+    That is what two of them have alike, and what stands for any table (`GENERAL`); a single table says all by itself,
+    and so does every table where another says otherwise.
     """
     counts = Counter(said for grid in grids for said in dict.fromkeys(grid.conventions))
-    return [said for said, number in counts.items() if number > 1 or (said in GENERAL and len(grids) > 1)]
+    unlike = {said for family in ALTERNATIVES if len(found := family & counts.keys()) > 1 for said in found}
+    common = {said for said, number in counts.items() if number > 1 or (said in GENERAL and len(grids) > 1)}
+    return [said for said in counts if said in common - unlike]
 
 
 def without(grid: Grid, said: Sequence[str]) -> Grid:
@@ -43,4 +46,4 @@ def facts(chapters: Sequence[Sequence[Fact]]) -> list[Fact]:
 
 def _is_setting(what: str) -> bool:
     """Settings are named by their keys, in code."""
-    return what.startswith("`") or what in ("selection rule", "significance")
+    return what.startswith("`") or what in ("mIoU over the classes", "selection rule", "significance")

@@ -80,7 +80,12 @@ class Study:
 
     @property
     def classes(self) -> list[str]:
-        """What the sweep's runs are scored on, in the order of train ids."""
+        """What every mIoU is the mean over: the report's classes, or all that the runs tell apart."""
+        return [*self.report.classes] or self.told_apart
+
+    @property
+    def told_apart(self) -> list[str]:
+        """What the sweep's runs tell apart, in the order of train ids."""
         return list(dict.fromkeys(name for names in self.runs["data.classes"] for name in names or CLASSES))
 
     def only(self, wanted: Mapping[str, Any], where: str) -> Study:
@@ -145,8 +150,13 @@ def gather(report: Report, runs_root: Path, world: str | None = None) -> Study:
     frame = results.scores(runs_root, statuses, losses=True)
     points, ids = dict(zip(runs["run_id"], runs["point"], strict=True)), frame["run_id"].cat
     frame.insert(1, "point", categorical([points[id] for id in ids.categories], ids.codes.to_numpy()))
+    if report.classes:
+        frame = results.of_classes(frame, report.classes)
     scored = dict.fromkeys(pair for item in planned for pair in scored_domains(item.experiment))
     study = Study(report, sweep, moved, runs, frame, statuses, list(scored))
+    for name in report.classes:
+        if name not in study.told_apart:
+            raise ConfigError(f"classes: {name!r} is no class of the runs{nearest(name, study.told_apart)}")
     if report.selection == "source_val" and not study.sources:
         raise ConfigError("selection: `source_val` needs a source with a val split, and there is none; take `last`")
     return study

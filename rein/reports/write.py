@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rein.config import ConfigError, Report
+from rein.config import ConfigError, Figure, Report
 from rein.config_io import load
 from rein.reports import said_once
 from rein.reports.figures import draw, material
@@ -111,6 +111,8 @@ def write(
     parts = {part: load(Report, part) for part in report.parts}
     if report.selection != "last":  # which is what a part says that says nothing
         parts = {part: replace(one, selection=report.selection) for part, one in parts.items()}
+    if report.classes:
+        parts = {part: replace(one, classes=report.classes) for part, one in parts.items()}
     if nested := [part for part, one in parts.items() if one.parts]:
         raise ConfigError(f"`parts`: {nested[0]} has parts itself; name those here")
     if not report.sweep and (report.tables or report.figures or not parts):
@@ -183,7 +185,7 @@ def _chapter(
         picture, title = draw(study, wanted), headline(wanted.caption, wanted.name)
         stem, tested = out / "figures" / slug(wanted.name), out / "tables" / slug(tested_name(wanted))
         # What shows an earlier state must not outlive the runs it showed.
-        if wanted.panels and (isinstance(picture, str) or picture.tested is None):
+        if _is_tested(wanted) and (isinstance(picture, str) or picture.tested is None):
             _remove(tested, "tex", "md", "csv")
         if isinstance(picture, str):
             _remove(stem, "png", "pdf", "tex")
@@ -224,11 +226,16 @@ def _write_table(grid: Grid, folder: Path) -> list[Path]:
     return files
 
 
+def _is_tested(wanted: Figure) -> bool:
+    """Whether the figure's verdicts may be a table, one for every panel."""
+    return wanted.kind == "inverted_u" and bool(wanted.panels)
+
+
 def _check_names(reports: Sequence[Report]) -> None:
     for kind in ("tables", "figures"):
         names = [item.name for report in reports for item in getattr(report, kind)]
         if kind == "tables":  # a figure with panels makes one too
-            names += [tested_name(one) for report in reports for one in report.figures if one.panels]
+            names += [tested_name(one) for report in reports for one in report.figures if _is_tested(one)]
         slugs = [slug(name) for name in names]
         for name, one in zip(names, slugs, strict=True):
             if slugs.count(one) > 1:

@@ -5,15 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from rein.config import ConfigError, Figure, Table
 from rein.reports.figures import draw
 from rein.reports.provenance import provenance
-from rein.reports.study import gather
+from rein.reports.study import gather, miou
 from rein.reports.tables import table
 from rein.reports.tables.rows import groups
 from tests.reports.made_up_sweep import POINTS, World
+
+
+def test_a_report_may_name_the_classes_that_mious_are_over(finished: World) -> None:
+    every, roads = (gather(finished.report(classes=of), finished.runs) for of in ((), ("road",)))
+    # A made-up road is ten points better than the mIoU, on every domain and at every checkpoint.
+    for rule in ("last", "source_val", "oracle"):
+        pd.testing.assert_frame_equal(miou(roads, rule=rule), miou(every, rule=rule) + 10)
+    assert roads.classes == ["road"] and len(every.classes) == len(roads.told_apart) == 19
+    with pytest.raises(ConfigError, match=r"'raod' is no class of the runs .*did you mean `road`"):
+        gather(finished.report(classes=("raod",)), finished.runs)
 
 
 def test_a_report_takes_the_axes_that_the_sweep_was_given(world: Callable[..., World]) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from rein.config import ConfigError, Table
 from rein.reports.grid import Grid
 from rein.reports.study import Study
+from rein.reports.tables import conventions
 from rein.reports.tables.classes import classes
 from rein.reports.tables.comparisons import comparisons
 from rein.reports.tables.convergence import convergence
@@ -52,4 +53,11 @@ def table(study: Study, wanted: Table) -> Grid:
     study = study.only(wanted.filter, where)
     if not study.targets and wanted.kind in ("selection", "comparisons", "ranks"):
         raise ConfigError(f"{where}: no run has a target, which a table of kind `{wanted.kind}` is about")
-    return kind.build(study, wanted)
+    grid = kind.build(study, wanted)
+    if not study.report.classes:
+        return grid
+    return replace(grid, conventions=tuple(_narrowed(said, study.report.classes) for said in grid.conventions))
+
+
+def _narrowed(said: str, classes: Sequence[str]) -> str:
+    return conventions.percent_over(classes) if said == conventions.PERCENT else said

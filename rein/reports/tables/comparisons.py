@@ -27,7 +27,7 @@ from rein.reports.statistics import (
     probability,
 )
 from rein.reports.study import Study, miou, target_column
-from rein.reports.tables.conventions import PERCENT, SELECTION, over
+from rein.reports.tables.conventions import PERCENT, SELECTION, mean_over
 from rein.reports.tables.numbers import cell, difference, number
 from rein.reports.tables.rows import Row, name, name_cells, rows_of
 from rein.reports.tables.targets import of_targets
@@ -130,6 +130,9 @@ def _counts(study: Study, row: Row, seeds: list[int]) -> Mapping[str, list[Image
     """Domain -> what the run of every seed keeps; None where a run lacks it."""
     paths = row.runs.set_index("seed")["path"]
     kept = [results.images(paths[seed]) for seed in seeds]
+    if study.report.classes:
+        order = [study.told_apart.index(name) for name in study.report.classes]
+        kept = [{name: replace(one, counts=one.counts[..., order]) for name, one in of.items()} for of in kept]
     if not all(target in one for one in kept for target in study.targets):
         return None
     return {target: [one[target] for one in kept] for target in study.targets}
@@ -178,7 +181,7 @@ def _own(study: Study, wanted: Table, base: Row, found: list[Comparison]) -> str
     )
     over_images = f", {images} over images" if images else ""
     return join(
-        over(len(study.targets)),
+        mean_over(len(study.targets)),
         f"Differences are less {against}.",
         f"{_number(tested, len(found))} tested over seeds{over_images}." if tested else "",
         f"{few} of {len(found)} comparisons share fewer than {MIN_SEEDS} seeds: a number and no test." if few else "",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rein.reports.tables.numbers import Best
 
 PERCENT = "mIoU is in percent."
@@ -26,7 +28,12 @@ SELECTION = {
 SINGLE = "† marks a published number that was seen in one source alone; the others of its table were in two that agree."
 
 
-def over(targets: int, what: str = "mIoU") -> str:
+def percent_over(classes: Sequence[str]) -> str:
+    """What an mIoU is where the report names the classes that it is over."""
+    return f"mIoU is in percent, the mean over these classes alone: {', '.join(classes)}."
+
+
+def mean_over(targets: int, what: str = "mIoU") -> str:
     """What an mIoU without the name of a domain is over; empty for a single target."""
     return f"{what} is the mean over {targets} targets." if targets > 1 else ""
 
@@ -37,8 +44,10 @@ def marked(best: Best, line: str = "column") -> str:
     return f"Bold is the {word} mean of a {line}, underlined the next; no test is implied." if word else ""
 
 
-#: Those that a reader may meet at any table.
-GENERAL = frozenset(
-    {PERCENT, SPREAD, FINISHED, AVERAGE, TRAINABLE, TOLD, GAP, SINGLE, *SELECTION.values()}
-    | {marked(best, line) for best in ("max", "min") for line in ("column", "row")}
+#: Sentences of which one holds for a table: a document of tables that differ leaves each its own.
+ALTERNATIVES = (
+    frozenset(SELECTION.values()),
+    frozenset(marked(best, line) for best in ("max", "min") for line in ("column", "row")),
 )
+#: Those that a reader may meet at any table.
+GENERAL = frozenset({PERCENT, SPREAD, FINISHED, AVERAGE, TRAINABLE, TOLD, GAP, SINGLE}).union(*ALTERNATIVES)

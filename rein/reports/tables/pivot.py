@@ -14,7 +14,7 @@ from rein.reports.markup import join
 from rein.reports.names import written
 from rein.reports.study import Study, final_loss, miou, target_column, trajectory
 from rein.reports.tables.classes import iou
-from rein.reports.tables.conventions import PERCENT, SELECTION, marked, over
+from rein.reports.tables.conventions import PERCENT, SELECTION, marked, mean_over
 from rein.reports.tables.means import Measure, grid
 from rein.reports.tables.numbers import Best, digits_for, ranks
 from rein.reports.tables.rows import name
@@ -36,7 +36,7 @@ class Value:
 VALUES = {
     "miou": Value(PERCENT, "max", scored=True),
     "iou": Value("IoU is in percent.", "max", scored=True),
-    "source_val": Value("`source_val` is the mIoU in percent on the sources' val splits.", "max"),
+    "source_val": Value(PERCENT, "max"),
     "loss": Value("The training loss is its mean over the last tenth of the steps.", "min", 2),
     **{fact: Value(f"Numbers are `{fact}` of a run.", digits=None) for fact in FACTS},
 }
@@ -66,10 +66,11 @@ def pivot(study: Study, wanted: Table) -> Grid:
         Measure(Column(name(study, column, wanted), group), digits, best="none" if across else best) for column in wide
     ]
     own = join(
-        over(len(study.targets), "IoU" if wanted.value == "iou" else "mIoU") if value.scored and across else "",
+        mean_over(len(study.targets), "IoU" if wanted.value == "iou" else "mIoU") if value.scored and across else "",
         f"IoU of {', '.join(wanted.classes)} alone." if wanted.classes and wanted.columns != "class" else "",
+        "mIoU on the sources' val splits." if wanted.value == "source_val" else "",
     )
-    rule = SELECTION[study.report.selection] if value.scored else ""
+    rule = SELECTION[study.report.selection] if value.scored or wanted.value == "source_val" else ""
     wide.columns = [f"{wanted.columns}={column}" for column in wide]
     said = [value.what, marked(best, "row" if across else "column"), rule]
     made = grid(study, wanted, wide, measures, said, own, across=across)
@@ -131,9 +132,10 @@ def _across(study: Study, wanted: Table) -> pd.DataFrame:
         numbers = done[wanted.value]
     key = study.runs.set_index("run_id")[wanted.columns]
     values = list(dict.fromkeys(value if isinstance(value, tuple) or pd.notna(value) else MISSING for value in key))
-    axis = study.sweep.vary.get(wanted.columns)
-    if isinstance(axis, list):  # in the axis' order, though its first values were excluded from the first rows
-        values.sort(key=lambda value: axis.index(value) if value in axis else len(axis))
+    if isinstance(axis := study.sweep.vary.get(wanted.columns), list):
+        # In the axis' order, though its first values were excluded from the first rows.
+        order = [MISSING if one is None else tuple(one) if isinstance(one, list) else one for one in axis]
+        values.sort(key=lambda value: order.index(value) if value in order else len(order))
     wide = pd.DataFrame(index=done.index, columns=pd.Index(values, tupleize_cols=False), dtype=float)
     for row, run in enumerate(done.index):
         wide.iat[row, values.index(key[run] if key[run] in values else MISSING)] = numbers.get(run, math.nan)

@@ -8,7 +8,7 @@ from rein.config import Table
 from rein.config.report import Selection
 from rein.reports.grid import Column, Grid
 from rein.reports.study import Study, miou, target_column
-from rein.reports.tables.conventions import PERCENT, over
+from rein.reports.tables.conventions import PERCENT, mean_over
 from rein.reports.tables.means import Measure, grid
 from rein.reports.tables.targets import of_targets
 
@@ -30,4 +30,6 @@ def selection(study: Study, wanted: Table) -> Grid:
     wide = pd.DataFrame({rule: miou(study, rule=rule)[target_column(study)] for rule in rules})
     wide[GAP] = wide["oracle"] - wide["last"]
     measures = [Measure(Column(str(title)), signed=title == GAP) for title in wide]
-    return grid(study, wanted, wide, measures, [PERCENT, RULES if study.sources else NO_VAL], over(len(study.targets)))
+    return grid(
+        study, wanted, wide, measures, [PERCENT, RULES if study.sources else NO_VAL], mean_over(len(study.targets))
+    )

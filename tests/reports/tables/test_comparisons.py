@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from rein.config import ConfigError, Table
-from rein.image_counts import ImageCounts, pack
+from rein.image_counts import ImageCounts, pack, read
 from rein.ledger import Run
 from rein.reports.grid import MISSING, Cell, Grid
 from rein.reports.study import gather
@@ -59,9 +59,9 @@ def keep_images(
         (world.runs / item.id / "images.npz").write_bytes(pack(dict.fromkeys(item.experiment.data.targets, one)))
 
 
-def build(world: World, **wanted: Any) -> Grid:
+def build(world: World, classes: tuple[str, ...] = (), **wanted: Any) -> Grid:
     given: dict[str, Any] = {"name": "t", "kind": "comparisons", "against": "frozen", **wanted}
-    return table(gather(world.report(), world.runs), Table(**given))
+    return table(gather(world.report(classes=classes), world.runs), Table(**given))
 
 
 def row(grid: Grid, name: str) -> dict[str, Cell]:
@@ -107,6 +107,22 @@ def test_images_have_an_interval_of_their_own_and_can_take_the_star(world: Make)
     assert row(grid, "rein")["over images p (Holm)"].value < 0.05 < row(grid, "lora")["over images p (Holm)"].value
     keep_images(made, {"frozen": 60, "lora": 60, "rein": 60, "full": 50})
     assert row(build(made), "rein")["over seeds difference"].text == "+6.1", "the images do not bear it"
+
+
+def test_a_report_of_some_classes_compares_those(world: Make) -> None:
+    made = world()
+    finish(made)
+    keep_images(made, {"frozen": 60, "lora": 60, "rein": 70, "full": 50})
+    for item in made.planned:  # of the second class every variant hits all
+        path = made.runs / item.id / "images.npz"
+        if path.exists():
+            kept = {name: ImageCounts(one.names, one.counts.copy()) for name, one in read(path).items()}
+            for one in kept.values():
+                one.counts[:, :, 1] = 100
+            path.write_bytes(pack(kept))
+    every, some = (build(made, of) for of in ((), ("road",)))
+    assert row(every, "rein")["over images difference"].value == pytest.approx(11.0 / 2, abs=0.1)
+    assert row(some, "rein")["over images difference"].value == pytest.approx(11.0, abs=0.1)
 
 
 def test_over_images_p_is_corrected_as_over_seeds(world: Make) -> None:
