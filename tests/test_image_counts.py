@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from rein import metrics, results
-from rein.image_counts import ImageCounts, pack, pack_runs, read_runs
+from rein.image_counts import ImageCounts, pack
 
 #: Sparse, so that classes are missing from images, and from all of them.
 Matrices = st.tuples(st.integers(1, 5), st.integers(1, 6)).flatmap(
@@ -51,21 +50,3 @@ def test_what_is_packed_is_read_again(tmp_path: Path) -> None:
 
 def test_a_run_of_before_has_no_images(tmp_path: Path) -> None:
     assert results.images(tmp_path) == {}
-
-
-Runs = st.dictionaries(
-    st.text("0123456789abcdef", min_size=1, max_size=4),
-    st.dictionaries(st.sampled_from(["toy-day", "a.b", "c"]), Matrices.map(counts)),
-    max_size=4,
-)
-
-
-@given(Runs)
-def test_what_is_packed_of_many_runs_is_read_again(runs: dict[str, dict[str, ImageCounts]]) -> None:
-    found = read_runs(BytesIO(pack_runs(runs)))
-    assert found.keys() == {id for id, domains in runs.items() if domains}
-    for id, domains in found.items():
-        assert domains.keys() == runs[id].keys()
-        for name, images in domains.items():
-            assert images.names == runs[id][name].names and images.counts.dtype == np.int64
-            np.testing.assert_array_equal(images.counts, runs[id][name].counts)

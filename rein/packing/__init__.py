@@ -3,9 +3,9 @@
 | file | holds |
 | --- | --- |
 | `results.csv` | `run_id` and the columns of a run's scores.csv: every score of every run, and its logged losses |
-| `runs.jsonl` | a line a run: its experiment, its status (`to_files.KEPT`), a digest of its rows in results.csv |
+| `runs.jsonl` | a line a run: its experiment, its status (`to_files.KEPT`), a digest of all that is here of it |
 | `environments.json` | by digest, what the runs were made with; most of a sweep have one and the same |
-| `images.npz` | what every image adds to a run's scores at its end (`rein.image_counts.read_runs`) |
+| `images.npz` | what every image adds to a run's scores at its end (`images.read_runs`) |
 | `domains/` | the files that describe domains of one's own |
 
 Runs are in the order of their ids, and packing again gives the same bytes. No file names a host, a process or a place,

@@ -36,6 +36,22 @@ class Packed:
     rows: Rows
 
 
+def digest_of_run(one: Packed) -> str:
+    """Of all that the files have of a run, however zip and numpy lay it out and whatever ends a line."""
+    whole = {
+        "experiment": one.experiment,
+        "status": one.status,
+        "environment": one.environment,
+        "domains": {name: digest_of(content.replace(b"\r\n", b"\n")) for name, content in one.domains.items()},
+        "images": {
+            name: [images.names, images.counts.shape, digest_of(images.counts.astype("<i8").tobytes())]
+            for name, images in one.images.items()
+        },
+        "rows": one.rows,
+    }
+    return digest_of(json.dumps(whole, sort_keys=True))
+
+
 def check(id: str, experiment: Mapping[str, Any], where: str) -> None:
     """Raise ConfigError where a run is not named by its experiment."""
     name = run_id(build(Experiment, experiment, f"{where}: run {id}", to_run=False))
@@ -55,5 +71,5 @@ def as_json(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"))
 
 
-def digest_of(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+def digest_of(content: str | bytes) -> str:
+    return hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()[:16]

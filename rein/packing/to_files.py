@@ -10,10 +10,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from rein import image_counts, results
+from rein import results
 from rein.config import ConfigError, Sweep
 from rein.ledger import Run, write_atomic
-from rein.packing.packed import COLUMNS, Packed, as_csv, as_json, check, digest_of
+from rein.packing.images import pack_runs
+from rein.packing.packed import COLUMNS, Packed, as_csv, as_json, check, digest_of, digest_of_run
 from rein.sweeps.plan import Planned, final
 from rein.sweeps.search.members import known
 
@@ -33,8 +34,11 @@ NAMED = 8
 def pack(sweeps: Sequence[Sweep], runs: Path, out: Path) -> dict[str, Any]:
     """Write the runs of some sweeps that are over into a folder; a row says how many, and the log which are not.
 
-    Raises ConfigError where none is, or two were run with different definitions of a domain.
+    Raises ConfigError where none is, two were run with different definitions of a domain, or the folder has a
+    `domains` of its own.
     """
+    if out.resolve() == Path.cwd() or ((out / "domains").exists() and not (out / "runs.jsonl").exists()):
+        raise ConfigError(f"{out} is more than packed results, and its domains/ would be replaced; give them a folder")
     over, others = _sorted_out(sweeps, runs)
     if not over:
         raise ConfigError(f"no run of this sweep is over in {runs}, so there is nothing to pack; `rein sweep` runs it")
@@ -46,12 +50,14 @@ def pack(sweeps: Sequence[Sweep], runs: Path, out: Path) -> dict[str, Any]:
         "results.csv": as_csv([COLUMNS, *([one.id, *row] for one in chosen for row in one.rows)]).encode(),
         "runs.jsonl": "".join(_line(one) for one in chosen).encode(),
         "environments.json": (json.dumps(environments, indent=1) + "\n").encode(),
-        "images.npz": image_counts.pack_runs({one.id: one.images for one in chosen}),
+        "images.npz": pack_runs({one.id: one.images for one in chosen}),
         **{f"domains/{name}": content for name, content in _definitions(chosen, runs).items()},
     }
     for name, content in files.items():
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         write_atomic(out / name, content)
+    for file in {*(out / "domains").glob("[!.]*")} - {out / name for name in files}:  # of runs that were packed before
+        file.unlink()
     if others:
         named = [f"{plan.label} ({state or 'not started'})" for plan, state in others.values()][:NAMED]
         more = f"; and {len(others) - NAMED} more" if len(others) > NAMED else ""
@@ -114,7 +120,7 @@ def _line(one: Packed) -> str:
         "status": one.status,
         "environment": None if one.environment is None else digest_of(as_json(one.environment)),
         "domains": [*one.domains],
-        "rows": digest_of(as_csv(one.rows)),
+        "digest": digest_of_run(one),
         "experiment": one.experiment,
     }
     return as_json(line) + "\n"

@@ -7,11 +7,10 @@ import json
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
-from zipfile import BadZipFile
+from typing import Any, TypeVar
 
 import yaml
 
@@ -20,8 +19,11 @@ from rein.config import ConfigError
 from rein.ledger import Run, write_atomic
 from rein.ledger.run import SCORE_COLUMNS
 from rein.ledger.scored import in_short
-from rein.packing.packed import COLUMNS, Packed, Rows, as_csv, check, digest_of
+from rein.packing.images import read_runs
+from rein.packing.packed import COLUMNS, Packed, Rows, as_csv, check, digest_of_run
 from rein.sweeps.plan import SEARCHED
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -95,36 +97,31 @@ def _records(rows: Rows) -> Iterator[dict[str, Any]]:
 
 def _read(folder: Path) -> list[Packed]:
     """Every run that was packed. Raises ConfigError where the files do not fit together."""
-    try:
-        lines = [json.loads(line) for line in (folder / "runs.jsonl").read_text(encoding="utf-8").splitlines()]
-        environments = json.loads((folder / "environments.json").read_text(encoding="utf-8"))
-        images = image_counts.read_runs(folder / "images.npz")
-    except FileNotFoundError as error:
-        raise ConfigError(f"{error.filename}: no such file; `rein pack` writes it") from None
-    except (ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise ConfigError(f"{folder}: cannot be read ({error}); pack the results again") from None
-    rows = _rows(folder / "results.csv")
+    lines = _content(folder / "runs.jsonl", lambda file: [*map(json.loads, file.read_text("utf-8").splitlines())])
+    environments = _content(folder / "environments.json", lambda file: json.loads(file.read_text("utf-8")))
+    images = _content(folder / "images.npz", read_runs)
+    rows = _content(folder / "results.csv", _rows)
     packed = []
     for number, line in enumerate(lines, 1):
         where = f"{folder / 'runs.jsonl'}, line {number}"
         try:
-            id, status, digest = line["run_id"], line["status"], line["rows"]
+            id, experiment, status = line["run_id"], dict(line["experiment"]), dict(line["status"])
             environment = None if line["environment"] is None else environments[line["environment"]]
-            domains = {name: (folder / "domains" / Path(name).name).read_bytes() for name in line["domains"]}
-            experiment = dict(line["experiment"])
+            names, digest = [str(name) for name in line["domains"]], line["digest"]
         except (KeyError, TypeError, ValueError) as error:
-            raise ConfigError(f"{where}: not as `rein pack` writes it: {error}") from None
-        except FileNotFoundError as error:
-            raise ConfigError(f"{error.filename}: no such file, and {where} needs it") from None
-        check(id, experiment, where)
-        if status.get("state") not in SEARCHED:
-            raise ConfigError(f"{where}: run {id} is {status.get('state')}: only runs that are over are packed")
-        if digest_of(as_csv(rows.get(id, []))) != digest:
+            raise ConfigError(f"{where}: not as `rein pack` writes it ({error}); pack the results again") from None
+        check(id, experiment, where)  # which also makes it a name without folders
+        if odd := [name for name in names if Path(name).name != name or name.startswith(".")]:
+            raise ConfigError(f"{where}: run {id} has a domain's file {odd[0]!r}: it must be a name without folders")
+        domains = {name: _content(folder / "domains" / name, Path.read_bytes) for name in names}
+        one = Packed(id, experiment, status, environment, domains, images.get(id, {}), rows.get(id, []))
+        if digest_of_run(one) != digest:
             raise ConfigError(
-                f"{folder / 'results.csv'}: the rows of run {id} are not those that were packed: some were changed, "
-                f"rounded by a program that saved the file, or lost; take the file that was committed"
+                f"{where}: run {id} is not as it was packed: this line, its environment, domains, images or rows of "
+                f"results.csv were changed, rounded by a program that saved them, or lost; take the files that were "
+                f"committed, or pack the results again"
             )
-        packed.append(Packed(id, experiment, status, environment, domains, images.get(id, {}), rows.get(id, [])))
+        packed.append(one)
     times = Counter(one.id for one in packed)
     for name, found in (("runs.jsonl", times), ("results.csv", rows), ("images.npz", images)):
         for id in found:
@@ -133,18 +130,27 @@ def _read(folder: Path) -> list[Packed]:
     return packed
 
 
+def _content(file: Path, read: Callable[[Path], T]) -> T:
+    """What a reader makes of a file. Raises ConfigError where it cannot."""
+    try:
+        return read(file)
+    except ConfigError:
+        raise
+    except FileNotFoundError:
+        raise ConfigError(f"{file}: no such file; `rein pack` writes it") from None
+    except Exception as error:  # damaged bytes make zip, numpy and csv raise almost anything
+        raise ConfigError(f"{file}: cannot be read ({error}); pack the results again") from None
+
+
 def _rows(file: Path) -> dict[str, Rows]:
     """Run id -> its rows, without the id."""
     found: dict[str, Rows] = {}
-    try:
-        with open(file, newline="", encoding="utf-8") as text:
-            rows = csv.reader(text)
-            if (header := tuple(next(rows, ()))) != COLUMNS:
-                raise ConfigError(f"{file}: its columns are {', '.join(header)}; {', '.join(COLUMNS)} are due")
-            for row in rows:
-                if len(row) != len(COLUMNS):
-                    raise ConfigError(f"{file}, line {rows.line_num}: {len(row)} values; {len(COLUMNS)} are due")
-                found.setdefault(row[0], []).append(row[1:])
-    except FileNotFoundError:
-        raise ConfigError(f"{file}: no such file; `rein pack` writes it") from None
+    with open(file, newline="", encoding="utf-8") as text:
+        rows = csv.reader(text)
+        if (header := tuple(next(rows, ()))) != COLUMNS:
+            raise ConfigError(f"{file}: its columns are {', '.join(header)}; {', '.join(COLUMNS)} are due")
+        for row in rows:
+            if len(row) != len(COLUMNS):
+                raise ConfigError(f"{file}, line {rows.line_num}: {len(row)} values; {len(COLUMNS)} are due")
+            found.setdefault(row[0], []).append(row[1:])
     return found

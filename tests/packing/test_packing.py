@@ -27,6 +27,7 @@ from rein.image_counts import ImageCounts
 from rein.image_counts import pack as pack_images
 from rein.ledger import Run, write_atomic
 from rein.packing import pack, to_runs, unpack
+from rein.packing.images import pack_runs, read_runs
 from rein.reports.study import gather
 from rein.reports.write import write
 from tests.reports.made_up_sweep import POINTS, TARGETS, World
@@ -284,9 +285,57 @@ def rewritten(**changes: Any) -> Damage:
     return edit("runs.jsonl", lambda lines: [json.dumps({**json.loads(lines[0]), **changes}), *lines[1:]])
 
 
+def status(**changes: Any) -> Damage:
+    """Change the first run's status."""
+
+    def changed(lines: list[str]) -> list[str]:
+        line = json.loads(lines[0])
+        return [json.dumps({**line, "status": {**line["status"], **changes}}), *lines[1:]]
+
+    return edit("runs.jsonl", changed)
+
+
+def images(change: Callable[[dict[str, ImageCounts]], object]) -> Damage:
+    """Change the first run's images."""
+
+    def damage(folder: Path, id: str) -> None:
+        runs = read_runs(folder / "images.npz")
+        change(runs[id])
+        (folder / "images.npz").write_bytes(pack_runs(runs))
+
+    return damage
+
+
+def one_pixel_more(domains: dict[str, ImageCounts]) -> None:
+    domains["toy-day"].counts[0, 0, 0] += 1
+
+
+def another_name(domains: dict[str, ImageCounts]) -> None:
+    domains["toy-day"] = replace(domains["toy-day"], names=("lane 0", *domains["toy-day"].names[1:]))
+
+
+def flipped(folder: Path, id: str) -> None:
+    content = bytearray((folder / "images.npz").read_bytes())
+    content[len(content) // 2] ^= 255
+    (folder / "images.npz").write_bytes(content)
+
+
+def encoded(encoding: str) -> Damage:
+    """As a spreadsheet may save it."""
+
+    def damage(folder: Path, id: str) -> None:
+        text = (folder / "results.csv").read_text() + "straße"
+        (folder / "results.csv").write_bytes(text.encode(encoding))
+
+    return damage
+
+
 def rounded(lines: list[str]) -> list[str]:
     rows = list(csv.reader(io.StringIO("\n".join(lines))))
     return [",".join(row) if number != 1 else ",".join([*row[:-1], "0.5"]) for number, row in enumerate(rows)]
+
+
+CHANGED = "runs.jsonl, line 1: run {id} is not as it was packed"
 
 
 @pytest.mark.parametrize(
@@ -297,17 +346,34 @@ def rounded(lines: list[str]) -> list[str]:
         (edit("runs.jsonl", lambda lines: lines[1:]), "results.csv: run {id} is in runs.jsonl 0 times"),
         (edit("runs.jsonl", lambda lines: [lines[0], *lines]), "run {id} is in runs.jsonl 2 times"),
         (edit("runs.jsonl", lambda lines: ["<<<<<<< HEAD", *lines]), "cannot be read"),
+        (rewritten(run_id="../../x", domains=["../../x"]), "run ../../x has the experiment of {id}"),
+        *((rewritten(domains=["a.yaml", name]), f"run {{id}} has a domain's file {name!r}")
+          for name in ("../../../../a.yaml", "/a.yaml", "b/a.yaml", "..", ".a.yaml")),
+        (rewritten(domains=[""]), "cannot be read"),
+        (rewritten(status="x"), "runs.jsonl, line 1: not as `rein pack` writes it"),
         (edit("runs.jsonl", lambda lines: ["[]", *lines]), "runs.jsonl, line 1: not as `rein pack` writes it"),
         (rewritten(environment="0" * 16), "runs.jsonl, line 1: not as `rein pack` writes it"),
         (rewritten(domains=["mine.yaml"]), "mine.yaml: no such file"),
-        (rewritten(status={"state": "running"}), "run {id} is running"),
+        (status(state="running"), CHANGED),
+        (status(seconds=1.0), CHANGED),
+        (status(**{"parameters.backbone_trainable": 1}), CHANGED),
+        (edit("environments.json", lambda lines: [line.replace("3.12", "3.13") for line in lines]), CHANGED),
+        (images(one_pixel_more), CHANGED),
+        (images(another_name), CHANGED),
+        (images(lambda domains: domains.pop("toy-day")), CHANGED),
+        (images(lambda domains: domains.clear()), CHANGED),
         (edit("results.csv", lambda lines: [lines[0].replace("class", "klass"), *lines[1:]]), "klass"),
-        (edit("results.csv", lambda lines: [lines[0], *lines[2:]]), "the rows of run {id} are not"),
-        (edit("results.csv", rounded), "the rows of run {id} are not"),
+        (edit("results.csv", lambda lines: [lines[0], *lines[2:]]), CHANGED),
+        (edit("results.csv", rounded), CHANGED),
+        (edit("results.csv", lambda lines: [lines[0], "\0" + lines[1], *lines[2:]]), CHANGED),
+        (edit("results.csv", lambda lines: [*lines, "a" * 200_000]), "results.csv: cannot be read"),
+        (encoded("latin-1"), "results.csv: cannot be read"),
+        (encoded("utf-16"), "results.csv: cannot be read"),
         (edit("results.csv", lambda lines: [*lines, "a,b"]), "2 values; 7 are due"),
         (edit("results.csv", lambda lines: [*lines, "stranger" + lines[1][12:]]), "run stranger is in runs.jsonl 0"),
         (lambda folder, id: (folder / "results.csv").unlink(), "results.csv: no such file; `rein pack`"),
-        (lambda folder, id: (folder / "images.npz").write_bytes(b"PK"), "cannot be read"),
+        (lambda folder, id: (folder / "images.npz").write_bytes(b"PK"), "images.npz: cannot be read"),
+        (flipped, "images.npz: cannot be read"),
     ],
 )  # fmt: skip
 def test_files_that_are_not_as_they_were_packed_are_refused(
@@ -316,6 +382,8 @@ def test_files_that_are_not_as_they_were_packed_are_refused(
     folder, runs = tmp_path / "packed", tmp_path / "runs"
     shutil.copytree(packed, folder)
     id = json.loads((folder / "runs.jsonl").read_text().splitlines()[0])["run_id"]
+    (folder / "domains").mkdir()
+    (folder / "domains" / "a.yaml").write_text("root: a\n")
     damage(folder, id)
     with pytest.raises(ConfigError) as refused:
         unpack(folder, runs)
@@ -323,8 +391,11 @@ def test_files_that_are_not_as_they_were_packed_are_refused(
     assert not runs.exists(), "nothing was written"
 
 
-def test_line_ends_of_another_system_are_no_damage(packed: Path, tmp_path: Path) -> None:
+def test_line_ends_of_another_system_and_another_zip_are_no_damage(packed: Path, tmp_path: Path) -> None:
     shutil.copytree(packed, tmp_path / "packed")
+    with np.load(packed / "images.npz") as arrays:
+        wider = {name: arrays[name].astype(np.uint64 if name.endswith("/counts") else "U99") for name in arrays.files}
+    np.savez(tmp_path / "packed" / "images.npz", **wider)
     for name in ("results.csv", "runs.jsonl"):
         path = tmp_path / "packed" / name
         path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
@@ -355,10 +426,42 @@ def test_definitions_of_domains_go_with_their_runs(world: World, tmp_path: Path)
     again = Run(tmp_path / "again" / mine.id)
     assert content(again.domains) == content(mine.domains) and len(content(mine.domains)) == 2
     assert not Run(tmp_path / "again" / other.id).domains.exists()
+    (tmp_path / "packed" / "domains" / "mine.yaml").write_bytes(b"of mine.yaml\r\n")
+    assert unpack(tmp_path / "packed", tmp_path / "again")["runs"] == 6, "another system's line ends"
+    (tmp_path / "packed" / "domains" / "mine.yaml").write_text("of another\n")
+    with pytest.raises(ConfigError, match=f"run {mine.id} is not as it was packed"):
+        unpack(tmp_path / "packed", tmp_path / "again")
     other.domains.mkdir()
     (other.domains / "mine.yaml").write_text("another")
     with pytest.raises(ConfigError, match=r"two definitions of a domain \(mine\.yaml\)"):
         pack([sweep_of(world)], tmp_path / "runs", tmp_path / "packed")
+
+
+def test_packing_again_removes_definitions_that_no_run_has_any_more(world: World, tmp_path: Path) -> None:
+    shutil.copytree(world.runs, tmp_path / "runs")
+    first = Run(tmp_path / "runs" / world.planned[0].id)
+    first.domains.mkdir()
+    (first.domains / "mine.yaml").write_text("root: mine\n")
+    pack([sweep_of(world)], tmp_path / "runs", tmp_path / "packed")
+    assert (tmp_path / "packed" / "domains" / "mine.yaml").exists()
+    shutil.rmtree(first.domains)
+    pack([sweep_of(world)], tmp_path / "runs", tmp_path / "packed")
+    assert sorted(content(tmp_path / "packed")) == sorted(FILES)
+
+
+def test_the_definitions_of_a_study_are_not_taken_for_packed_ones(
+    world: World, packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = tmp_path / "study"
+    (study / "domains").mkdir(parents=True)
+    (study / "domains" / "mine.yaml").write_text("root: mine\n")
+    before = content(study)
+    with pytest.raises(ConfigError, match="give them a folder"):
+        pack([sweep_of(world)], world.runs, study)
+    assert content(study) == before
+    monkeypatch.chdir(packed)
+    with pytest.raises(ConfigError, match="give them a folder"):
+        pack([sweep_of(world)], world.runs, Path())
 
 
 def test_a_study_of_unpacked_runs_knows_them(world: World, packed: Path, tmp_path: Path) -> None:
