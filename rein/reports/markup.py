@@ -133,7 +133,7 @@ def _letter(letter: str) -> str:
 def _markdown(text: str) -> str:
     # Some viewers read & as the start of an entity; a line must not begin a list or a heading, nor end in a break.
     text = _MARKDOWN.sub(r"\\\1", text.replace("&", "&amp;"))
-    text = re.sub(r"(?m)[ \t]+$", "", text) if "\n" in text else text
+    text = re.sub(r"[ \t]+(?=\n)", "", text)  # not at its end, where a span of code may follow
     return re.sub(r"(?m)^(\s*\d+)([.)])(?=\s|$)", r"\1\\\2", re.sub(r"(?m)^(\s*)([-+=])", r"\1\\\2", text))
 
 

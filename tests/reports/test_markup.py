@@ -111,3 +111,8 @@ def test_latex_has_no_bare_special_character(text: str) -> None:
     assert not re.search(r"[\\#%&_^\"|<>]", bare), tex
     assert "\n\n" not in tex
     assert all(letter <= "\u017f" for letter in tex)
+
+
+def test_a_space_in_front_of_code_stays_in_a_text_of_several_lines() -> None:
+    text = "A line,  \nthen `code` and\n`more`."
+    assert escape(text, "md") == "A line,\nthen `code` and\n`more`."
