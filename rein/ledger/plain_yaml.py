@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
-#: `key: value`, `key:` or `- value`, indented by spaces, with a value of one word.
-_LINE = re.compile(r"( *)(?:([A-Za-z_]\w*):|-)(?: (\S+))?")
+#: `key: value`, `key:` or `- value`, indented by spaces, with a value of words.
+_LINE = re.compile(r"( *)(?:([A-Za-z_]\w*):|-)(?: (\S+(?: \S+)*))?")
 _INT = re.compile(r"-?(?:0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"-?[0-9]+\.[0-9]+(?:e[+-][0-9]+)?")
-_WORD = re.compile(r"[A-Za-z_][\w./-]*", re.ASCII)
+_WORDS = re.compile(r"[A-Za-z_][\w./-]*(?: [\w./-]+)*", re.ASCII)
 _CONSTANTS: dict[str | None, Any] = {None: None, "null": None, "true": True, "false": False}
 #: Words that are no strings to YAML 1.1.
 _NO_STRINGS = frozenset(("null", "true", "false", "yes", "no", "on", "off", "y", "n"))
@@ -79,6 +79,6 @@ def _scalar(text: str | None) -> Any:
         return float(text)
     if text == "[]":
         return []
-    if _WORD.fullmatch(text) and text.lower() not in _NO_STRINGS:
+    if _WORDS.fullmatch(text) and text.lower() not in _NO_STRINGS:
         return text
     raise _NotPlainError

@@ -20,6 +20,7 @@ SCALARS = (
     | st.floats()
     | st.text(max_size=8)
     | st.from_regex(r"[\w./:-]{1,9}", fullmatch=True)
+    | st.from_regex(r"[\w./-]{1,3}( [\w./:#-]{1,3}){1,2}", fullmatch=True)
     | st.sampled_from(["yes", "No", "~", "1e5", "1_000", "012", "1:30", "2024-01-01", "0x1f", "=", "<<", ".inf", "a:"])
 )
 TREES = st.dictionaries(
@@ -68,6 +69,7 @@ LINES = st.lists(
 @example("a:\x85b: 1")
 @example("a: b\x0bc: 1")
 @example("a: b\u2028c: 1")
+@example("a: traffic sign\nb: no 1 -\nc:\n- on y\n- d e-5")
 def test_of_any_lines_it_reads_what_a_library_does_or_nothing(text: str) -> None:
     values = read(text)
     assert values is None or same(values or None, library(text)), text
