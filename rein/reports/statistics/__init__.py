@@ -13,10 +13,10 @@ from rein.reports.statistics.power import DROP, power
 from rein.reports.statistics.ranks import Ranking, critical_difference, over_shared_seeds, ranking
 from rein.reports.statistics.summary import summarise
 from rein.reports.statistics.two_lines import LINE_ALPHA, two_lines
-from rein.reports.statistics.verdict import Verdict, chance, place_of, probability, verdict
+from rein.reports.statistics.verdict import CLAIM, Verdict, chance, place_of, probability, verdict
 
 __all__ = [
-    "ALPHA", "DROP", "LINE_ALPHA", "MIN_POINTS", "MIN_SEEDS", "Comparison", "Difference", "InvertedU", "Peak",
+    "ALPHA", "CLAIM", "DROP", "LINE_ALPHA", "MIN_POINTS", "MIN_SEEDS", "Comparison", "Difference", "InvertedU", "Peak",
     "Ranking", "Verdict", "chance", "corrected", "count", "critical_difference", "draws_for", "holm", "inverted_u",
     "log_parameters", "over_images", "over_seeds", "over_shared_seeds", "peak", "place_of", "power", "probability",
     "ranking", "summarise", "two_lines", "verdict",

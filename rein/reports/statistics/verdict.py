@@ -11,6 +11,13 @@ from rein.reports.statistics.power import DROP
 from rein.reports.statistics.two_lines import LINE_ALPHA
 
 
+#: What the test takes to claim an inverted U, and what it leaves open where it does not.
+CLAIM = (
+    f"A claim asks for a significant rise and a significant fall (each p < {LINE_ALPHA:g}); their lack does not show "
+    f"that there is none."
+)
+
+
 @dataclass(frozen=True)
 class Verdict:
     """A sentence that claims something, or says that nothing is claimed, and the numbers behind it."""
@@ -41,8 +48,7 @@ def verdict(found: InvertedU, of: str, unit: str = "points") -> Verdict:
             f"With more trainable parameters {of} falls in the end; there is no evidence that it rises before."
             if falls
             else f"There is no evidence of a decline in {of} after a rise with the trainable parameters.",
-            f"{evidence} A claim asks for a significant rise and a significant fall (each p < {LINE_ALPHA:g}); their "
-            f"lack does not show that there is none. {_power(found, unit)}",
+            f"{evidence} {CLAIM} {_power(found, unit)}",
         )
     return Verdict(
         f"With more trainable parameters {of} rises and then falls.",

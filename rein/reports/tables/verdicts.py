@@ -9,8 +9,8 @@ import pandas as pd
 from rein.reports.grid import MISSING, Cell, Column, Grid
 from rein.reports.markup import join
 from rein.reports.statistics import (
+    CLAIM,
     DROP,
-    LINE_ALPHA,
     MIN_POINTS,
     MIN_SEEDS,
     InvertedU,
@@ -28,9 +28,7 @@ COLUMNS = (
     Column("sd", "this design"), Column(f"sees a fall of {DROP:g}", "this design"),
 )  # fmt: skip
 TESTED = (
-    f"Two-lines test: slopes are points per tenfold parameters, of a line up to the break and of one behind it. A "
-    f"claim asks for a significant rise and a significant fall (each p < {LINE_ALPHA:g}); their lack does not show "
-    f"that there is none."
+    f"Two-lines test: slopes are points per tenfold parameters, of a line up to the break and of one behind it. {CLAIM}"
 )
 PEAK = (
     "The peak is the vertex of a quadratic in log10(parameters), its interval Fieller's; how well a quadratic fits at "
