@@ -10,7 +10,6 @@ from rein.reports.statistics.parameters import count
 from rein.reports.statistics.power import DROP
 from rein.reports.statistics.two_lines import LINE_ALPHA
 
-
 #: What the test takes to claim an inverted U, and what it leaves open where it does not.
 CLAIM = (
     f"A claim asks for a significant rise and a significant fall (each p < {LINE_ALPHA:g}); their lack does not show "
