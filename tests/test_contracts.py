@@ -68,7 +68,7 @@ def imports(path: Path) -> set[str]:
 
 @pytest.mark.parametrize(
     ("package", "home"),
-    [("timm", "models/vfm.py"), ("ray", "sweeps/on_ray"), ("mlflow", "tracking.py")],
+    [("timm", "models/vfm.py"), ("ray", "sweeps/on_ray"), ("mlflow", "tracking")],
 )
 def test_one_place_knows_each_foreign_framework(package: str, home: str) -> None:
     knows = [path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py") if package in imports(path)]

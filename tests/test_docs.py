@@ -13,7 +13,8 @@ from rein import __all__ as public
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+#: The tables of the study stand in its report.
+PAGES = [ROOT / "README.md", *sorted(page for page in DOCS.rglob("*.md") if page.parent.name != "tables")]
 LINKS = [(page, link) for page in PAGES for link in re.findall(r"\]\((?!https?://)([^)]+)\)", page.read_text())]
 
 GENERATED = pages()

@@ -47,7 +47,7 @@ def make(tmp_path: Path) -> Callable[..., Run]:
 
 def shown(tracker: Tracker, run: Run) -> list[Any]:
     """The MLflow runs that stand for a run of the ledger, of this folder."""
-    return tracker.client.search_runs([tracker.experiment], f"tags.`rein.folder` = '{run.path}'")
+    return tracker.store.client.search_runs([tracker.store.experiment], f"tags.`rein.folder` = '{run.path}'")
 
 
 def only(tracker: Tracker, run: Run) -> Any:
@@ -57,7 +57,7 @@ def only(tracker: Tracker, run: Run) -> Any:
 
 
 def history(tracker: Tracker, run: Run, key: str) -> list[tuple[int, float]]:
-    points = tracker.client.get_metric_history(only(tracker, run).info.run_id, key)
+    points = tracker.store.client.get_metric_history(only(tracker, run).info.run_id, key)
     return sorted((point.step, point.value) for point in points)
 
 
@@ -79,7 +79,7 @@ def test_the_times_are_the_runs_own(tracker: Tracker, make: Callable[..., Run]) 
     tracker.sync(run, "r")
     info, status = only(tracker, run).info, run.status()
     assert info.start_time == int(1000 * status["started"]) and info.end_time == int(1000 * status["ended"])
-    points = tracker.client.get_metric_history(info.run_id, "loss")
+    points = tracker.store.client.get_metric_history(info.run_id, "loss")
     assert [point.timestamp for point in points] == [int(1000 * (1e9 + step)) for step in (1, 2)]
 
 
@@ -114,14 +114,14 @@ def test_a_kill_between_two_calls_costs_no_point_and_makes_none_twice(
 ) -> None:
     run = make()
     scored(run, 1, 2)
-    inner = getattr(tracker.client, lost)
+    inner = getattr(tracker.store.client, lost)
 
     def killed(*words: object, **more: object) -> None:
         inner(*words, **more)
         raise KeyboardInterrupt  # behind the call, before it is noted
 
     with monkeypatch.context() as patch:
-        patch.setattr(tracker.client, lost, killed)
+        patch.setattr(tracker.store.client, lost, killed)
         with pytest.raises(KeyboardInterrupt):
             tracker.sync(run, "r")
     tracker.sync(run, "r", verify=True)
@@ -136,10 +136,10 @@ def test_what_was_copied_when_less_was_shown_is_filled_up(tracker: Tracker, make
     tracker.sync(run, "r")
     first = only(tracker, run).info.run_id
     tracked.write(run, {**tracked.read(run), "layout": 0})
-    tracker.client.delete_tag(first, "point")
-    assert not is_copied(run, tracker.uri)
+    tracker.store.client.delete_tag(first, "point")
+    assert not is_copied(run, tracker.store.uri)
     tracker.sync(run, "r")
-    assert is_copied(run, tracker.uri) and only(tracker, run).data.tags["point"] == "r"
+    assert is_copied(run, tracker.store.uri) and only(tracker, run).data.tags["point"] == "r"
     assert history(tracker, run, "loss") == [(1, 10.0), (2, 5.0)]
     assert history(tracker, run, "kitti/iou/traffic light") == [(2, 0.52)]
 
@@ -159,7 +159,7 @@ def test_a_run_that_has_ended_has_its_files_and_no_checkpoint(tracker: Tracker, 
     (run.path / "checkpoint").mkdir()
     (run.path / "checkpoint" / "weights.safetensors").write_bytes(b"0")
     tracker.sync(run, "r")
-    found = {file.path for file in tracker.client.list_artifacts(only(tracker, run).info.run_id)}
+    found = {file.path for file in tracker.store.client.list_artifacts(only(tracker, run).info.run_id)}
     assert found == {"experiment.yaml", "traceback.txt"}
 
 
@@ -172,14 +172,14 @@ def test_a_store_that_takes_no_files_costs_a_warning_and_gets_them_later(
         raise PermissionError("not allowed")
 
     with monkeypatch.context() as patch, caplog.at_level(logging.WARNING, "rein"):
-        patch.setattr(tracker.client, "log_artifacts", refused)
+        patch.setattr(tracker.store.client, "log_artifacts", refused)
         patch.setattr(tracker, "_takes_files", True)
         for run in runs:
             tracker.sync(run, "r")
     assert caplog.text.count("not allowed") == 1
-    assert all(is_copied(run, tracker.uri) and history(tracker, run, "loss") for run in runs)
+    assert all(is_copied(run, tracker.store.uri) and history(tracker, run, "loss") for run in runs)
     tracker.sync(runs[0], "r", verify=True)
-    assert tracker.client.list_artifacts(only(tracker, runs[0]).info.run_id)
+    assert tracker.store.client.list_artifacts(only(tracker, runs[0]).info.run_id)
 
 
 @pytest.mark.parametrize(
@@ -214,13 +214,13 @@ def test_syncing_twice_adds_nothing(tracker: Tracker, make: Callable[..., Run]) 
     for _ in range(2):
         tracker.sync(run, "r")
     assert history(tracker, run, "loss") == [(1, 10.0), (2, 5.0)]
-    assert is_copied(run, tracker.uri)
+    assert is_copied(run, tracker.store.uri)
 
 
 def test_a_running_run_is_filled_up_as_it_goes(tracker: Tracker, make: Callable[..., Run]) -> None:
     run = make(None)
     tracker.sync(run, "r")
-    assert not is_copied(run, tracker.uri)
+    assert not is_copied(run, tracker.store.uri)
     run.append({"step": 3, "loss": 1.0, "lr": 0.1, "time": 1e9})
     run.finish("done")
     tracker.sync(run, "r")
@@ -244,7 +244,7 @@ def test_deleting_the_note_rebuilds_the_view(tracker: Tracker, make: Callable[..
     run = make()
     tracker.sync(run, "r")
     first = only(tracker, run).info.run_id
-    tracker.client.delete_run(first)
+    tracker.store.client.delete_run(first)
     (run.path / "mlflow.json").unlink()
     tracker.sync(run, "r")
     assert only(tracker, run).info.run_id != first
@@ -255,7 +255,7 @@ def test_a_note_of_another_store_is_not_believed(tracker: Tracker, make: Callabl
     run = make()
     note = {"uri": "http://elsewhere", "run_id": "x", "offset": 9999, "final": True, "attempt": 1}
     (run.path / "mlflow.json").write_text(json.dumps(note))
-    assert not is_copied(run, tracker.uri)
+    assert not is_copied(run, tracker.store.uri)
     tracker.sync(run, "r")
     assert history(tracker, run, "loss") == [(1, 10.0), (2, 5.0)]
 
@@ -268,36 +268,35 @@ def test_a_sweeps_runs_are_children_of_one_parent(tracker: Tracker, make: Callab
             for run in runs:
                 tracker.sync(run, f"seed {run.id}")
             tracker.close_sweep("FINISHED")
-        parents = tracker.client.search_runs([tracker.experiment], "tags.`rein.kind` = 'sweep'")
+        parents = tracker.store.client.search_runs([tracker.store.experiment], "tags.`rein.kind` = 'sweep'")
         assert [parent.info.run_name for parent in parents] == ["ranks"]
         assert parents[0].info.status == "FINISHED"
         tags = {only(tracker, run).data.tags["mlflow.parentRunId"] for run in runs}
         assert tags == {parents[0].info.run_id}
     finally:
-        tracker.parent = None
+        tracker.leave_sweep()
 
 
 def test_a_sweep_is_described_with_a_view_of_its_runs(tracker: Tracker, make: Callable[..., Run]) -> None:
     runs = [make(seed=seed) for seed in (1, 2)]
     plans = [Planned(run.id, "rein", {"seed": seed}, run.experiment()) for seed, run in enumerate(runs, 1)]
-    ledger, tracker.runs = tracker.runs, runs[0].path.parent
-    tracker._statuses.runs = tracker.runs
+    ledger, tracker.store.runs = tracker.store.runs, runs[0].path.parent
     try:
-        with SweepFolder(tracker.runs, "seeds").driven(plans, question="Which seed?"):
+        with SweepFolder(tracker.store.runs, "seeds").driven(plans, question="Which seed?"):
             tracker.open_sweep("seeds")
             for plan, run in zip(plans, runs, strict=True):
                 tracker.sync(run, plan.label)
             tracker.close_sweep("FINISHED")
-        assert tracker.parent
-        note = tracker.client.get_run(tracker.parent).data.tags["mlflow.note.content"]
+        assert tracker.sweep
+        note = tracker.store.client.get_run(tracker.sweep.id).data.tags["mlflow.note.content"]
         assert "Which seed?" in note and "**2 of 2 runs done**" in note
-        tags = tracker.client.get_experiment(tracker.experiment).tags
+        tags = tracker.store.client.get_experiment(tracker.store.experiment).tags
         assert "mlflow.sharedViewState.rein-seeds-means" in tags and "viewStateShareKey=rein-seeds-means" in note
         shown = [only(tracker, run).data.tags for run in runs]
         assert {tags["rein.sweep"] for tags in shown} == {"seeds"}
         assert len({tags["mlflow.runColor"] for tags in shown}) == 1, "seeds of a variant share a colour"
     finally:
-        tracker.runs = tracker._statuses.runs = ledger
+        tracker.store.runs = ledger
         tracker.leave_sweep()
 
 
@@ -307,17 +306,17 @@ def test_a_run_that_came_by_itself_is_adopted_by_its_sweep(tracker: Tracker, mak
     try:
         tracker.open_sweep("family")
         tracker.adopt(run)
-        assert only(tracker, run).data.tags["mlflow.parentRunId"] == tracker.parent
+        assert only(tracker, run).data.tags["mlflow.parentRunId"] == tracker.sweep.id
     finally:
-        tracker.parent = None
+        tracker.leave_sweep()
 
 
 def test_a_run_that_is_gone_from_mlflow_is_made_anew(tracker: Tracker, make: Callable[..., Run]) -> None:
     run = make(state=None, seed=8)
     tracker.sync(run, "r")
-    tracker.client.delete_run(only(tracker, run).info.run_id)
+    tracker.store.client.delete_run(only(tracker, run).info.run_id)
     run.append({"step": 9, "time": 1e9, "loss": 4.0})
-    tracker.known.clear()  # as in another process
+    tracker.store.known.clear()  # as in another process
     tracker.sync(run, "r")
     assert (9, 4.0) in history(tracker, run, "loss") and len(history(tracker, run, "loss")) > 1
 

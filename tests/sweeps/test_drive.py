@@ -48,11 +48,11 @@ class FakeTracker:
             raise type(self).error
         self.seen: list[tuple[str, str | None]] = []
         self.status: str | None = None
-        self.parent: str | None = None
+        self.sweep: str | None = None
         type(self).opened.append(self)
 
     def open_sweep(self, name: str) -> None:
-        self.name = self.parent = name
+        self.name = self.sweep = name
 
     def sync(self, run: Run, name: str) -> None:
         if type(self).sync_error:

@@ -28,14 +28,14 @@ def _attach(uri: str, runs: Path, sweep: str, name: str, root: Path, paths: Sequ
     file = tracked.file_of(uri)
     if file is not None and not file.is_file():
         raise OSError(f"{file} is gone; `rein sync` makes it anew")
-    from rein.tracking import Tracker
+    from rein.tracking import Store, find_sweep
 
     try:
-        tracker = Tracker(uri, runs)
-        parent = tracker.find_sweep(sweep)
+        store = Store(uri, runs)
+        parent = find_sweep(store, sweep)
         if parent is None:
             raise OSError(f"it has no sweep {sweep} any more; `rein sync` copies it again")
-        tracker.attach(parent, root, paths, f"report/{name}")
+        store.attach(parent, root, paths, f"report/{name}")
     except Exception as error:
         raise OSError(f"MLflow at {tracked.shown(uri)}: {tracked.reason(error, uri)}") from error
-    return tracked.page(uri, tracker.experiment, parent)
+    return tracked.page(uri, store.experiment, parent)

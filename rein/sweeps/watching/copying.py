@@ -118,7 +118,7 @@ class Copying(Sink):
             self._moved, self._is_prepared = time.monotonic(), True
             self.tracker = Tracker(self.uri, self.runs)
             self._moved = time.monotonic()
-        if self.parent and self.tracker.parent is None:
+        if self.parent and self.tracker.sweep is None:
             self.tracker.open_sweep(self.parent)
         return self.tracker
 

@@ -35,7 +35,7 @@ def sync(names: Sequence[str], runs: Path, say: Callable[[str], None] = lambda t
         return []
     try:
         tracker = Tracker(uri, runs)
-        tracker.recall(prune=True)
+        tracker.store.recall(prune=True)
         return [_copy(tracker, name, members, say) for name, members in groups]
     except Exception as error:
         if isinstance(error, ConfigError):
@@ -94,20 +94,20 @@ def _copy(tracker: Tracker, name: str, members: Sequence[Named], say: Callable[[
             tracker.adopt(run)
             copied += is_new
         except Exception as error:
-            tracker.check()
+            tracker.store.check()
             failed += 1
-            say(f"{run.id} ({title}) could not be copied: {tracked.reason(error, tracker.uri)}")
+            say(f"{run.id} ({title}) could not be copied: {tracked.reason(error, tracker.store.uri)}")
         if number % SAID == 0:
             say(f"{name or 'runs of no sweep'}: {number} of {len(members)}")
     if name:
-        tracker.close_sweep(_status(SweepFolder(tracker.runs, name)))
+        tracker.close_sweep(_status(SweepFolder(tracker.store.runs, name)))
     there = len(members) - copied - failed
     return {
         "sweep": name or "(none)",
         "copied": copied,
         "there": there,
         "failed": failed,
-        "tracker": tracked.shown(tracker.uri),
+        "tracker": tracked.shown(tracker.store.uri),
     }
 
 

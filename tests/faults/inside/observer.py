@@ -187,7 +187,7 @@ WRAPPED = {
     "rein.evaluation": _evaluation,
     "rein.models.segmenter": _segmenter,
     "rein.sweeps.watching.watch": _watch,
-    "rein.tracking": _tracking,
+    "rein.tracking.tracker": _tracking,
 }
 
 

@@ -45,7 +45,7 @@ def test_a_report_lies_below_its_sweep_and_replaces_the_one_before(
     for _ in range(2):
         (page,) = attach(runs, ["ranks", "of-nothing"], "mine", out, report(out))
     assert page == tracked.sweep_url(run)
-    client, parent = Tracker(default_uri(runs), runs).client, page.partition("?")[0].rpartition("/")[2]
+    client, parent = Tracker(default_uri(runs), runs).store.client, page.partition("?")[0].rpartition("/")[2]
     found = [
         file.path for place in ("report/mine", "report/mine/tables") for file in client.list_artifacts(parent, place)
     ]

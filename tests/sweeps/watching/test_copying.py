@@ -23,12 +23,12 @@ class Fake:
     failures = 0
 
     def __init__(self, uri: str, runs: Path) -> None:
-        self.parent: str | None = None
+        self.sweep: str | None = None
         self.status: str | None = None
         self.copied: list[str] = []
 
     def open_sweep(self, name: str) -> None:
-        self.parent = name
+        self.sweep = name
 
     def sync(self, run: Run, name: str) -> None:
         if type(self).failures > 0:

@@ -11,7 +11,7 @@ from rein.ledger import Run, State
 from rein.sweeps.folder import SweepFolder
 from rein.sweeps.plan import Planned
 from rein.sweeps.watching.syncing import sync, told
-from rein.tracking import Tracker, default_uri
+from rein.tracking import Store, Tracker, default_uri
 
 
 def made(root: Path, seed: int, state: State = "done") -> Run:
@@ -69,6 +69,6 @@ def test_a_store_that_fails_meanwhile_is_not_taken_for_a_run_that_does(
         raise ConnectionError("refused")
 
     monkeypatch.setattr(Tracker, "sync", refused)
-    monkeypatch.setattr(Tracker, "check", refused)
+    monkeypatch.setattr(Store, "check", refused)
     with pytest.raises(OSError, match=r"refused.*goes on where this one ended"):
         sync([], tmp_path)
