@@ -21,10 +21,9 @@ from rein.reports.tables.targets import of_targets
 #: The column of the mean over all classes.
 MEAN = "mIoU"
 
-OF_CLASSES = (
-    "IoU of a class is in percent: a run's mean over the targets that have the class, then the mean over seeds. "
-    f"{MEAN} is over all classes."
-)
+OF_CLASSES = "IoU of a class is in percent: a run's mean over the targets that have the class, then over seeds."
+#: Of a table that shows some of the classes alone.
+MORE = f"{MEAN} is over more classes than are shown."
 
 
 def classes(study: Study, wanted: Table) -> Grid:
@@ -39,6 +38,7 @@ def classes(study: Study, wanted: Table) -> Grid:
     study = of_targets(study, wanted)
     wide = iou(study)
     chosen = _shown(study, wanted, [*map(str, wide), *(one for entry in told for one in entry.classes)])
+    more = MORE if {*map(str, wide)} - {*chosen} else ""
     wide = wide.reindex(columns=chosen)
     wide[MEAN] = miou(study)[target_column(study)]
     targets = {study.original(target) for target in study.targets}
@@ -49,10 +49,8 @@ def classes(study: Study, wanted: Table) -> Grid:
         for title in wide.columns
     ]
     own = f"Target{'s' * (len(study.targets) > 1)}: {', '.join(name(study, one, wanted) for one in study.targets)}."
-    return grid(
-        study, wanted, wide, measures, [OF_CLASSES, marked(wanted.best or "max"), SELECTION[study.report.selection]],
-        own, below=True,
-    )  # fmt: skip
+    conventions = [OF_CLASSES, more, marked(wanted.best or "max"), SELECTION[study.report.selection]]
+    return grid(study, wanted, wide, measures, conventions, own, below=True)
 
 
 def iou(study: Study) -> pd.DataFrame:

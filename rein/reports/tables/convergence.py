@@ -13,12 +13,10 @@ def convergence(study: Study, wanted: Table) -> Grid:
     losses = trajectory(study)
     ends = final_loss(losses[losses["run_id"].isin(study.done["run_id"])]).set_index("run_id")
     ends["change"] *= 100
-    ends.insert(0, "steps", study.runs.set_index("run_id")["steps"].reindex(ends.index))
-    measures = [
-        Measure(Column("steps"), digits=0, spread=False),
-        Measure(Column("final loss"), digits=2),
-        Measure(Column("change in %")),
-    ]
+    measures = [Measure(Column("final loss"), digits=2), Measure(Column("change in %"))]
+    if "steps" not in wanted.rows:
+        ends.insert(0, "steps", study.runs.set_index("run_id")["steps"].reindex(ends.index))
+        measures.insert(0, Measure(Column("steps"), digits=0, spread=False))
     explained = (
         "Training loss: its mean over the last tenth of the steps, and how far that lies from the mean over the tenth "
         "that ends where the last quarter begins. Where one variant still falls faster than another, more steps may "

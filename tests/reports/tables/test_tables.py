@@ -166,6 +166,7 @@ def test_classes(study: Study) -> None:
     chosen = table(study, Table(name="t", kind="classes", classes=("car",), domains=("toy-fog",)))
     assert [column.title for column in chosen.columns] == ["variant", "n", "car", "mIoU"]
     assert [row(chosen, "rein")[title].text for title in ("car", "mIoU")] == ["34.0", "44.0"]
+    assert ["more classes than are shown" in one.full_caption for one in (grid, chosen)] == [False, True]
 
 
 def test_convergence(world: Make) -> None:
@@ -179,6 +180,8 @@ def test_convergence(world: Make) -> None:
     assert rein["final loss"].text == f"{sum(last) / 2:.2f}"
     assert rein["change in %"].text == f"{100 * (sum(last) / sum(before) - 1):.1f}".replace("-", "−")
     assert "checkpoint" not in grid.full_caption.lower()
+    by_steps = build(made, Table(name="convergence", kind="convergence", rows=("name", "steps")))
+    assert [column.title for column in by_steps.columns].count("steps") == 1
 
 
 def test_latex_is_a_fragment_to_input(study: Study) -> None:
