@@ -17,7 +17,7 @@ from rein.reports.figures.variants import left_out, published_note, variants
 from rein.reports.markup import join
 from rein.reports.names import written
 from rein.reports.study import Study, miou, target_column
-from rein.reports.tables.classes import MEAN, iou
+from rein.reports.tables.classes import MEAN, OF_CLASSES, iou
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,10 +50,7 @@ def heatmap(study: Study, wanted: Figure) -> Picture | str:
     values = pd.DataFrame(numbers, names, [*classes, MEAN])
     canvas, points = _draw(values, [written(name, wanted.rename) for name in (*classes, MEAN)], said)
     domains = ", ".join(written(name, wanted.rename) for name in study.targets)
-    drawn = (
-        f"IoU in percent: a run's mean over the targets that have the class, then the mean over seeds. {MEAN} is over "
-        f"all classes. {'Targets' if len(study.targets) > 1 else 'Target'}: {domains}."
-    )
+    drawn = f"{OF_CLASSES} {'Targets' if len(study.targets) > 1 else 'Target'}: {domains}."
     if len(names) > 1:
         most = f"{_most(values):.1f}"
         drawn += f" Colours: the difference to the first row, {names[0]}; blue is more, red less, to {most} points."
