@@ -17,6 +17,7 @@ from rein.reports.names import written
 from rein.reports.notes import files_note, unlike_domains
 from rein.reports.statistics import (
     ALPHA,
+    MIN_IMAGES,
     MIN_SEEDS,
     Comparison,
     Difference,
@@ -58,7 +59,7 @@ def comparisons(study: Study, wanted: Table) -> Grid:
     columns = [Column(written(key, wanted.rename), name=True) for key in wanted.rows]
     columns += [Column("mIoU"), Column("difference", "over seeds"), Column("95 % interval", "over seeds")]
     columns += [Column("n", "over seeds"), Column("p (Holm)", "over seeds")]
-    images = any(one.images for one in found)
+    images = _are_images_tested(found)
     columns += [Column(title, "over images") for title in ("difference", "95 % interval", "p (Holm)") if images]
     cells = []
     for row, one in lines:
@@ -186,8 +187,23 @@ def _own(study: Study, wanted: Table, base: Row, found: list[Comparison]) -> str
         f"{_number(tested, len(found))} tested over seeds{over_images}." if tested else "",
         f"{few} of {len(found)} comparisons share fewer than {MIN_SEEDS} seeds: a number and no test." if few else "",
         unlike_images if unlike else "",
+        _too_few_images(study, base, found),
         files_note(study),
     )
+
+
+def _are_images_tested(found: list[Comparison]) -> bool:
+    return any(one.p_images is not None for one in found)
+
+
+def _too_few_images(study: Study, base: Row, found: list[Comparison]) -> str:
+    """Why nothing was tested over images that were kept: targets with fewer than a bootstrap can bear."""
+    if _are_images_tested(found) or not any(one.images for one in found):
+        return ""
+    kept = _counts(study, base, [*_scores(study, base).index][:1]) or {}
+    sizes = {domain: len(one[0].names) for domain, one in kept.items()}
+    small = [f"{domain} has {size}" for domain, size in sizes.items() if size < MIN_IMAGES]
+    return f"Nothing was tested over images, and so no star is given: {', '.join(small)}; {MIN_IMAGES} are due."
 
 
 def _number(tested: int, of: int) -> str:
@@ -198,7 +214,7 @@ def _number(tested: int, of: int) -> str:
 
 
 def _conventions(study: Study, found: list[Comparison]) -> list[str]:
-    images = any(one.images for one in found)
+    images = _are_images_tested(found)
     tested = (
         "Over seeds: paired t test of the runs with the same seed, 95 % interval.",
         "p is corrected after Holm over the comparisons of a table that were tested alike.",

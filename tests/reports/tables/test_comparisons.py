@@ -109,6 +109,16 @@ def test_images_have_an_interval_of_their_own_and_can_take_the_star(world: Make)
     assert row(build(made), "rein")["over seeds difference"].text == "+6.1", "the images do not bear it"
 
 
+def test_targets_of_a_few_images_are_named_and_earn_no_star(world: Make) -> None:
+    made = world()
+    finish(made)
+    keep_images(made, {"frozen": 60, "lora": 60, "rein": 70, "full": 50}, images=5)
+    grid = build(made)
+    assert row(grid, "rein")["over seeds difference"].text == "+6.1"
+    assert not any(column.group == "over images" for column in grid.columns)
+    assert "no star is given: toy-day has 5, toy-night has 5" in grid.full_caption and "8 are due" in grid.full_caption
+
+
 def test_a_report_of_some_classes_compares_those(world: Make) -> None:
     made = world()
     finish(made)
