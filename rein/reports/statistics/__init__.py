@@ -17,7 +17,7 @@ from rein.reports.statistics.verdict import CLAIM, Verdict, chance, place_of, pr
 
 __all__ = [
     "ALPHA", "CLAIM", "DROP", "LINE_ALPHA", "MIN_IMAGES", "MIN_POINTS", "MIN_SEEDS", "Comparison", "Difference",
-    "InvertedU", "Peak", "Ranking", "Verdict", "chance", "corrected", "count", "critical_difference", "draws_for", "holm", "inverted_u",
-    "log_parameters", "over_images", "over_seeds", "over_shared_seeds", "peak", "place_of", "power", "probability",
-    "ranking", "summarise", "two_lines", "verdict",
+    "InvertedU", "Peak", "Ranking", "Verdict", "chance", "corrected", "count", "critical_difference", "draws_for",
+    "holm", "inverted_u", "log_parameters", "over_images", "over_seeds", "over_shared_seeds", "peak", "place_of",
+    "power", "probability", "ranking", "summarise", "two_lines", "verdict",
 ]  # fmt: skip

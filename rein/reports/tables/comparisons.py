@@ -183,7 +183,7 @@ def _own(study: Study, wanted: Table, base: Row, found: list[Comparison]) -> str
     over_images = f", {images} over images" if images else ""
     return join(
         mean_over(len(study.targets)),
-        f"Differences are less {against}.",
+        f"Differences are those to {against}.",
         f"{_number(tested, len(found))} tested over seeds{over_images}." if tested else "",
         f"{few} of {len(found)} comparisons share fewer than {MIN_SEEDS} seeds: a number and no test." if few else "",
         unlike_images if unlike else "",
