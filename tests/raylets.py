@@ -139,7 +139,7 @@ class Raylets:
     def _start(self, nodes: int) -> None:
         head = self._launch("--head", "--port=0", "--include-dashboard=false")
         _wait(head)
-        self.address = (self.folder / "1" / "ray_current_cluster").read_text()
+        self.address = _written(self.folder / "1" / "ray_current_cluster")
         self.environment["RAY_ADDRESS"] = self.address
         for node in [self._launch(f"--address={self.address}") for _ in range(nodes - 1)]:
             _wait(node)
@@ -216,6 +216,16 @@ def _wait(node: Node, seconds: float = 600) -> None:
         if time.monotonic() > deadline or not node.processes():
             raise RuntimeError(f"a node did not start:\n{node.log.read_text()}")
         time.sleep(0.05)
+
+
+def _written(file: Path, seconds: float = 60) -> str:
+    """What stands in a file that is written soon: Ray says that it has started, and then writes its address."""
+    deadline = time.monotonic() + seconds
+    while not (text := file.read_text() if file.exists() else ""):
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"{file}: not written within {seconds:.0f} s")
+        time.sleep(0.05)
+    return text
 
 
 def _session(process: psutil.Process) -> int | None:
