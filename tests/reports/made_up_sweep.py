@@ -57,13 +57,15 @@ class World:
         self.sweep.write_text(yaml.safe_dump(sweep, sort_keys=False))
         self.planned = expand(build(Sweep, sweep))
 
-    def finish(self, item: Planned, state: str = "done", steps: Sequence[int] = (100, 200), **facts: Any) -> Run:
+    def finish(
+        self, item: Planned, state: str = "done", steps: Sequence[int] = (100, 200), loss: float = 20, **facts: Any
+    ) -> Run:
         """Write one run: target d scores the point's mean + 0.01 * seed - 0.02 * d, less at earlier steps."""
         _, trainable, mean = self.points[item.point]
         run = Run.create(self.runs, item.experiment)
         run.start()
         for step in range(10, max(steps) + 1, 10):
-            run.append({"step": step, "loss": 20 + 40 * float(np.exp(-step / 40)) + item.experiment.seed})
+            run.append({"step": step, "loss": loss + 40 * float(np.exp(-step / 40)) + item.experiment.seed})
         rows = []
         for step in steps:
             value = mean + 0.01 * item.experiment.seed - 0.0005 * (max(steps) - step)

@@ -13,7 +13,7 @@ import pandas as pd
 from rein.config import ConfigError, Figure, nearest
 from rein.reports import statistics
 from rein.reports.figures import labels
-from rein.reports.figures.one_axis import caveat, on_axis
+from rein.reports.figures.one_axis import caveat, fits_worse, on_axis
 from rein.reports.figures.parameter_axis import parameter_axis
 from rein.reports.figures.picture import TEXT, Picture, Point, columns, flat, looks
 from rein.reports.figures.variants import labels as labels_of
@@ -204,9 +204,15 @@ def _verdict(panel: _Panel, wanted: Figure) -> tuple[Verdict, InvertedU]:
     found = statistics.inverted_u(tested["x"].to_numpy(), tested[column].to_numpy())
     of = _tested(panel, wanted)
     said = statistics.verdict(found, f"{of} ({panel.title})" if panel.title else of)
-    if not found.claimed:
-        return said, found
-    return replace(said, evidence=join(said.evidence, caveat(panel.study, panel.runs))), found
+    worse, others = _open(panel, found, column)
+    claim = f"{said.claim.removesuffix('.')}, and training loss rises with the fall." if worse else said.claim
+    return replace(said, claim=claim, evidence=join(said.evidence, worse, others)), found
+
+
+def _open(panel: _Panel, found: InvertedU, column: str) -> tuple[str, str]:
+    """What a fall, and what a rise and fall, leave open; empty where there is none."""
+    worse = fits_worse(panel.runs, column) if found.falls else ""
+    return worse, caveat(panel.study, panel.runs) if found.claimed else ""
 
 
 def _tested(panel: _Panel, wanted: Figure) -> str:
@@ -217,9 +223,12 @@ def _tested(panel: _Panel, wanted: Figure) -> str:
 def _tabled(panels: Sequence[_Panel], tests: Sequence[InvertedU], wanted: Figure) -> Grid:
     """The tests of all panels; what a claim leaves open is said of all that claim, once where it is the same."""
     pairs = list(zip(panels, tests, strict=True))
-    open_ = dict.fromkeys(caveat(panel.study, panel.runs) for panel, found in pairs if found.claimed)
+    column = " ".join(target_column(panels[0].study))
+    open_ = [(panel.title, *_open(panel, found, column)) for panel, found in pairs]
+    worse = [f"{title}: {one}" for title, one, _ in open_ if one]
     by_title = {panel.title: found for panel, found in pairs}
-    return verdicts(tested_name(wanted), _tested(panels[0], wanted), by_title, join(*open_))
+    said = join(*worse, *dict.fromkeys(one for *_, one in open_))
+    return verdicts(tested_name(wanted), _tested(panels[0], wanted), by_title, said)
 
 
 def tested_name(wanted: Figure) -> str:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import pandas as pd
 
 from rein.config import Figure
+from rein.reports import statistics
 from rein.reports.figures.variants import labels
 from rein.reports.study import Study
+
+COUNT = "parameters.backbone_trainable"
 
 
 def on_axis(study: Study, wanted: Figure) -> tuple[list[str], str]:
@@ -49,6 +52,26 @@ def caveat(study: Study, runs: pd.DataFrame) -> str:
         f"variant may lie high or low for reasons of its own, which the test takes for a trend: where such offsets are "
         f"twice the noise between seeds, it claims a fall in 20 to 30 % of simulated sweeps (9 points, 3 seeds) whose "
         f"curve only saturates. This is a statement about these variants."
+    )
+
+
+def fits_worse(runs: pd.DataFrame, column: str) -> str:
+    """Whether training loss is higher at the largest count than at the best: then a fall is none of overfitting.
+
+    The hypothesis has the loss fall on where `column` falls. A learning rate that one count does not bear, or too few
+    steps for it, makes the same shape of `column` with a loss that rises. Empty where the loss of the last steps,
+    `final`, is not significantly higher over the seeds of both.
+    """
+    means = runs.groupby(COUNT)[column].mean()
+    best, largest = (means.index.to_numpy(float)[place] for place in (means.argmax(), -1))
+    higher, lower = (runs[runs[COUNT] == count].groupby("seed")["final"].mean() for count in (largest, best))
+    difference = statistics.over_seeds(higher, lower)
+    if difference.low is None or difference.low <= 0:
+        return ""
+    return (
+        f"Training loss is {higher.mean():.2f} at {statistics.count(largest)}, the largest count, and "
+        f"{lower.mean():.2f} at {statistics.count(best)}, the best: what falls there has not learnt its source as "
+        f"well, which a learning rate or a number of steps that does not suit it explains before its count does."
     )
 
 

@@ -111,6 +111,18 @@ def test_a_claim_over_one_axis_needs_no_caveat(world: Make) -> None:
     assert "differ in" not in verdict.evidence
 
 
+@pytest.mark.parametrize(("loss", "rises"), [(24, True), (20, False), (16, False)])
+def test_a_fall_with_a_rising_loss_is_not_of_fitting_too_well(world: Make, loss: float, rises: bool) -> None:
+    made = world(POINTS)
+    for item in made.planned:
+        made.finish(item, loss=loss if item.point == "full" else 20)
+    (verdict,) = picture(gather(made.report(), made.runs), "inverted_u").verdicts
+    assert "rises and then falls" in verdict.claim
+    assert verdict.claim.endswith("falls, and training loss rises with the fall.") == rises
+    assert ("Training loss is 25.31 at 22.0 M, the largest count, and 21.31 at 2.99 M" in verdict.evidence) == rises
+    assert "differ in `tuning.method`" in verdict.evidence
+
+
 def test_curves_follow_runs_in_progress(world: Make) -> None:
     made = world({"rein": POINTS["rein"]})
     for item in made.planned[:2]:

@@ -37,6 +37,17 @@ def test_every_panel_has_a_verdict_of_its_own(world: Callable[..., World]) -> No
     assert legend(drawn.canvas)[-2:] == ["average", "training loss"]
 
 
+def test_a_loss_that_rises_is_said_of_its_panel(world: Callable[..., World]) -> None:
+    made = world(POINTS, **{"head.method": ["mask2former", "semfpn"]})
+    for item in made.planned:
+        made.finish(item, loss=30 if (item.point, item.experiment.head.method) == ("full", "semfpn") else 20)
+    drawn = picture(gather(made.report(), made.runs), "inverted_u", panels=("head.method",))
+    assert ["loss" in one.claim for one in drawn.verdicts] == [False, True]
+    assert drawn.tested is not None
+    assert "SemFPN: Training loss is" in drawn.tested.caption
+    assert "Mask2Former: Training loss is" not in drawn.tested.caption
+
+
 def test_losses_of_one_head_have_one_scale(paper: Study) -> None:
     drawn = picture(paper, "inverted_u", panels=("backbone.name",))
     losses = [axes for axes in drawn.canvas.axes if not axes.get_title()]
