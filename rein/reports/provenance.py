@@ -77,8 +77,20 @@ def provenance(study: Study, name: str = "", world: str | None = None) -> list[t
     return facts
 
 
+def altogether(studies: Sequence[Study]) -> list[tuple[str, str]]:
+    """What several chapters took; a run that several of them are about is one run."""
+    if len(studies) == 1:
+        return []
+    done = pd.concat([study.done[["run_id", "seconds"]] for study in studies]).drop_duplicates("run_id")
+    if done.empty:
+        return []
+    return [
+        ("all chapters", f"{len(done)} runs, each counted once, with {duration(done['seconds'].sum())} of run time")
+    ]
+
+
 def software(studies: Sequence[Study]) -> list[tuple[str, str]]:
-    """Commit, device and package versions of the runs, each once; where they differ, every value with its number."""
+    """Commit, device, weights and versions of the runs, each once; where they differ, every value with its number."""
     paths = {
         run_id: path for study in studies for run_id, path in study.runs[["run_id", "path"]].itertuples(index=False)
     }
@@ -89,7 +101,7 @@ def software(studies: Sequence[Study]) -> list[tuple[str, str]]:
     for key in dict.fromkeys(key for one in found for key in one):
         short = key.removeprefix("packages.").removeprefix("versions.")
         # Data digests and the like are for the machine; a reader wants versions, commit and device.
-        if short == key and not any(word in key for word in ("commit", "dirty", "python", "device")):
+        if short == key and not any(word in key for word in ("commit", "dirty", "python", "device", "weights")):
             continue
         values = Counter(_plain(one[key]) for one in found if key in one)
         one = len(values) == 1

@@ -26,7 +26,7 @@ from rein.reports.latex_pdf import compile_pdf
 from rein.reports.markup import Format, Raw, after, attribute, escape, headline, slug
 from rein.reports.missing import hours_to_fill
 from rein.reports.notes import files_note
-from rein.reports.provenance import progress, provenance, software
+from rein.reports.provenance import altogether, progress, provenance, software
 from rein.reports.statistics import Verdict
 from rein.reports.study import Study, gather
 from rein.reports.tables import table
@@ -141,7 +141,7 @@ def write(
         "report": report, "chapters": chapters,
         "progress": "; ".join(filter(None, (progress(studies), hours_to_fill(studies)))),
         "paragraphs": paragraphs(report.text) if parts else [], "world": paragraphs(said.text) if said else [],
-        "conventions": conventions, "facts": facts, "software": software(studies),
+        "conventions": conventions, "facts": [*facts, *altogether(studies)], "software": software(studies),
     }  # fmt: skip
     _say(chapters, str(context["progress"]))
     documents = []

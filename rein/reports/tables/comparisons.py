@@ -203,7 +203,7 @@ def _too_few_images(study: Study, base: Row, found: list[Comparison]) -> str:
     kept = _counts(study, base, [*_scores(study, base).index][:1]) or {}
     sizes = {domain: len(one[0].names) for domain, one in kept.items()}
     small = [f"{domain} has {size}" for domain, size in sizes.items() if size < MIN_IMAGES]
-    return f"Nothing was tested over images, and so no star is given: {', '.join(small)}; {MIN_IMAGES} are due."
+    return f"There is no star, since nothing was tested over images: that takes {MIN_IMAGES}, and {', '.join(small)}."
 
 
 def _number(tested: int, of: int) -> str:
@@ -214,17 +214,21 @@ def _number(tested: int, of: int) -> str:
 
 
 def _conventions(study: Study, found: list[Comparison]) -> list[str]:
-    images = _are_images_tested(found)
-    tested = (
+    images, tested = _are_images_tested(found), any(one.p is not None for one in found)
+    of_p = (
         "Over seeds: paired t test of the runs with the same seed, 95 % interval.",
         "p is corrected after Holm over the comparisons of a table that were tested alike.",
-        f"A star: corrected p under {ALPHA:g}{ON_BOTH if images else ''}. A lacking star does not show that there is "
-        f"no difference.",
     )
+    of_stars = (
+        f"A star: corrected p under {ALPHA:g}{ON_BOTH if images else ''}. A lacking star does not show that there is "
+        f"no difference."
+    )
+    is_there_a_star = images or not any(one.images for one in found)
     return [
         PERCENT,
         BOTH,
-        *(tested if any(one.p is not None for one in found) else ()),
+        *(of_p if tested else ()),
+        *((of_stars,) if tested and is_there_a_star else ()),
         *((OVER_IMAGES,) if images else ()),
         SELECTION[study.report.selection],
     ]

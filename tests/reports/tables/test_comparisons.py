@@ -103,6 +103,7 @@ def test_images_have_an_interval_of_their_own_and_can_take_the_star(world: Make)
     assert row(grid, "rein")["over images difference"].value == pytest.approx(11.0, abs=0.1)
     assert row(grid, "lora")["over images difference"].text == "0.0"
     assert row(grid, "rein")["over seeds difference"].text == "+6.1*"
+    assert "A star:" in grid.full_caption
     assert "bootstrap of the images" in grid.full_caption
     assert row(grid, "rein")["over images p (Holm)"].value < 0.05 < row(grid, "lora")["over images p (Holm)"].value
     keep_images(made, {"frozen": 60, "lora": 60, "rein": 60, "full": 50})
@@ -116,7 +117,8 @@ def test_targets_of_a_few_images_are_named_and_earn_no_star(world: Make) -> None
     grid = build(made)
     assert row(grid, "rein")["over seeds difference"].text == "+6.1"
     assert not any(column.group == "over images" for column in grid.columns)
-    assert "no star is given: toy-day has 5, toy-night has 5" in grid.full_caption and "8 are due" in grid.full_caption
+    assert "no star" in grid.full_caption and "that takes 8, and toy-day has 5, toy-night has 5" in grid.full_caption
+    assert "A star:" not in grid.full_caption
 
 
 def test_a_report_of_some_classes_compares_those(world: Make) -> None:
