@@ -49,6 +49,8 @@ class Study:
     statuses: dict[str, dict[str, Any]]
     #: (domain, role) of all that some run is scored on.
     scored: list[tuple[str, str]]
+    #: Targets of the document's earlier chapters: a domain has one colour in all of them.
+    earlier: tuple[str, ...] = ()
 
     @property
     def done(self) -> pd.DataFrame:

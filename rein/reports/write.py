@@ -127,7 +127,9 @@ def write(
     galleries = sum(wanted.kind == "predictions" for one in reports.values() for wanted in one.figures)
     budget = BUDGET // max(galleries, 1)
     for given, one in reports.items():
-        chapters.append(_chapter(one, runs_root, out, given, world, files, budget))
+        earlier = tuple(dict.fromkeys(domain for chapter in chapters for domain in chapter.study.targets))
+        study = replace(gather(one, runs_root, world), earlier=earlier)
+        chapters.append(_chapter(study, out, given, world, files, budget))
         of = "" if one is report else f"-{slug(given)}"
         chapters[-1].study.results.to_csv(out / f"results{of}.csv", index=False)
         chapters[-1].study.runs.drop(columns="path").to_csv(out / f"runs{of}.csv", index=False)
@@ -172,12 +174,10 @@ def _without(chapter: Chapter, conventions: Sequence[str], facts: Sequence[tuple
     return replace(chapter, grids=grids, facts=[fact for fact in chapter.facts if fact not in facts])
 
 
-def _chapter(
-    report: Report, runs_root: Path, out: Path, name: str, world: str | None, files: list[Path], budget: int
-) -> Chapter:
+def _chapter(study: Study, out: Path, name: str, world: str | None, files: list[Path], budget: int) -> Chapter:
     """Draw a report's tables and figures; their files go into `out`, and are added to `files`. `budget`: bytes of a
     gallery."""
-    study = gather(report, runs_root, world)
+    report = study.report
     there = study.moved.world.caption if study.moved.world else ""
     grids = [replace(table(study, wanted), title=headline(wanted.caption, wanted.name)) for wanted in report.tables]
     figures, verdicts, claims = [], [], []

@@ -15,7 +15,7 @@ from rein.reports import statistics
 from rein.reports.figures import labels
 from rein.reports.figures.one_axis import caveat, fits_worse, on_axis
 from rein.reports.figures.parameter_axis import parameter_axis
-from rein.reports.figures.picture import TEXT, Picture, Point, columns, flat, looks
+from rein.reports.figures.picture import HUES, TEXT, Look, Picture, Point, columns, flat, looks
 from rein.reports.figures.variants import labels as labels_of
 from rein.reports.figures.variants import setting, variants
 from rein.reports.grid import Grid
@@ -136,8 +136,7 @@ def _runs(study: Study, points: Sequence[str]) -> pd.DataFrame:
 def _draw(axes: Axes, panel: _Panel, wanted: Figure) -> Axes:
     """Targets, their average, and on a second axis, which is returned, the loss."""
     main, runs = target_column(panel.study), panel.runs
-    domains = panel.study.targets if len(panel.study.targets) > 1 else []
-    for domain, look in zip(domains, looks(len(domains)), strict=True):
+    for domain, look in _looks(panel.study).items():
         # Above the average's line: a domain that lies near the average would vanish below it.
         _line(axes, runs, "target " + domain, 0.35, label=written(domain, wanted.rename), color=look.colour,
               marker=look.marker, linewidth=0.9, markersize=2.5, zorder=4)  # fmt: skip
@@ -153,6 +152,15 @@ def _draw(axes: Axes, panel: _Panel, wanted: Figure) -> Axes:
     _line(second, runs, "final", 0, label="training loss", color="0.4", marker="o", linewidth=1, markersize=2.5,
           linestyle="--")  # fmt: skip
     return second
+
+
+def _looks(study: Study) -> dict[str, Look]:
+    """Those of the targets, where there are several: the same in all chapters as far as there are hues for all."""
+    domains = study.targets if len(study.targets) > 1 else []
+    every = list(dict.fromkeys((*study.earlier, *domains)))
+    every = every if len(every) <= HUES else domains
+    look = dict(zip(every, looks(len(every)), strict=True))
+    return {domain: look[domain] for domain in domains}
 
 
 def _line(axes: Axes, runs: pd.DataFrame, column: str, dots: float, **style: Any) -> None:

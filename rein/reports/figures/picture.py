@@ -103,11 +103,15 @@ class Picture:
         return tuple(spots)
 
 
+#: As many hues can be told apart by every eye.
+HUES = 10
+
+
 def colours(number: int) -> list[tuple[float, float, float]]:
     import seaborn as sns
 
-    # Ten hues can be told apart by every eye; beyond them only a ramp is honest.
-    return list(sns.color_palette("colorblind", number) if number <= 10 else sns.color_palette("viridis", number))
+    # Beyond that only a ramp is honest.
+    return list(sns.color_palette("colorblind", number) if number <= HUES else sns.color_palette("viridis", number))
 
 
 #: Lines beside the solid one.

@@ -17,6 +17,7 @@ from rein.config import ConfigError
 from rein.config_io import load
 from rein.data.classes import PALETTE
 from rein.reports.figures import draw
+from rein.reports.figures.picture import Picture
 from rein.reports.figures.predictions import colourise
 from rein.reports.study import Study, gather
 from rein.worlds import Moved
@@ -109,6 +110,18 @@ def test_a_claim_over_one_axis_needs_no_caveat(world: Make) -> None:
     (verdict,) = picture(gather(made.report(), made.runs), "inverted_u").verdicts
     assert "rises and then falls" in verdict.claim
     assert "differ in" not in verdict.evidence
+
+
+def test_a_domain_keeps_its_colour_in_later_chapters(study: Study) -> None:
+    def colours(drawn: Picture) -> dict[str, object]:
+        return {str(line.get_label()): line.get_color() for line in drawn.canvas.axes[0].lines}
+
+    first, alike = colours(picture(study, "inverted_u")), replace(study, earlier=("toy-rain", "toy-fog"))
+    later = colours(picture(alike, "inverted_u"))
+    assert later["toy-fog"] == first["toy-night"], "the second of all"
+    assert len({later[name] for name in study.targets}) == 3
+    crowd = replace(study, earlier=tuple(f"d{i}" for i in range(9)))
+    assert colours(picture(crowd, "inverted_u")) == first, "hues are too few for all"
 
 
 @pytest.mark.parametrize(("loss", "rises"), [(24, True), (20, False), (16, False)])
