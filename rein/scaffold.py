@@ -24,7 +24,7 @@ experiment: mine
 points:                                 # a name in the table: what differs from the experiment
   frozen: {tuning.method: frozen}
   rein: {}
-vary: {seed: [0, 1]}                    # every point is run with every combination of these
+vary: {seed: [0, 1, 2]}                 # every point with every combination; with fewer seeds nothing is tested
 resources: {cpu: 1}                     # of one run; on GPUs: {gpu: 1, cpu: 8}
 """,
     "reports/mine.yaml": """\

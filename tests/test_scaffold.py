@@ -25,11 +25,8 @@ def test_a_new_study_loads_expands_and_refers_to_itself(tmp_path: Path, monkeypa
     assert load(Experiment, "mine").data.sources == ("toy-game",)
     planned = expand(load(Sweep, "mine"))
     assert [(run.point, run.experiment.seed) for run in planned] == [
-        ("frozen", 0),
-        ("frozen", 1),
-        ("rein", 0),
-        ("rein", 1),
-    ]
+        (point, seed) for point in ("frozen", "rein") for seed in (0, 1, 2)
+    ], "as many seeds as a test takes"
     assert find(Sweep, load(Report, "mine").sweep) == tmp_path / "study" / "sweeps" / "mine.yaml"
     assert all(path.read_text().startswith("# ") for path in paths)
 
