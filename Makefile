@@ -3,11 +3,17 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
-.PHONY: demo test faults reference tools lint types clean
+.PHONY: demo study-report test faults reference tools lint types clean
 
 demo: .venv/.runtime
 	$(BIN)/rein sweep demo
 	$(BIN)/rein report demo
+
+# Every table and figure of docs/study from the results beside them: no run, no data.
+study-report: .venv/.runtime
+	rm -rf build/study
+	$(BIN)/rein unpack docs/study/results --runs build/study
+	$(BIN)/rein report study --runs build/study --out docs/study --no-track --no-pdf
 
 test: lint types
 	$(BIN)/pytest -n 3 --dist worksteal # on two cores: tests of Ray wait a lot

@@ -164,8 +164,10 @@ def _say(chapters: Sequence[Chapter], state: str) -> None:
         log.info("%s", state)
     for drawn in (drawn for chapter in chapters for drawn in chapter.figures if not drawn.files):
         log.info("figure %s: %s", drawn.name, drawn.caption)
-    for claim in (claim for chapter in chapters for claim in chapter.claims):
-        log.info("%s", claim)
+    for chapter in chapters:
+        where = f"{chapter.report.title}: " if len(chapters) > 1 else ""
+        for claim in chapter.claims:
+            log.info("%s%s", where, claim)
 
 
 def _without(chapter: Chapter, conventions: Sequence[str], facts: Sequence[tuple[str, str]]) -> Chapter:
