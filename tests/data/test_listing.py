@@ -290,9 +290,10 @@ def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pyte
             raise PermissionError(13, "Permission denied")
         return scandir(where)
 
-    monkeypatch.setattr(listing.os, "scandir", refuse)
-    with pytest.raises(DataError, match=rf"mine/{closed}: the folder cannot be read \(Permission denied\)"):
-        samples(SIMPLE, "train", tmp_path)
+    with monkeypatch.context() as patch:  # what removes `tmp_path` afterwards scans it too
+        patch.setattr(listing.os, "scandir", refuse)
+        with pytest.raises(DataError, match=rf"mine/{closed}: the folder cannot be read \(Permission denied\)"):
+            samples(SIMPLE, "train", tmp_path)
 
 
 def test_the_next_layout_is_tried_where_one_has_no_image(tmp_path: Path) -> None:
