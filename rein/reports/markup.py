@@ -44,6 +44,7 @@ _LIGATURES = "-,'"
 #: Characters of a word that must fit into a line.
 _LONG = 20
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_INDENT = re.compile(r"^[ \t]+", re.MULTILINE)
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~$])")
 
 
@@ -52,7 +53,10 @@ def escape(text: object, format: Format, cell: bool = False) -> str:
     if isinstance(text, Raw):
         return text
     plain = _CONTROL.sub("", str(text).replace("\r\n", "\n").replace("\r", "\n"))
-    plain = " ".join(plain.split()) if cell else plain
+    if cell:
+        plain = " ".join(plain.split())
+    elif format == "md":  # a line that is indented further may become a block of code
+        plain = _INDENT.sub(" ", plain)
     parts = [
         _CODE[format](part) if odd % 2 else _PLAIN[format](part)
         for odd, part in enumerate(re.split(r"`([^`]+)`", plain))

@@ -72,6 +72,8 @@ def test_an_attribute_holds_the_text(text: str) -> None:
 @given(TEXTS.filter(lambda text: "\n\n" not in text))
 @example("a\n===")
 @example("    code")
+@example("\x1b\t0")
+@example("a\n\x1b\n    b")
 @example("+\n-\n1)\n2.")
 @example("&lt; &#60; <b>")
 @example("``")
